@@ -1,0 +1,83 @@
+"""What every adapter shares: the protocol, what it is given, what it may answer, and the three ways in which a send can fail.
+
+SendFailed                what an adapter may raise, and nothing else
+├── NotSent               certainly not sent (connect, DNS, TLS, 429, 503): back to planned
+├── Rejected              the provider said no for good; carries its answer
+└── Ambiguous             it may have gone out: unknown, never a blind retry
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+from journeys.language.errors import SojournError
+
+
+class SendFailed(SojournError):
+    """A send that did not end well. `answer` is what the provider said, at most 500 characters, without addresses."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer[:500]
+        super().__init__(self.answer)
+
+
+class NotSent(SendFailed):
+    """Certainly not sent. Try again after `retry_after_s`, where the provider named it, else with backoff."""
+
+    def __init__(self, answer: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(answer)
+
+
+class Rejected(SendFailed):
+    """The provider refused for good. `suppress` says that the address itself is bad and must not be tried again."""
+
+    def __init__(self, answer: str, *, suppress: bool = False) -> None:
+        self.suppress = suppress
+        super().__init__(answer)
+
+
+class Ambiguous(SendFailed):
+    """The request left and no clear answer came: it may have gone out."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was rendered for one channel: `parts` are the channel's own fields (channels/render.py names them)."""
+
+    channel: str
+    parts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to one address. `deadline` is on the monotonic clock: past it no byte may be written any more."""
+
+    message_id: UUID
+    app: str
+    address: str
+    content: Content
+    message_class: str
+    topic: str | None
+    deadline: float
+    unsubscribe_url: str | None = None
+    device: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The provider took it. `ref` is its own id, where it gives one."""
+
+    ref: str | None = None
+
+
+class Adapter(Protocol):
+    """How a message of `channel` leaves through provider `name`. Retries nothing itself; `close` frees its connections."""
+
+    name: str
+    channel: str
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand the message over. Raises NotSent, Rejected or Ambiguous, and nothing else."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,78 @@
+"""All settings, read from SOJOURN_* environment variables at the edge (api, worker, cli, migrations) and passed inward."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from journeys.language.errors import ConfigurationError
+
+DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Temporal's own variables (TEMPORAL_ADDRESS, ...) are read by its ClientConfig."""
+
+    model_config = SettingsConfigDict(env_prefix="SOJOURN_", extra="ignore")
+
+    environment: Environment = Field(Environment.DEVELOPMENT, description="development, staging or production")
+    app: str = Field("demo", description="the app that a new installation starts with")
+    database_url: str = Field("postgresql+asyncpg://sojourn@127.0.0.1:5432/sojourn", description="Postgres 15 or later")
+    temporal_task_queue: str = Field("sojourn", description="task queue of the workers")
+    public_url: str = Field("http://127.0.0.1:8080", description="where receivers and browsers reach the api: links and unsubscribe pages")
+    secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs links and unsubscribe tokens; at least 32 characters")
+    house: Path = Field(Path(), description="folder with the team's journeys; empty: Sojourn's own")
+    fast: bool = Field(False, description="a day passes in ten seconds; refused in production")
+    email_provider: str = Field("sandbox", description="sandbox or smtp")
+    webhook_provider: str = Field("sandbox", description="sandbox or http")
+    smtp_host: str = Field("127.0.0.1", description="SMTP server")
+    smtp_port: int = Field(587, description="SMTP port")
+    smtp_username: str = Field("", description="SMTP user; empty: no authentication")
+    smtp_password: SecretStr = Field(SecretStr(""), description="SMTP password")
+    smtp_tls: str = Field("starttls", description="starttls, tls or none (none only outside production)")
+    smtp_connections: int = Field(10, description="SMTP connections kept open per process")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="Standard Webhooks secret (whsec_...) that signs webhook messages")
+    allowed_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="outside production: addresses or @domains that real providers may write to, separated by commas"
+    )
+    hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
+    worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
+    outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_recipients(cls, values: dict[str, object]) -> dict[str, object]:
+        raw = values.get("allowed_recipients")
+        if isinstance(raw, str):
+            values["allowed_recipients"] = tuple(part.strip().lower() for part in raw.split(",") if part.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _refuse_what_cannot_be(self) -> Self:
+        if self.environment is Environment.PRODUCTION:
+            if self.secret.get_secret_value() == DEVELOPMENT_SECRET:
+                raise ConfigurationError("SOJOURN_SECRET has its development value: set 32 random characters or more before production")
+            if self.fast:
+                raise ConfigurationError("SOJOURN_FAST shortens every wait: unset it in production")
+            if self.smtp_tls == "none" and self.email_provider == "smtp":
+                raise ConfigurationError("SOJOURN_SMTP_TLS=none sends mail in clear text: use starttls or tls in production")
+        elif (self.email_provider != "sandbox" or self.webhook_provider != "sandbox") and not self.allowed_recipients:
+            raise ConfigurationError(
+                "SOJOURN_ALLOWED_RECIPIENTS is empty: outside production, name the addresses or @domains that a real provider may write to"
+            )
+        if len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004 - as the help says
+            raise ConfigurationError("SOJOURN_SECRET is too short: at least 32 characters")
+        return self
+
+    @property
+    def wait_scale(self) -> float:
+        """By how much waits are shortened: 1, or 8,640 with FAST (a day in ten seconds)."""
+        return 8640.0 if self.fast else 1.0

@@ -1,0 +1,96 @@
+"""One pool of connections, and the only way to get a transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from journeys.language.errors import Unavailable
+
+Connection = AsyncConnection
+
+# SQLSTATE classes after which the same work may succeed: connection, resources, shutdown, read-only standby, statement timeout.
+_TRANSIENT = ("08", "53", "57", "58", "25006")
+_SERIALIZATION = ("40001", "40P01")
+
+
+def _dump(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return orjson.dumps(value).decode()
+
+
+class Database:
+    """A pool on one Postgres. `url` is postgresql+asyncpg://...; times out instead of hanging (pool 1 s, statement 30 s)."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self.engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=1.0,
+            pool_pre_ping=False,
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 30,
+                "server_settings": {"application_name": "sojourn", "statement_timeout": "30000", "lock_timeout": "10000", "jit": "off"},
+            },
+        )
+        event.listen(self.engine.sync_engine, "connect", _plain_json)
+
+    @asynccontextmanager
+    async def transaction(self, app: str | None = None) -> AsyncIterator[Connection]:
+        """Open a transaction; commit at the end, roll back on any error.
+
+        With `app`, row-level security hides every other app (the API's role). Without it, the worker's role: each statement names the app.
+        Raises Unavailable when Postgres cannot answer; then nothing was committed, or (a connection lost during COMMIT) the same
+        statements may be repeated, because their keys make them safe.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                if app is not None:
+                    await connection.execute(_AS_API, {"app": app})
+                yield connection
+        except PoolTimeout as error:
+            raise Unavailable("every database connection is busy") from error
+        except (OSError, asyncio.TimeoutError) as error:
+            raise Unavailable("the database does not answer") from error
+        except DBAPIError as error:
+            if is_transient(error):
+                raise Unavailable("the database does not answer") from error
+            raise
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+_AS_API = text("SELECT set_config('role', 'sojourn_api', true), set_config('sojourn.app', :app, true)")
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Tell a database that is away, full or shutting down (the same work may succeed later) from a statement that is wrong."""
+    if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+        return True
+    return sqlstate(error).startswith((*_TRANSIENT, *_SERIALIZATION))
+
+
+def is_deadlock(error: DBAPIError) -> bool:
+    return sqlstate(error) in _SERIALIZATION
+
+
+def sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _plain_json(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's adapter has no public type
+    """Let jsonb parameters and columns be Python values in text() statements too; SQLAlchemy's own codec gives text there."""
+
+    async def set_codecs(connection: Any) -> None:  # noqa: ANN401
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=_dump, decoder=orjson.loads, format="text")
+
+    dbapi_connection.run_async(set_codecs)

@@ -1,0 +1,8 @@
+"""alembic's entry: runs on a connection that storage.migrations.runner hands over."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

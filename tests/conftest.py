@@ -1,0 +1,49 @@
+"""Fixtures that several rooms share: a real Postgres, one migrated database copied for each test that asks for it."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from cli.embedded_postgres import EmbeddedPostgres, free_port
+from storage.database import Database
+from storage.migrations.runner import migrate
+
+hypothesis_settings.register_profile("sojourn", deadline=None, max_examples=int(os.environ.get("SOJOURN_EXAMPLES", "100")), print_blob=True)
+hypothesis_settings.load_profile("sojourn")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One cluster for the test run; durability is off here because only tests that kill Postgres need it (they start their own)."""
+    with tempfile.TemporaryDirectory(prefix="sojourn-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = EmbeddedPostgres(Path(folder) / "data", free_port())
+        server.start(options="-c fsync=off -c synchronous_commit=off -c max_connections=300")
+        server.create_database("migrated")
+        asyncio.run(migrate(server.database_url("migrated")))
+        yield server
+        server.stop("immediate")
+
+
+@pytest.fixture
+async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The URL of a fresh migrated database with one app, `demo`."""
+    name = f"test_{uuid4().hex[:12]}"
+    postgres.create_database(name, template="migrated")
+    yield postgres.database_url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    async with opened.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO apps (id, name) VALUES ('demo', 'Demo')")
+    yield opened
+    await opened.close()
