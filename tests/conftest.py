@@ -10,7 +10,10 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from cli.children import stop_child
 from cli.embedded_postgres import EmbeddedPostgres, free_port
+from cli.temporal_binary import temporal_binary
+from cli.temporal_server import DevServer
 from storage.database import Database
 from storage.migrations.runner import migrate
 
@@ -47,3 +50,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         await connection.exec_driver_sql("INSERT INTO apps (id, name) VALUES ('demo', 'Demo')")
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def temporal() -> Iterator[str]:
+    """The address of one Temporal dev server for the test run, in memory, where tests may skip time."""
+    with tempfile.TemporaryDirectory(prefix="sojourn-temporal-") as folder:
+        server = DevServer(temporal_binary(print), free_port(), Path(folder) / "temporal.log", with_virtual_time=True)
+        child = server.start()
+        yield server.address
+        stop_child(child)
