@@ -8,13 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EventFact:
-    """One event of a person. `properties` may be reduced to what a journey reads. Times are aware UTC."""
+    """One event of a person. `properties` may be reduced to what a journey reads; `arrival` orders equal times. Times are aware UTC."""
 
     id: str
     name: str
     occurred_at: datetime
     properties: Mapping[str, Any] = field(default_factory=dict)
     arrival: int = 0
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ down_revision = None
 
 TABLES = (
     "idempotency_keys sandbox_messages provider_refs direct_sends open_messages messages template_versions templates step_outcomes "
-    "enrollments journey_versions journeys quarantine processes shards outbox event_ids events suppressions consents endpoints "
+    "refused_entries enrollments journey_versions journeys quarantine processes shards outbox event_ids events suppressions consents endpoints "
     "identities users keys apps"
 ).split()
 

@@ -241,6 +241,18 @@ CREATE UNIQUE INDEX enrollments_workflow ON enrollments (app, workflow_id);
 CREATE INDEX enrollments_user ON enrollments (app, user_id, journey, key, started_at DESC);
 CREATE INDEX enrollments_version ON enrollments (app, journey, version) WHERE state <> 'closed';
 
+CREATE TABLE refused_entries (
+    app text NOT NULL,
+    journey text NOT NULL,
+    event_id text NOT NULL,
+    user_id bigint NOT NULL,
+    reason text NOT NULL,
+    refused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (app, journey, event_id)
+);
+COMMENT ON TABLE refused_entries IS 'why an entry event started nothing (no_key, too_late, already_in, not_again_yet): the timeline answers from here';
+CREATE INDEX refused_entries_user ON refused_entries (app, user_id);
+
 CREATE TABLE step_outcomes (
     app text NOT NULL,
     enrollment_id uuid NOT NULL,
