@@ -1,0 +1,42 @@
+"""Makes the HTTP application: what is shared by every request, and the list of what is served."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from temporalio.client import Client
+
+from api import errors
+from api.logs import RequestLog
+from settings import Settings
+from storage.database import Database
+from storage.notify import Notifier
+
+ROUTERS: tuple[APIRouter, ...] = ()
+
+
+def create_app(settings: Settings, database: Database | None = None, temporal: Client | None = None) -> FastAPI:
+    """Build the app on one Postgres. Without `database` it opens its own; without `temporal` it connects when it first needs to.
+
+    On `app.state`: settings, database, temporal, notify (call it after a commit), draining.
+    """
+    app = FastAPI(title="Sojourn", version="0.1.0", lifespan=_close_at_the_end)
+    app.state.settings = settings
+    app.state.database = database or Database(settings.database_url)
+    app.state.owns_database = database is None
+    app.state.temporal = temporal
+    app.state.notify = Notifier(settings.database_url)
+    app.state.draining = False
+    errors.install(app)
+    app.add_middleware(RequestLog)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await app.state.notify.close()
+    if app.state.owns_database:
+        await app.state.database.close()

@@ -1,0 +1,105 @@
+"""One structured log line for each request, with an id that the caller is told too; no address, attribute, key or query is ever in it."""
+
+import re
+import time
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import UNEXPECTED, problem
+from api.metrics import REQUEST_SECONDS
+
+# A field that is not named here never reaches a log line: people's addresses and attributes stay out by default, not by care.
+ALLOWED_FIELDS = frozenset(
+    {
+        "accepted", "app", "channel", "code", "count", "duration_ms", "enrollment", "error", "event", "event_id", "frames", "journey",
+        "level", "logger", "message_id", "method", "operation", "provider", "reason", "request_id", "route", "shard", "state", "status",
+        "step", "task_queue", "template", "timestamp", "version", "workflow_id",
+    }
+)  # fmt: skip
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+log = structlog.get_logger()
+
+
+def keep_allowed(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop every field that is not on the list; a processor of structlog."""
+    return {name: value for name, value in fields.items() if name in ALLOWED_FIELDS}
+
+
+def configure_logs() -> None:
+    """Write one JSON object a line to standard output."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            keep_allowed,
+            structlog.processors.JSONRenderer(),
+        ],
+        cache_logger_on_first_use=True,
+    )
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Where an error came from, without its words: a database's words repeat the values of the row."""
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]]
+
+
+class RequestLog:
+    """Gives each request its id, times it, logs it, and turns what nobody expected into a 500 that says nothing of the inside."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_at = time.perf_counter()
+        request = Request(scope, receive)
+        request.state.request_id = _id_of(request)
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", request.state.request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - the outermost place: the caller gets a problem, the log says where it came from
+            # Not log.exception: a traceback's last line repeats the error's words, and with them a row's values.
+            log.error(  # noqa: TRY400
+                "unexpected", error=type(error).__name__, frames=frames_of(error), request_id=request.state.request_id
+            )
+            if not status:
+                await problem(request, UNEXPECTED)(scope, receive, send_with_id)
+        finally:
+            _note(request, status, time.perf_counter() - began_at)
+
+
+def _id_of(request: Request) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _note(request: Request, status: int, seconds: float) -> None:
+    route = getattr(request.scope.get("route"), "path", "none")
+    REQUEST_SECONDS.labels(request.method, route, str(status)).observe(seconds)
+    log.info(
+        "request",
+        method=request.method,
+        route=route,
+        status=status,
+        duration_ms=round(seconds * 1000, 1),
+        request_id=request.state.request_id,
+    )
