@@ -1,0 +1,70 @@
+"""What a person sees when a command fails."""
+
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from cli import sojourn
+from cli.sojourn import run
+from journeys.language.errors import Conflict, Invalid, Problem, Unavailable
+
+
+@pytest.fixture
+def words_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[Exception], str]:
+    """Run a command that raises an error, and give what a person reads."""
+
+    def run_and_read(error: Exception) -> str:
+        app = typer.Typer(pretty_exceptions_enable=False)
+
+        @app.command()
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(sojourn, "app", app)
+        assert run([]) == 1
+        return capsys.readouterr().err
+
+    return run_and_read
+
+
+WORDS = [
+    (Conflict("the journey is retired"), "the journey is retired"),  # a fact is told as it is
+    (Unavailable("the database does not answer"), "sojourn doctor"),  # an outage names where to look
+    (Invalid([Problem("/steps/0", "bad", "a wait of zero")]), "/steps/0: a wait of zero"),  # all problems with their place
+    (ConnectionRefusedError("nobody listens"), "nobody listens"),  # the network's own words
+    (RuntimeError("surprise"), "This is a defect"),  # ours, not the reader's
+]
+
+
+@pytest.mark.parametrize(("error", "words"), WORDS)
+def test_an_error_is_told_in_words(words_of: Callable[[Exception], str], error: Exception, words: str) -> None:
+    assert words in words_of(error)
+
+
+@pytest.mark.parametrize(("error", "_words"), WORDS)
+def test_no_error_shows_a_traceback(words_of: Callable[[Exception], str], error: Exception, _words: str) -> None:
+    assert "Traceback" not in words_of(error)
+
+
+def test_brackets_in_an_error_are_printed_and_not_taken_for_colour(words_of: Callable[[Exception], str]) -> None:
+    assert "[red]x" in words_of(Conflict("[red]x"))
+
+
+def test_a_setting_of_the_wrong_type_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOJOURN_SMTP_PORT", "a-secret")
+    assert run(["migrate"]) == 1
+    words = capsys.readouterr().err
+    assert "SOJOURN_SMTP_PORT" in words
+    assert "a-secret" not in words
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    assert run(["fly"]) == 2
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "migrate" in capsys.readouterr().out
