@@ -24,6 +24,7 @@ from journeys.language.errors import ConfigurationError
 SERVER = (1, 32, 0)
 CLI_RELEASE = "v1.9.0"  # the release that carries SERVER; its Go module is not served, hence the module of our own
 DOWNLOAD_HOST = "https://temporal.download"
+GO_ELSEWHERE = "/usr/local/go/bin/go"  # where Go's installer puts it, often not on PATH
 MODULE = Path(__file__).resolve().parents[1] / "deploy" / "temporal-cli"
 _REMEDY = (
     "Install the Temporal CLI (server 1.32 or later) and put it on PATH or name it in TEMPORAL_CLI_PATH, "
@@ -121,7 +122,7 @@ async def _start_once(folder: str) -> None:
 
 
 def _build(target: Path, say: Say) -> None:
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    go = shutil.which("go") or shutil.which(GO_ELSEWHERE)
     if go is None:
         raise ConfigurationError(f"There is no Temporal binary here, {DOWNLOAD_HOST} cannot be reached, and there is no Go. {_REMEDY}")
     if not MODULE.exists():

@@ -1,0 +1,54 @@
+# Everything a developer of Sojourn types. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := journeys storage channels activities workflows api cli tests bench settings.py
+
+.PHONY: help install dev test bench check apply sandbox lint format
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## make .venv from requirements-dev.lock (dev and test do it by themselves)
+
+# The stamp is younger than the lock exactly when the environment holds what the lock names.
+$(VENV)/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sojourn needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what requirements-dev.lock names (minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+dev: $(VENV)/installed ## start everything here, in the foreground; FAST=1 makes a day pass in ten seconds
+	@$(BIN)/sojourn dev $(if $(FAST),--fast)
+
+test: lint ## everything that CI runs
+	$(BIN)/pytest
+	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 $(BIN)/pytest -q tests/workflows
+
+bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
+	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(cd bench && ls *.py | sed 's/\.py$$//' | grep -v -e harness -e __init__ | tr '\n' ' ')"; exit 2; }
+	@test -f bench/$(NAME).py || { echo "There is no bench/$(NAME).py"; exit 2; }
+	@$(BIN)/python -m bench.$(NAME)
+
+check: $(VENV)/installed ## check the journeys and templates of this house
+	@$(BIN)/sojourn check
+
+apply: $(VENV)/installed ## publish the journeys and templates of this house to the running Sojourn
+	@$(BIN)/sojourn apply
+
+sandbox: $(VENV)/installed ## show what would have left on every channel
+	@$(BIN)/sojourn sandbox
+
+lint: $(VENV)/installed ## style, types and floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed ## write the sources in the house's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
