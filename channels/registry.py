@@ -1,0 +1,51 @@
+"""Which adapters exist: one line per provider. Nothing is looked for; what is not in this table is not there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from channels.base import Adapter
+from channels.email.smtp import Smtp, SmtpServer
+from channels.sandbox import Keep, Sandbox
+from channels.webhook.http import Http
+from journeys.language.errors import ConfigurationError
+
+CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+
+
+@dataclass(frozen=True)
+class Providers:
+    """The provider chosen for each channel (`chosen`, absent: sandbox), and what the providers need to be told."""
+
+    chosen: dict[str, str]
+    smtp: SmtpServer
+    webhook_secrets: tuple[str, ...] = ()
+    webhooks_may_reach_loopback: bool = False
+
+
+_Make = Callable[[str, Providers, Keep], Adapter]
+
+_PROVIDERS: dict[tuple[str, str], _Make] = {
+    ("email", "smtp"): lambda _channel, providers, _keep: Smtp(providers.smtp),
+    ("webhook", "http"): lambda _channel, providers, _keep: Http(
+        providers.webhook_secrets, may_reach_loopback=providers.webhooks_may_reach_loopback
+    ),
+    **{(channel, "sandbox"): lambda channel, _providers, keep: Sandbox(channel, keep) for channel in CHANNELS},
+}
+
+
+def adapters(providers: Providers, keep: Keep) -> dict[str, Adapter]:
+    """Make one adapter per channel. Raises ConfigurationError for a provider that does not exist, naming setting and choices."""
+    return {channel: _make(channel, providers, keep) for channel in CHANNELS}
+
+
+def choices(channel: str) -> list[str]:
+    """The providers that a channel can have, sorted."""
+    return sorted(provider for known, provider in _PROVIDERS if known == channel)
+
+
+def _make(channel: str, providers: Providers, keep: Keep) -> Adapter:
+    provider = providers.chosen.get(channel, "sandbox")
+    make = _PROVIDERS.get((channel, provider))
+    if make is None:
+        raise ConfigurationError(f"SOJOURN_{channel.upper()}_PROVIDER: no such provider; choose one of {', '.join(choices(channel))}")
+    return make(channel, providers, keep)
