@@ -97,9 +97,14 @@ class EmbeddedPostgres:
         )
 
 
-def free_port() -> int:
+def free_port(preferred: int = 0) -> int:
+    """Find a port nobody listens on: `preferred` if it is free, else any."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return free_port()
         return int(probe.getsockname()[1])
 
 
