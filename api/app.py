@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import errors
+from api import errors, health
 from api.logs import RequestLog
 from settings import Settings
 from storage.database import Database
 from storage.notify import Notifier
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (health.router,)
 
 
 def create_app(settings: Settings, database: Database | None = None, temporal: Client | None = None) -> FastAPI:

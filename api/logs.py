@@ -23,6 +23,7 @@ ALLOWED_FIELDS = frozenset(
         "step", "task_queue", "template", "timestamp", "version", "workflow_id",
     }
 )  # fmt: skip
+_HOUSE = Path(__file__).resolve().parents[1]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 log = structlog.get_logger()
@@ -48,8 +49,10 @@ def configure_logs() -> None:
 
 
 def frames_of(error: BaseException) -> list[str]:
-    """Where an error came from, without its words: a database's words repeat the values of the row."""
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-12:]]
+    """Where an error came from in our own files, and last of all; without its words: a database's words repeat the values of the row."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames[:-1] if Path(frame.filename).is_relative_to(_HOUSE) and "site-packages" not in frame.filename]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in [*ours, *frames[-1:]]]
 
 
 class RequestLog:

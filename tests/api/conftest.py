@@ -1,0 +1,24 @@
+"""The application on a fresh database, spoken to over HTTP without a socket."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from settings import Settings
+from storage.database import Database
+
+
+@pytest.fixture
+async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
+    app = create_app(Settings(database_url=database_url), database)
+    yield app
+    await app.state.notify.close()
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn") as client:
+        yield client
