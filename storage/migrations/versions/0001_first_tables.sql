@@ -76,6 +76,8 @@ CREATE TABLE endpoints (
 );
 COMMENT ON COLUMN endpoints.address_hash IS 'sha256 over (app, channel, address), each length-prefixed: joins suppressions';
 CREATE UNIQUE INDEX endpoints_address ON endpoints (app, user_id, channel, address_hash);
+-- Suppressing an address locks everybody who has it.
+CREATE INDEX endpoints_hash ON endpoints (app, channel, address_hash);
 -- A device belongs to one person: the token moves to who last confirmed it.
 CREATE UNIQUE INDEX endpoints_device ON endpoints (app, address_hash) WHERE channel = 'push';
 

@@ -1,0 +1,201 @@
+"""What a claim must know, read after the user's row is locked: consent, suppression, caps, pause, exits, and the rows of the step.
+
+One statement, because it runs for every Send; a new snapshot, because it comes after the lock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from storage.database import Connection
+from storage.messages import MessageRow, id_bounds, message_row
+
+
+@dataclass(frozen=True)
+class Person:
+    """A locked user row. `user_id` is the caller's id."""
+
+    id: int
+    user_id: str | None
+    attributes: Mapping[str, Any]
+    timezone: str | None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of the person on the channel, inactive ones too."""
+
+    id: int
+    address: str
+    address_hash: bytes
+    is_active: bool
+    confirmed_at: datetime
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """The newest record of one (channel, topic); * stands for every channel or topic. A greater `order` was said later."""
+
+    channel: str
+    topic: str
+    is_granted: bool
+    order: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A message to this person that was claimed and has left, or may have."""
+
+    channel: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to read. `source`, `step` and `visit` name the rows, `began_at` is the time in their ids."""
+
+    app: str
+    user_id: int | None
+    source: str
+    step: str
+    visit: int
+    began_at: datetime
+    channel: str
+    topic: str | None = None
+    template: str | None = None
+    journey: str | None = None
+    enrollment_id: str | None = None
+    address_hash: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The answer. `now` is the database's clock while the lock is held; `suppressed` holds address hashes."""
+
+    now: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    app_is_paused: bool = False
+    journey_is_paused: bool = False
+    template_version: int | None = None
+    enrollment_state: str | None = None
+    verdict: Mapping[str, Any] | None = None
+    rows: tuple[MessageRow, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    consents: tuple[Consent, ...] = ()
+    suppressed: frozenset[bytes] = frozenset()
+
+
+_STANDING = text("""
+SELECT clock_timestamp() AS now, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
+  EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = CAST(:journey AS text) AND j.paused_at IS NOT NULL) AS journey_is_paused,
+  (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = CAST(:template AS text)) AS template_version,
+  (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = CAST(:enrollment_id AS uuid)) AS enrollment_state,
+  (SELECT o.verdict FROM step_outcomes o
+    WHERE o.app = a.id AND o.enrollment_id = CAST(:enrollment_id AS uuid) AND o.step = :step AND o.visit = :visit) AS verdict,
+  (SELECT jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
+                                      m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.maybe_doubled) ORDER BY m.id)
+     FROM messages m WHERE m.app = a.id AND m.source = :source AND m.step = :step AND m.visit = :visit
+      AND m.id >= CAST(:first_id AS uuid) AND m.id <= CAST(:last_id AS uuid)) AS rows,
+  (SELECT jsonb_agg(jsonb_build_array(e.id, e.address, encode(e.address_hash, 'hex'), e.state = 'active', e.confirmed_at, e.device)
+                    ORDER BY e.confirmed_at DESC, e.id DESC)
+     FROM endpoints e WHERE e.app = a.id AND e.user_id = CAST(:user_id AS bigint) AND e.channel = :channel) AS endpoints,
+  (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id))
+     FROM (SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
+            WHERE c.app = a.id AND c.user_id = CAST(:user_id AS bigint) AND c.channel IN (:channel, '*')
+              AND c.topic IN (CAST(:topic AS text), '*')
+            ORDER BY c.channel, c.topic, c.id DESC) c) AS consents,
+  (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = :channel AND s.address_hash IN
+     (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = CAST(:user_id AS bigint) AND e.channel = :channel
+      UNION ALL SELECT CAST(:address_hash AS bytea))) AS suppressed
+FROM apps a WHERE a.id = :app
+""")
+# One step to several devices is one message to a person, and the step at hand does not count against itself.
+_CLAIMED = text("""
+SELECT m.channel, min(m.claimed_at) AS at FROM messages m
+WHERE m.app = :app AND m.user_id = :user_id AND m.message_class = 'marketing'
+  AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') AND m.claimed_at > CAST(:since AS timestamptz)
+  AND NOT (m.source = :source AND m.step = :step AND m.visit = :visit)
+GROUP BY m.source, m.step, m.visit, m.channel
+""")
+_LOCK_ENROLLED = text("""
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into, e.started_at, e.entered_at, e.entry_event_id
+FROM enrollments e JOIN users u ON u.app = e.app AND u.id = e.user_id
+WHERE e.app = :app AND e.id = CAST(:enrollment_id AS uuid) FOR NO KEY UPDATE OF u
+""")
+_LOCK_PERSON = text("""
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into FROM users u WHERE u.app = :app AND u.id = :user_id FOR NO KEY UPDATE
+""")
+_LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:address_hash AS bytea), 'hex'), 7305202))")
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """An enrollment whose person is locked."""
+
+    person: Person
+    started_at: datetime
+    entered_at: datetime
+    entry_event_id: str
+
+
+async def lock_enrolled(connection: Connection, app: str, enrollment_id: str) -> Enrolled | None:
+    """Lock the row of whoever the enrollment belongs to now; None when there is no such enrollment.
+
+    A join of two people that commits while we wait has moved the enrollment: then the survivor's row is the one to lock.
+    """
+    while True:
+        row = (await connection.execute(_LOCK_ENROLLED, {"app": app, "enrollment_id": enrollment_id})).first()
+        if row is None:
+            return None
+        if row.merged_into is None:
+            return Enrolled(Person(row.id, row.user_id, row.attributes, row.timezone), row.started_at, row.entered_at, row.entry_event_id)
+
+
+async def lock_person(connection: Connection, app: str, user_id: int) -> Person | None:
+    """Lock a user's row, or the survivor's where the user was found to be somebody else."""
+    while True:
+        row = (await connection.execute(_LOCK_PERSON, {"app": app, "user_id": user_id})).first()
+        if row is None:
+            return None
+        if row.merged_into is None:
+            return Person(row.id, row.user_id, row.attributes, row.timezone)
+        user_id = row.merged_into
+
+
+async def lock_address(connection: Connection, address_hash: bytes) -> None:
+    """Stand in for the user row where a message goes to an address that is nobody's endpoint; suppressing takes the same lock."""
+    await connection.execute(_LOCK_ADDRESS, {"address_hash": address_hash})
+
+
+async def read_standing(connection: Connection, asked: Asked) -> Standing:
+    """Read what the rules ask for, with a snapshot taken after the lock that the caller holds."""
+    first_id, last_id = id_bounds(asked.began_at)
+    row = (await connection.execute(_STANDING, {**vars(asked), "first_id": first_id, "last_id": last_id})).one()
+    return Standing(
+        now=row.now,
+        settings=row.settings,
+        app_is_paused=row.app_is_paused,
+        journey_is_paused=row.journey_is_paused,
+        template_version=row.template_version,
+        enrollment_state=row.enrollment_state,
+        verdict=row.verdict,
+        rows=tuple(message_row(parts) for parts in row.rows or ()),
+        endpoints=tuple(_endpoint(parts) for parts in row.endpoints or ()),
+        consents=tuple(Consent(*parts) for parts in row.consents or ()),
+        suppressed=frozenset(row.suppressed or ()),
+    )
+
+
+def _endpoint(parts: Sequence[Any]) -> Endpoint:
+    number, address, digest, is_active, confirmed_at, device = parts
+    return Endpoint(number, address, bytes.fromhex(digest), is_active, datetime.fromisoformat(confirmed_at), device)
+
+
+async def claimed_since(connection: Connection, asked: Asked, since: datetime) -> tuple[Claimed, ...]:
+    """The marketing messages that count for caps, the step at hand left out: one for each step, however many devices it went to."""
+    keys = {name: getattr(asked, name) for name in ("app", "user_id", "source", "step", "visit")}
+    return tuple(Claimed(row.channel, row.at) for row in await connection.execute(_CLAIMED, {**keys, "since": since}))

@@ -1,0 +1,62 @@
+"""Addresses that must not be written to, by (app, channel, address hash), whoever they belong to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import text
+
+from storage.database import Connection
+from storage.standing import lock_address
+
+Reason = Literal["bounce", "complaint", "manual", "provider"]
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """One suppressed address. `source` says who asked: a provider, a person, an import."""
+
+    channel: str
+    address_hash: bytes
+    reason: Reason
+    source: str
+    created_at: datetime
+
+
+# In order of id, as every locker of several people does.
+_LOCK_OWNERS = text(
+    "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN"
+    " (SELECT e.user_id FROM endpoints e WHERE e.app = :app AND e.channel = :channel AND e.address_hash = :address_hash)"
+    " ORDER BY u.id FOR NO KEY UPDATE"
+)
+_SUPPRESS = text(
+    "INSERT INTO suppressions (app, channel, address_hash, reason, source, created_at)"
+    " VALUES (:app, :channel, :address_hash, :reason, :source, clock_timestamp()) ON CONFLICT (app, channel, address_hash) DO NOTHING"
+)
+_RELEASE = text("DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = :address_hash RETURNING 1")
+_GET = text(
+    "SELECT channel, address_hash, reason, source, created_at FROM suppressions"
+    " WHERE app = :app AND channel = :channel AND address_hash = :address_hash"
+)
+
+
+async def suppress(connection: Connection, app: str, channel: str, address_hash: bytes, *, reason: Reason, source: str) -> None:
+    """Suppress an address under the locks of everybody who has it; the first reason stays.
+
+    The lock on the address itself covers messages to it that belong to no user, and comes after the rows of users, as in a claim.
+    """
+    await connection.execute(_LOCK_OWNERS, {"app": app, "channel": channel, "address_hash": address_hash})
+    await lock_address(connection, address_hash)
+    values = {"app": app, "channel": channel, "address_hash": address_hash, "reason": reason, "source": source}
+    await connection.execute(_SUPPRESS, values)
+
+
+async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> bool:
+    """Let an address be written to again; False when it was not suppressed."""
+    keys = {"app": app, "channel": channel, "address_hash": address_hash}
+    return (await connection.execute(_RELEASE, keys)).first() is not None
+
+
+async def get(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:
+    row = (await connection.execute(_GET, {"app": app, "channel": channel, "address_hash": address_hash})).first()
+    return Suppression(row.channel, row.address_hash, row.reason, row.source, row.created_at) if row else None
