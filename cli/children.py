@@ -5,17 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def start_child(command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start_child(
+    command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None, keep_open: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start a program whose output goes to `log`, in a session of its own: Ctrl-C on the terminal reaches only the starter.
 
-    On Linux the kernel ends it when its starter dies, SIGKILL included. Call it from the main thread: the kernel watches the thread.
+    It inherits the file descriptors in `keep_open`. On Linux the kernel ends it when its starter dies, SIGKILL included; call it from
+    the main thread, because the kernel watches the thread.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -25,6 +28,7 @@ def start_child(command: Sequence[str], log: Path, *, environment: Mapping[str, 
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=keep_open,
             env={**os.environ, **(environment or {})},
             preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - one prctl call, from the main thread
         )

@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,10 @@ class EmbeddedPostgres:
     def postmaster_pid(self) -> int:
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
+    def listening_port(self) -> int:
+        """Read the port of the cluster that runs on this data, whoever started it."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[3])
+
     def create_database(self, name: str, *, template: str = "template1") -> None:
         self._psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
@@ -98,14 +103,15 @@ class EmbeddedPostgres:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Find a port nobody listens on: `preferred` if it is free, else any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            return free_port()
-        return int(probe.getsockname()[1])
+    """Find a port nobody listens on: `preferred` or one of the next if they are free, else any."""
+    for port in range(preferred, preferred + 20 if preferred else 1):
+        with socket.socket() as probe:
+            # Without this a port would count as taken for a minute after its last connection was closed.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    return free_port()
 
 
 def _account() -> pwd.struct_passwd | None:

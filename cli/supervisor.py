@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,10 +31,11 @@ class Part:
 
 
 class Supervisor:
-    """Parts in the order of their start; they are stopped in the opposite order."""
+    """Parts in the order of their start; they are stopped in the opposite order. All of them inherit the descriptors in `keep_open`."""
 
-    def __init__(self, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, say: Callable[[str], None], *, keep_open: Collection[int] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self._say = say
+        self._keep_open = keep_open
         self._clock = clock
         self._parts: list[Part] = []
 
@@ -59,7 +60,7 @@ class Supervisor:
         self._parts.clear()
 
     def _start(self, part: Part) -> None:
-        part.child = start_child(part.command, part.log, environment=part.environment)
+        part.child = start_child(part.command, part.log, environment=part.environment, keep_open=self._keep_open)
         part.started_at = self._clock()
 
     def _note_end(self, part: Part, code: int) -> None:
