@@ -1,0 +1,46 @@
+"""What `sojourn dev` makes in an empty database: the tables, the first app, its keys."""
+
+from dataclasses import dataclass, replace
+
+from cli.local_keys import LocalKeys, keep_keys, read_keys
+from storage import apps, journeys, keys
+from storage.database import Connection, Database
+from storage.migrations.runner import migrate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    keys: LocalKeys
+    has_journeys: bool
+
+
+async def prepare(database_url: str, app: str, url: str) -> Prepared:
+    """Migrate, make the app and its keys unless they are there, and leave the keys where other commands find them."""
+    await migrate(database_url)
+    database = Database(database_url, pool_size=1)
+    try:
+        async with database.transaction() as connection:
+            await apps.create(connection, app)
+            kept = await _keys(connection, app, url)
+            known = await journeys.states(connection, app)
+    finally:
+        await database.close()
+    keep_keys(kept)
+    return Prepared(kept, has_journeys=bool(known))
+
+
+async def _keys(connection: Connection, app: str, url: str) -> LocalKeys:
+    kept = read_keys()
+    if kept is not None and kept.app == app and await _works(connection, kept.write_key) and await _works(connection, kept.secret_key):
+        return replace(kept, url=url)
+    return LocalKeys(
+        url=url,
+        app=app,
+        write_key=await keys.create(connection, app, "write", "made by sojourn dev"),
+        secret_key=await keys.create(connection, app, "secret", "made by sojourn dev"),
+    )
+
+
+async def _works(connection: Connection, key: str) -> bool:
+    parts = keys.parse(key)
+    return parts is not None and await keys.find(connection, parts.id) is not None
