@@ -1,0 +1,83 @@
+"""How management reads people: one by the caller's id, or page by page, with their addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from journeys.language.errors import NotFound
+from storage.database import Connection
+
+
+@dataclass(frozen=True)
+class PersonRow:
+    """One person. `id` is internal; `user_id` is the caller's, absent while the person is anonymous."""
+
+    id: int
+    user_id: str | None
+    anonymous_ids: list[str]
+    attributes: Mapping[str, Any]
+    timezone: str | None
+    locale: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class EndpointRow:
+    """One address of a person. `suppression` is why it must not be written to, or None."""
+
+    id: int
+    channel: str
+    address: str
+    state: str
+    reason: str | None
+    device: Mapping[str, Any]
+    suppression: str | None
+    confirmed_at: datetime
+    created_at: datetime
+
+
+_ANONYMOUS = """coalesce((SELECT jsonb_agg(i.value ORDER BY i.created_at, i.value) FROM identities i
+    WHERE i.app = u.app AND i.user_id = u.id AND i.kind = 'a'), '[]') AS anonymous_ids"""
+_COLUMNS = f"u.id, u.user_id, {_ANONYMOUS}, u.attributes, u.timezone, u.locale, u.created_at, u.updated_at"
+_INTERNAL_ID = text("SELECT user_id FROM identities WHERE app = :app AND kind = 'u' AND value = :user_id")
+_ONE = text(f"SELECT {_COLUMNS} FROM users u WHERE u.app = :app AND u.id = :id")
+_PAGE = text(f"""
+    SELECT {_COLUMNS} FROM users u
+    WHERE u.app = :app AND u.merged_into IS NULL AND u.id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+    ORDER BY u.id DESC LIMIT :most
+""")
+_ENDPOINTS = text("""
+    SELECT e.id, e.channel, e.address, e.state, e.reason, e.device, s.reason AS suppression, e.confirmed_at, e.created_at
+    FROM endpoints e LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash
+    WHERE e.app = :app AND e.user_id = :user_id ORDER BY e.channel, e.confirmed_at DESC, e.id
+""")
+
+
+async def internal_id(connection: Connection, app: str, user_id: str) -> int:
+    """The internal id of whom the caller knows by `user_id`. Raises NotFound."""
+    found = (await connection.execute(_INTERNAL_ID, {"app": app, "user_id": user_id})).scalar()
+    if found is None:
+        raise NotFound("no such user")
+    return int(found)
+
+
+async def person(connection: Connection, app: str, user_id: str) -> PersonRow:
+    """One person by the caller's id. Raises NotFound."""
+    key = {"app": app, "id": await internal_id(connection, app, user_id)}
+    return PersonRow(**(await connection.execute(_ONE, key)).mappings().one())
+
+
+async def page(connection: Connection, app: str, *, before: int | None, most: int) -> list[PersonRow]:
+    """The newest people first; `before` is the internal id of the last one of the page before."""
+    rows = await connection.execute(_PAGE, {"app": app, "before": before, "most": most})
+    return [PersonRow(**row) for row in rows.mappings()]
+
+
+async def addresses(connection: Connection, app: str, user_id: int) -> list[EndpointRow]:
+    """Every endpoint of the person with this internal id, inactive ones too."""
+    rows = await connection.execute(_ENDPOINTS, {"app": app, "user_id": user_id})
+    return [EndpointRow(**row) for row in rows.mappings()]
