@@ -1,0 +1,35 @@
+"""Journeys as JSON: canonical bytes, their hash, and the published schema. Reading runs no checks but those of types."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from journeys.language.journey import Journey
+
+_JOURNEYS = TypeAdapter(Journey)
+
+
+def to_json(journey: Journey) -> bytes:
+    """One journey has one text: keys sorted, no spaces, UTF-8; fields that are None or have no steps are left out."""
+    plain = _JOURNEYS.dump_python(journey, mode="json", exclude_none=True)
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def from_json(text: bytes | str) -> Journey:
+    """Read a stored definition. Stricter rules of later must never stop people inside, so `problems` is not asked.
+
+    Raises pydantic's ValidationError for what is no journey of this version's format.
+    """
+    return _JOURNEYS.validate_json(text)
+
+
+def content_hash(journey: Journey) -> str:
+    """SHA-256 in hex over the canonical JSON."""
+    return hashlib.sha256(to_json(journey)).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """What docs/reference/journey.schema.json holds."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_JOURNEYS.json_schema()}

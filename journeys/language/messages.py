@@ -1,0 +1,75 @@
+"""What is sent, and the limits that an author may set for sending: content and provider, quiet hours, caps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field as Bound
+
+from journeys.language.conditions import Channel
+from journeys.language.durations import ClockTime, Duration
+from journeys.language.nodes import KW_ONLY, Node, node
+
+MessageClass = Literal["marketing", "transactional"]
+
+
+@node
+class Message(Node):
+    """Content by the name of its template; the channel's default provider unless one is named."""
+
+    channel: Channel
+    template: str
+    _: KW_ONLY
+    provider: str | None = None
+    kind: Literal["message"] = "message"
+
+
+def email(template: str, *, provider: str | None = None) -> Message:
+    return Message("email", template, provider=provider)
+
+
+def sms(template: str, *, provider: str | None = None) -> Message:
+    return Message("sms", template, provider=provider)
+
+
+def push(template: str, *, provider: str | None = None) -> Message:
+    return Message("push", template, provider=provider)
+
+
+def voice(template: str, *, provider: str | None = None) -> Message:
+    return Message("voice", template, provider=provider)
+
+
+def in_app(template: str, *, provider: str | None = None) -> Message:
+    return Message("in_app", template, provider=provider)
+
+
+def whatsapp(template: str, *, provider: str | None = None) -> Message:
+    return Message("whatsapp", template, provider=provider)
+
+
+def webhook(template: str, *, provider: str | None = None) -> Message:
+    return Message("webhook", template, provider=provider)
+
+
+@node
+class QuietHours(Node):
+    """From one time to another on the person's wall, over midnight when start is later than end; equal times mean none.
+
+    What is due then waits for the end, or is skipped.
+    """
+
+    start: ClockTime
+    end: ClockTime
+    _: KW_ONLY
+    then: Literal["wait", "skip"] = "wait"
+    kind: Literal["quiet_hours"] = "quiet_hours"
+
+
+@node
+class Cap(Node):
+    """At most so many messages per rolling duration or per calendar day of the person; of one channel, or of all."""
+
+    at_most: Annotated[int, Bound(ge=0)]
+    _: KW_ONLY
+    per: Duration | Literal["day"]
+    channel: Channel | None = None
+    kind: Literal["cap"] = "cap"

@@ -1,0 +1,48 @@
+"""JSON with expressions in it: what `Update`, `Enter` and `Call` give away.
+
+Objects are kept as pairs sorted by key, so the order in which an author writes them never matters.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import Field as Bound
+from typing_extensions import TypeAliasType
+
+from journeys.language.conditions import Captured, Device, Entry, LastDid, Location, Prop, Scalar, Trait
+from journeys.language.nodes import KW_ONLY, Node, node
+
+
+def _tagged(given: Any, told: ValidationInfo) -> Any:
+    """Tag what an author writes; stored JSON is tagged already, and a key `kind` of an author's object is no tag."""
+    if told.mode == "python" and isinstance(given, Mapping):
+        return Object(sorted(given.items(), key=lambda pair: str(pair[0])))
+    if told.mode == "python" and isinstance(given, (list, tuple)):
+        return Items(given)
+    return given
+
+
+# A named alias carries its module with it, so other modules resolve its forward references without importing what they do not use.
+_Tagged = TypeAliasType(
+    "_Tagged",
+    Annotated["Trait | Entry | Captured | Prop | Device | Location | LastDid | Object | Items", Bound(discriminator="kind")],
+)
+Json: TypeAlias = Annotated[_Tagged | Scalar | None, BeforeValidator(_tagged)]
+
+
+@node
+class Items(Node):
+    items: Annotated[Sequence[Json], AfterValidator(tuple)]
+    _: KW_ONLY
+    kind: Literal["list"] = "list"
+
+
+@node
+class Object(Node):
+    pairs: Annotated[Sequence[tuple[str, Json]], AfterValidator(tuple)]
+    _: KW_ONLY
+    kind: Literal["object"] = "object"
+
+
+Payload: TypeAlias = Annotated[Object, BeforeValidator(_tagged)]

@@ -1,0 +1,50 @@
+"""Ways through a journey's tree that more than one module needs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, assert_never
+
+from journeys.language.nodes import Node, fields_of
+from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
+
+
+def branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:  # noqa: PLR0911 - one return a kind of step
+    """Every way on from a step, with its name, in the order in which it is written; empty ones included."""
+    match step:
+        case Send() | Call():
+            return (("otherwise", step.otherwise),)
+        case Wait():
+            return (("then", step.then), ("if past", step.if_past))
+        case WaitFor():
+            caught = [(" or ".join(case.events.names), case.steps) for case in step.cases] or [("then", step.then)]
+            return (*caught, ("otherwise", step.otherwise))
+        case If():
+            return (("then", step.then), ("otherwise", step.otherwise))
+        case Switch():
+            return (*((f"case {place}", case.steps) for place, case in enumerate(step.cases, 1)), ("otherwise", step.otherwise))
+        case Split():
+            return tuple((arm.name, arm.steps) for arm in step.arms)
+        case Repeat():
+            return (("again", step.steps),)
+        case Update() | Enter() | Exit():
+            return ()
+        case _:
+            assert_never(step)
+
+
+def all_steps(steps: Sequence[AnyStep]) -> Iterator[AnyStep]:
+    """Each step with all inside it, in the order in which they are written."""
+    for step in steps:
+        yield step
+        for _, inner in branches(step):
+            yield from all_steps(inner)
+
+
+def nodes_in(value: Any) -> Iterator[Node]:
+    """Each value inside a value, itself included."""
+    if isinstance(value, Node):
+        yield value
+        for _, inner in fields_of(value):
+            yield from nodes_in(inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from nodes_in(inner)
