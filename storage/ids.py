@@ -41,3 +41,8 @@ def address_hash(app: str, channel: str, address: str) -> bytes:
 def event_hash(app: str, event_id: str) -> bytes:
     """16 bytes: the key of the dedupe table."""
     return hashlib.sha256(length_prefixed(app, event_id)).digest()[:16]
+
+
+def length_hash(*parts: str) -> str:
+    """32 hex digits over length-prefixed parts: a name for what is too long or too personal to show."""
+    return hashlib.sha256(length_prefixed(*parts)).hexdigest()[:32]

@@ -1,0 +1,120 @@
+"""The activities of an enrollment's workflow, with their names as people read them in the Temporal UI.
+
+Each answers from Postgres and writes its verdict there once, because a local activity may run again after its result was lost.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.messages import Messages
+from activities.orders import SendOrder
+from activities.questions import Decision, Ending, EventsWanted, MomentWanted
+from journeys.language import moments
+from journeys.language.facts import EventFact, Facts
+from journeys.language.verdict import SendVerdict
+from storage import conditions, enrollments, outcomes, users
+from storage.database import Database
+from storage.enrollments import Enrollment
+
+CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+
+
+class Steps:
+    """What a step needs of Postgres."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name="decide")
+    async def decide(self, decision: Decision) -> int | None:
+        """Return the place of the first condition that holds, or None: read once, then always the same answer."""
+        async with self._database.transaction() as connection:
+            stored = await outcomes.stored(connection, decision.app, decision.enrollment_id, decision.step, decision.visit)
+            if stored is None:
+                place = await self._first_that_holds(connection, decision)
+                verdict = {"kind": "decided", "branch": place}
+                stored = await outcomes.write(connection, decision.app, decision.enrollment_id, decision.step, decision.visit, verdict)
+        branch: int | None = stored["branch"]
+        return branch
+
+    async def _first_that_holds(self, connection: Any, decision: Decision) -> int | None:
+        enrollment = await enrollments.get(connection, decision.app, decision.enrollment_id)
+        moment = await enrollments.database_now(connection)
+        for place, condition in enumerate(decision.conditions):
+            if await conditions.holds(
+                connection,
+                decision.app,
+                condition,
+                user_id=enrollment.user_id,
+                entry=enrollment.entry,
+                captured=decision.captured,
+                source=decision.enrollment_id,
+                at=moment,
+            ):
+                return place
+        return None
+
+    @activity.defn(name="compute moment")
+    async def instant(self, wanted: MomentWanted) -> datetime | None:
+        async with self._database.transaction() as connection:
+            enrollment = await enrollments.get(connection, wanted.app, wanted.enrollment_id)
+            person = await users.get(connection, wanted.app, enrollment.user_id)
+            now = await enrollments.database_now(connection)
+        return moments.instant(wanted.moment, _facts(enrollment, person.attributes, person.timezone, wanted.captured), now)
+
+    @activity.defn(name="recall events")
+    async def recall(self, wanted: EventsWanted) -> list[EventFact]:
+        async with self._database.transaction() as connection:
+            enrollment = await enrollments.get(connection, wanted.app, wanted.enrollment_id)
+            return await enrollments.events_since(connection, wanted.app, enrollment.user_id, wanted.names, wanted.since, wanted.most)
+
+    @activity.defn(name="end")
+    async def end(self, ending: Ending) -> None:
+        async with self._database.transaction() as connection:
+            await enrollments.close(connection, ending.app, ending.enrollment_id, ending.reason)
+
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.decide, self.instant, self.recall, self.end]
+
+
+def _facts(enrollment: Enrollment, attributes: Mapping[str, Any], timezone: str | None, captured: Mapping[str, EventFact]) -> Facts:
+    return Facts(
+        attributes=attributes,
+        timezone=timezone,
+        entry=enrollment.entry,
+        entered_at=enrollment.entry.occurred_at,
+        captured=captured,
+        source=str(enrollment.id),
+    )
+
+
+def deliveries(messages: Messages) -> list[Callable[..., Any]]:
+    """One activity a channel, so that the UI's timeline reads email, push, sms; all of them deliver. And `give up`, after 72 hours."""
+
+    def delivery(channel: str) -> Callable[[SendOrder], Coroutine[Any, Any, SendVerdict]]:
+        @activity.defn(name=channel)
+        async def deliver(order: SendOrder) -> SendVerdict:
+            verdict = await messages.deliver(order)
+            if verdict.status == "again" and order.may_wait:
+                raise _not_yet(verdict)
+            return verdict
+
+        return deliver
+
+    @activity.defn(name="give up")
+    async def give_up(order: SendOrder) -> SendVerdict:
+        return await messages.abandon(order)
+
+    return [*(delivery(channel) for channel in CHANNELS), give_up]
+
+
+def _not_yet(verdict: SendVerdict) -> ApplicationError:
+    """Let Temporal retry, and show people why in the UI."""
+    wait = verdict.until - datetime.now(UTC) if verdict.until else None
+    words = ", ".join(verdict.reasons) or "the provider cannot take it now"
+    return ApplicationError(words, type="NotYet", next_retry_delay=max(wait, timedelta(seconds=1)) if wait else None)
+

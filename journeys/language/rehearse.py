@@ -1,0 +1,283 @@
+"""Play a journey on a fake clock: the same interpreter as on Temporal, in a World that only pretends."""
+
+import heapq
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from journeys.language import moments
+from journeys.language.durations import Duration
+from journeys.language.evaluate import holds
+from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
+from journeys.language.journey import Journey
+from journeys.language.messages import Cap, MessageClass
+from journeys.language.play import Player
+from journeys.language.steps import Moment
+from journeys.language.verdict import SendVerdict
+from journeys.language.ways import entry_events, exit_condition
+from journeys.language.world import Order, Question
+
+MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+"""When rehearsals begin: Monday, 2 March 2026, 12:00 UTC."""
+
+ENTRY = "entry"
+
+Happening = tuple[Duration, str] | tuple[Duration, str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is rehearsed. `channels` are those they can be reached on; `refuses` the channels that they have opted out of."""
+
+    user_id: str = "somebody"
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str = "UTC"
+    channels: tuple[str, ...] = ("email", "sms", "push", "voice", "in_app", "whatsapp", "webhook")
+    refuses: tuple[str, ...] = ()
+    unsubscribed_topics: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+
+ANYBODY = Person()
+"""Somebody with every channel and every consent."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the timeline: when (UTC), which step, what happened."""
+
+    at: datetime
+    step: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What would happen: step ids of what was sent, (step id, reason) of what was not, how it ended, and everything in order."""
+
+    sent: list[str]
+    skipped: list[tuple[str, str]]
+    ended: str
+    lines: list[Line]
+    timezone: str
+
+    @property
+    def timeline(self) -> str:
+        """A line for each thing that happened, in the person's local time."""
+        zone = ZoneInfo(self.timezone)
+        return "\n".join(f"{line.at.astimezone(zone):%a %Y-%m-%d %H:%M}  {line.step}: {line.words}" for line in self.lines)
+
+
+def rehearse(
+    journey: Journey,
+    events: Sequence[Happening] = (),
+    *,
+    user: Person = ANYBODY,
+    entry: Mapping[str, Any] | None = None,
+    arms: Mapping[str, str] | None = None,
+    calls: Mapping[str, Any] | None = None,
+    refused: Sequence[str] = (),
+    starts_at: datetime = MONDAY_NOON,
+) -> Rehearsal:
+    """Play `journey` for `user` and return what would happen; nothing leaves.
+
+    `events` are (after entry, name) or (after entry, name, properties). `entry` are the entry event's properties. `arms` forces arms of
+    Splits by step id, `refused` names Sends that the provider rejects, `calls` gives results of Calls.
+    """
+    stage = _Stage(journey, user, dict(entry or {}), frozenset(refused), dict(calls or {}), starts_at)
+    for after, name, *properties in events:
+        stage.expect(after, name, properties[0] if properties else {})
+    ended = _drive(stage.play(dict(arms or {})))
+    return Rehearsal(stage.sent, stage.skipped, ended, stage.lines, user.timezone)
+
+
+class _Stage:
+    """The rehearsal's World. Nothing in it really waits, so its coroutines run to the end in one go."""
+
+    def __init__(
+        self,
+        journey: Journey,
+        user: Person,
+        entry: dict[str, Any],
+        refused: frozenset[str],
+        calls: dict[str, Any],
+        starts_at: datetime,
+    ) -> None:
+        self.sent: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.lines: list[Line] = []
+        self._journey = journey
+        self._user = user
+        self._refused = refused
+        self._calls = calls
+        self._now = starts_at
+        self._numbers = count(1)
+        self._coming: list[tuple[datetime, int, EventFact]] = []
+        self._messages: list[tuple[MessageFact, str, MessageClass]] = []
+        ways_in = entry_events(journey)
+        self._entry = EventFact("entry", ways_in.names[0] if ways_in else ENTRY, starts_at, entry, 0, starts_at)
+        self._events = [self._entry]
+        self._exit_condition = exit_condition(journey)
+        self._player: Player | None = None
+
+    def expect(self, after: Duration, name: str, properties: Mapping[str, Any]) -> None:
+        """An event that will come so long after entry (before it, for a negative duration)."""
+        number = next(self._numbers)
+        at = self._entry.occurred_at + after.timedelta
+        heapq.heappush(self._coming, (at, number, EventFact(f"event {number}", name, at, dict(properties), number, at)))
+
+    async def play(self, arms: Mapping[str, str]) -> str:
+        self._note(ENTRY, self._entry.name)
+        self._player = Player(
+            self._journey,
+            self,
+            app=ENTRY,
+            subject=self._user.user_id,
+            entry=self._entry,
+            started_at=self._now,
+            arms=arms,
+        )
+        self._let_come(self._now, lambda: False)
+        ended = await self._player.play()
+        self._note("end", ended)
+        return ended
+
+    # The World ----------------------------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
+        self._note(words.rpartition(": ")[2], words.rpartition(": ")[0])
+        if self._let_come(until, woken):
+            return True
+        self._now = max(self._now, until)
+        return False
+
+    async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
+        verdict = self._verdict(order)
+        step, channel, template = order.step.id, order.step.message.channel, order.step.message.template
+        if verdict.status == "settled" and verdict.sent:
+            self.sent.append(step)
+            fact = MessageFact(self._user.user_id, step, template, sent_at=self._now, delivered_at=self._now)
+            self._messages.append((fact, channel, self._class(order)))
+            self._note(step, f"{channel} {template} sent")
+        elif verdict.status == "settled":
+            self.skipped.append((step, ", ".join(verdict.reasons)))
+            self._note(step, f"{channel} {template} not sent: {', '.join(verdict.reasons)}")
+        return verdict
+
+    async def first_that_holds(self, question: Question) -> int | None:
+        facts = self._facts(question.captured)
+        found = next((place for place, condition in enumerate(question.conditions) if holds(condition, facts, self._now)), None)
+        if not question.step.startswith("$"):
+            self._note(question.step, "none holds" if found is None else "holds" if len(question.conditions) == 1 else f"case {found + 1}")
+        return found
+
+    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+        found = moments.instant(moment, self._facts(captured), self._now)
+        if found is None:
+            self._note(step, "no_moment")
+        return found
+
+    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
+        came = [event for event in self._events[1:] if event.name in names and event.occurred_at >= since]
+        return sorted(came, key=lambda event: (event.occurred_at, event.arrival))[:most]
+
+    async def end(self, reason: str, *, is_told: bool) -> None:
+        """Nobody else has to be told."""
+
+    # Time and events ----------------------------------------------------------------------------------------------------------------
+
+    def _let_come(self, until: datetime, woken: Callable[[], bool]) -> bool:
+        assert self._player is not None
+        while not woken() and self._coming and self._coming[0][0] <= until:
+            at, _, event = heapq.heappop(self._coming)
+            self._now = max(self._now, at)
+            self._events.append(event)
+            self._mark(event)
+            self._note(event.name, "came")
+            self._player.arrive(event)
+        return woken()
+
+    def _mark(self, event: EventFact) -> None:
+        """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
+        field_name = {"message_opened": "opened_at", "message_clicked": "clicked_at"}.get(event.name)
+        if field_name is None:
+            return
+        self._messages = [
+            (replace(fact, **{field_name: event.occurred_at}) if fact.step == event.properties.get("step") else fact, channel, kind)
+            for fact, channel, kind in self._messages
+        ]
+
+    def _note(self, step: str, words: str) -> None:
+        self.lines.append(Line(self._now, step, words))
+
+    # What is known, and the rules before a send -------------------------------------------------------------------------------------
+
+    def _facts(self, captured: Mapping[str, EventFact]) -> Facts:
+        return Facts(
+            attributes=self._user.attributes,
+            timezone=self._user.timezone,
+            endpoints=tuple(EndpointFact(channel, self._entry.occurred_at) for channel in self._user.channels),
+            events=tuple(self._events),
+            messages=tuple(fact for fact, _, _ in self._messages),
+            segments=frozenset(self._user.segments),
+            unsubscribed_topics=frozenset(self._user.unsubscribed_topics),
+            entry=self._entry,
+            entered_at=self._entry.occurred_at,
+            captured=captured,
+            source=self._user.user_id,
+        )
+
+    def _class(self, order: Order) -> MessageClass:
+        return order.step.message_class or self._journey.message_class
+
+    def _verdict(self, order: Order) -> SendVerdict:
+        if self._exit_condition is not None and holds(self._exit_condition, self._facts(order.captured), self._now):
+            return SendVerdict("exited", reasons=("exited: condition",))
+        reason = self._refusal(order)
+        if reason is not None:
+            return SendVerdict("settled", reasons=(reason,), claimed_at=None)
+        quiet = order.step.quiet_hours or self._journey.quiet_hours
+        ends = moments.quiet_until(quiet, self._now, self._user.timezone) if quiet and self._class(order) == "marketing" else None
+        if quiet is not None and ends is not None:
+            return SendVerdict("settled", reasons=("quiet_hours",)) if quiet.then == "skip" else SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
+        if order.step.id in self._refused:
+            return SendVerdict("settled", reasons=("rejected",), claimed_at=self._now)
+        return SendVerdict("settled", sent=True, claimed_at=self._now)
+
+    def _refusal(self, order: Order) -> str | None:
+        channel = order.step.message.channel
+        if order.step.to is None and channel not in self._user.channels:
+            return "no_endpoint"
+        if self._class(order) == "transactional":
+            return None
+        if channel in self._user.refuses:
+            return "opted_out"
+        if (order.step.topic or self._journey.topic or "general") in self._user.unsubscribed_topics:
+            return "unsubscribed"
+        return "capped" if any(self._is_reached(cap, channel) for cap in self._journey.caps or ()) else None
+
+    def _is_reached(self, cap: Cap, channel: str) -> bool:
+        if cap.channel not in (None, channel):
+            return False
+        since = moments.day_began(self._now, self._user.timezone) if cap.per == "day" else self._now - cap.per.timedelta
+        counted = [
+            fact
+            for fact, of_channel, kind in self._messages
+            if kind == "marketing" and cap.channel in (None, of_channel) and fact.sent_at is not None and fact.sent_at > since
+        ]
+        return len(counted) >= cap.at_most
+
+
+def _drive(coroutine: Coroutine[Any, Any, str]) -> str:
+    """Run a coroutine that never waits for anything outside itself; no event loop is needed, nor in the way."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return str(done.value)
+    raise RuntimeError("a rehearsal waited for something outside itself")

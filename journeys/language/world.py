@@ -1,0 +1,81 @@
+"""The powers that the interpreter has, and what it remembers: the same for Temporal, where they are durable, and for a rehearsal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from journeys.language.facts import EventFact
+from journeys.language.steps import Condition, Moment, Send
+from journeys.language.verdict import SendVerdict
+
+
+@dataclass
+class Record:
+    """One visit of one step. `until` is absolute; `outcome` names the way it ended and is None while the step lasts."""
+
+    step: str
+    visit: int
+    began_at: datetime
+    until: datetime | None = None
+    outcome: str | None = None
+
+
+@dataclass
+class Progress:
+    """Where an enrollment stands. Everything that a fresh run needs to go on, so it is what continue-as-new carries over."""
+
+    records: list[Record] = field(default_factory=list)
+    captured: dict[str, EventFact] = field(default_factory=dict)
+    known: list[EventFact] = field(default_factory=list)
+    """Events that came and were not applied yet, in the order in which they would be."""
+    overflowed: list[str] = field(default_factory=list)
+    """Event names of which more came than is kept: Postgres has the rest."""
+    seen: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    last_send_at: datetime | None = None
+    """When the last Send began: what the next WaitFor counts from."""
+    ending: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """One visit of a Send: the step, and what is known where it stands. `is_last` means that nothing can follow."""
+
+    step: Send
+    visit: int
+    captured: Mapping[str, EventFact]
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """Conditions to be read at one visit of a step; the answer is the place of the first that holds, or None."""
+
+    step: str
+    visit: int
+    conditions: Sequence[Condition]
+    captured: Mapping[str, EventFact]
+
+
+class World(Protocol):
+    """What the interpreter cannot do itself. Every wait ends early when `woken` says so."""
+
+    def now(self) -> datetime: ...
+
+    async def wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
+        """Wait until that moment (False) or until `woken` (True). `words` tell people what is waited for."""
+
+    async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
+        """Deliver; comes back settled, exited, deferred or held, or with `again` when `woken` cut it short."""
+
+    async def first_that_holds(self, question: Question) -> int | None: ...
+
+    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+        """The moment as an instant; None when it is missing or no time."""
+
+    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
+        """The earliest events of these names from `since` on, when more came than the enrollment keeps."""
+
+    async def end(self, reason: str, *, is_told: bool) -> None:
+        """The enrollment is over. `is_told`: its last Send has already said so."""

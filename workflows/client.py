@@ -1,0 +1,135 @@
+"""What Sojourn asks of a Temporal server: start, tell, end. Every call may be repeated."""
+
+from datetime import timedelta
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys.language.errors import Conflict
+from journeys.language.facts import EventFact
+from storage.enrollments import Enrollment
+from workflows.entry import Start
+from workflows.inputs import JOURNEY
+
+APP = SearchAttributeKey.for_keyword("SojournApp")
+JOURNEY_NAME = SearchAttributeKey.for_keyword("SojournJourney")
+USER = SearchAttributeKey.for_keyword("SojournUser")
+MEMO = "enrollment"
+RPC_TIMEOUT = timedelta(seconds=10)
+
+
+async def connect() -> Client:
+    """Connect as TEMPORAL_ADDRESS and its sisters say. Raises RuntimeError when no server answers."""
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "127.0.0.1:7233")
+    return await Client.connect(**config, data_converter=pydantic_data_converter)
+
+
+class Enrollments:
+    """The workflows of enrollments on one server."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, start: Start, event: EventFact | None = None) -> None:
+        """Start the workflow, with `event` as its first signal where given; it running already for this enrollment is success.
+
+        Raises Conflict when the id is taken by something else.
+        """
+        enrollment = start.enrollment
+        try:
+            await self._client.start_workflow(
+                JOURNEY,
+                start.input,
+                id=enrollment.workflow_id,
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL if event is None else WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal="event" if event else None,
+                start_signal_args=[event] if event else [],
+                memo={MEMO: str(enrollment.id)},
+                search_attributes=_search_attributes(enrollment),
+                static_summary=f"{enrollment.journey} v{enrollment.version}"[:200],
+                static_details=_details(enrollment),
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            if await self.enrollment_of(enrollment.workflow_id) != str(enrollment.id):
+                raise Conflict("another workflow has the id of this enrollment: end it in Temporal, then release the quarantine") from None
+
+    async def tell(self, workflow_id: str, event: EventFact) -> bool:
+        """Signal an event. The event id is the request id, so the server folds repeats within a run. False: no such workflow runs."""
+        return await self._signal(workflow_id, "event", event, event.id)
+
+    async def leave(self, workflow_id: str, reason: str, request_id: str) -> bool:
+        """Ask a workflow to end. False: no such workflow runs."""
+        return await self._signal(workflow_id, "exit", reason, request_id)
+
+    async def enrollment_of(self, workflow_id: str) -> str | None:
+        """The enrollment that the newest run under this id belongs to."""
+        description = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+        memo = await description.memo()
+        found = memo.get(MEMO)
+        return str(found) if found is not None else None
+
+    async def _signal(self, workflow_id: str, name: str, argument: EventFact | str, request_id: str) -> bool:
+        request = SignalWorkflowExecutionRequest(
+            namespace=self._client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+            signal_name=name,
+            identity=self._client.identity,
+            request_id=request_id,
+        )
+        request.input.payloads.extend(await self._client.data_converter.encode([argument]))
+        try:
+            await self._client.workflow_service.signal_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+
+def _search_attributes(enrollment: Enrollment) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(APP, enrollment.app),
+            SearchAttributePair(JOURNEY_NAME, enrollment.journey),
+            SearchAttributePair(USER, _user_part(enrollment)),
+        ]
+    )
+
+
+def _user_part(enrollment: Enrollment) -> str:
+    """As in the workflow id, so that a setting that hashes user ids there hashes them here."""
+    return enrollment.workflow_id.split("/")[2].rsplit("#", 1)[0]
+
+
+def _details(enrollment: Enrollment) -> str:
+    return f"Entered by `{enrollment.entry.name}` at {enrollment.entry.occurred_at:%Y-%m-%d %H:%M} UTC. Enrollment `{enrollment.id}`."
+
+
+def is_transport(error: BaseException) -> bool:
+    """Tell a server that is away or overloaded (try again later) from a request that it refuses."""
+    return isinstance(error, RPCError) and error.status in {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.UNKNOWN,
+    }

@@ -1,0 +1,42 @@
+"""What the workflow is started with. Fields may be added with a default, never renamed or removed: they lie in running histories."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from journeys.language.facts import EventFact
+from journeys.language.journey import Journey
+from journeys.language.world import Progress
+
+TASK_QUEUE = "sojourn"
+JOURNEY = "journey"
+
+
+@dataclass(frozen=True)
+class EnrollmentInput:
+    """One enrollment. The definition travels by value: publishing a new version changes nothing for people inside.
+
+    `events` are those since entry that came before the workflow. `progress` is set after continue-as-new.
+    """
+
+    app: str
+    enrollment_id: str
+    journey: Journey
+    version: int
+    subject: str
+    entry: EventFact
+    started_at: datetime
+    events: list[EventFact] = field(default_factory=list)
+    progress: Progress | None = None
+    wait_scale: float = 1.0
+    schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an enrollment stands: the answer to the query `standing`."""
+
+    step: str | None
+    visit: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+    words: str = ""

@@ -1,0 +1,218 @@
+"""One enrollment as one durable workflow: a World of timers, signals and activities around the interpreter, and nothing else."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import SendOrder
+    from activities.questions import Decision, Ending, EventsWanted, MomentWanted
+    from journeys.language.facts import EventFact
+    from journeys.language.journey import Journey
+    from journeys.language.play import Player
+    from journeys.language.steps import Moment
+    from journeys.language.verdict import SendVerdict
+    from journeys.language.words import in_words
+    from journeys.language.world import Order, Question
+    from workflows.inputs import JOURNEY, EnrollmentInput, Standing
+
+LOCAL_TRY = timedelta(seconds=10)
+ONE_TRY = timedelta(seconds=60)
+PATIENCE = timedelta(hours=72)
+LONG_HISTORY = 1000
+# A database that is away is waited for; after ten seconds the wait is a timer, so the workflow task does not stay open.
+UNTIL_IT_ANSWERS = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(minutes=1))
+BACKOFF = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10))
+
+
+@workflow.defn(name=JOURNEY)
+class JourneyWorkflow:
+    @workflow.init
+    def __init__(self, enrollment: EnrollmentInput) -> None:
+        self._enrollment = enrollment
+        self._words = ""
+        self._player = Player(
+            enrollment.journey,
+            self,
+            app=enrollment.app,
+            subject=enrollment.subject,
+            entry=enrollment.entry,
+            started_at=enrollment.started_at,
+            progress=enrollment.progress,
+        )
+        for event in enrollment.events:
+            self._player.arrive(event)
+
+    @workflow.run
+    async def run(self, _enrollment: EnrollmentInput) -> str:
+        return await self._player.play()
+
+    @workflow.signal(name="event")
+    def on_event(self, event: EventFact) -> None:
+        self._player.arrive(event)
+
+    @workflow.signal(name="advance")
+    def on_advance(self) -> None:
+        self._player.advance()
+
+    @workflow.signal(name="exit")
+    def on_exit(self, reason: str) -> None:
+        self._player.leave(reason)
+
+    @workflow.signal(dynamic=True)
+    def on_anything_else(self, name: str, _arguments: Sequence[object]) -> None:
+        workflow.logger.warning("unknown signal %s", name)
+
+    @workflow.query(name="standing")
+    def standing(self) -> Standing:
+        record = self._player.standing
+        if record is None:
+            return Standing(step=None, words=self._words)
+        return Standing(step=record.step, visit=record.visit, since=record.began_at, until=record.until, words=self._words)
+
+    # The World ----------------------------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return workflow.now()
+
+    async def wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
+        self._say(words)
+        self._start_afresh_if_long()
+        remaining = (until - workflow.now()) / self._enrollment.wait_scale
+        if remaining <= timedelta(0):
+            return woken()
+        try:
+            await workflow.wait_condition(lambda: woken() or self._is_long(), timeout=remaining, timeout_summary=words[:200])
+        except asyncio.TimeoutError:
+            return False
+        if not woken():
+            self._start_afresh_if_long()
+        return True
+
+    async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
+        asked = self._send_order(order)
+        self._say(f"send {asked.step}: {asked.channel} {asked.template}")
+        verdict = await self._try_at_once(asked)
+        if verdict.status != "again" or woken():
+            return verdict
+        return await self._insist(replace(asked, may_wait=True), woken)
+
+    async def _try_at_once(self, order: SendOrder) -> SendVerdict:
+        try:
+            return await workflow.execute_local_activity(
+                order.channel,
+                order,
+                result_type=SendVerdict,
+                start_to_close_timeout=LOCAL_TRY,
+                retry_policy=RetryPolicy(maximum_attempts=1),
+                summary=f"{order.step}: {order.channel} {order.template}",
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return SendVerdict("again", reasons=("unavailable",))
+
+    async def _insist(self, order: SendOrder, woken: Callable[[], bool]) -> SendVerdict:
+        """The ordinary activity: pending in the UI with what is in the way, retried for 72 hours, cancelled by an exit."""
+        self._start_afresh_if_long()
+        pending = workflow.start_activity(
+            order.channel,
+            order,
+            result_type=SendVerdict,
+            schedule_to_close_timeout=PATIENCE,
+            start_to_close_timeout=ONE_TRY,
+            retry_policy=BACKOFF,
+            summary=f"{order.step}: {order.channel} {order.template}",
+        )
+        await workflow.wait_condition(lambda: pending.done() or woken())
+        if not pending.done():
+            pending.cancel()
+            return SendVerdict("again")
+        try:
+            return await pending
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return await self._ask("give up", order, SendVerdict)
+
+    async def first_that_holds(self, question: Question) -> int | None:
+        decision = Decision(
+            app=self._enrollment.app,
+            enrollment_id=self._enrollment.enrollment_id,
+            step=question.step,
+            visit=question.visit,
+            conditions=tuple(question.conditions),
+            captured=question.captured,
+        )
+        chosen: int | None = await self._ask("decide", decision, int | None, summary=f"decide: {question.step}")  # type: ignore[arg-type]
+        return chosen
+
+    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+        wanted = MomentWanted(self._enrollment.app, self._enrollment.enrollment_id, moment, captured)
+        found: datetime | None = await self._ask("compute moment", wanted, datetime | None, summary=f"when: {step}")  # type: ignore[arg-type]
+        return found
+
+    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
+        wanted = EventsWanted(self._enrollment.app, self._enrollment.enrollment_id, tuple(names), since, most)
+        return await self._ask("recall events", wanted, list[EventFact])
+
+    async def end(self, reason: str, *, is_told: bool) -> None:
+        self._say(f"ended: {reason}")
+        if not is_told:
+            await self._ask("end", Ending(self._enrollment.app, self._enrollment.enrollment_id, reason), type(None), summary=reason)
+
+    async def _ask[Answer](self, activity: str, question: object, answer: type[Answer], *, summary: str | None = None) -> Answer:
+        found: Answer = await workflow.execute_local_activity(
+            activity,
+            question,
+            result_type=answer,
+            start_to_close_timeout=LOCAL_TRY,
+            retry_policy=UNTIL_IT_ANSWERS,
+            local_retry_threshold=timedelta(seconds=10),
+            summary=summary,
+        )
+        return found
+
+    # ------------------------------------------------------------------------------------------------------------------------------------
+
+    def _send_order(self, order: Order) -> SendOrder:
+        journey: Journey = self._enrollment.journey
+        step = order.step
+        return SendOrder(
+            app=self._enrollment.app,
+            enrollment_id=self._enrollment.enrollment_id,
+            journey=journey.name,
+            step=step.id,
+            visit=order.visit,
+            channel=step.message.channel,
+            template=step.message.template,
+            message_class=step.message_class or journey.message_class,
+            topic=step.topic or journey.topic,
+            entry=self._enrollment.entry,
+            captured=order.captured,
+            exits_on=journey.exits_on,
+            key=journey.key,
+            quiet_hours=step.quiet_hours or journey.quiet_hours,
+            caps=journey.caps,
+            provider=step.message.provider,
+            to=step.to,
+            closes="completed" if order.is_last else None,
+        )
+
+    def _say(self, words: str) -> None:
+        self._words = words
+        workflow.set_current_details(in_words(self._player.progress, words))
+
+    def _is_long(self) -> bool:
+        info = workflow.info()
+        return info.get_current_history_length() > LONG_HISTORY or info.is_continue_as_new_suggested()
+
+    def _start_afresh_if_long(self) -> None:
+        """Continue as new with everything that the player remembers; deadlines in it are absolute."""
+        if self._is_long():
+            workflow.continue_as_new(replace(self._enrollment, progress=self._player.progress, events=[]))
