@@ -12,6 +12,11 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
+def sojourn(*arguments: str) -> list[str]:
+    """Give the command line that runs `sojourn` in this environment, whatever PATH and the working folder hold."""
+    return [sys.executable, "-P", "-m", "cli.sojourn", *arguments]
+
+
 def start_child(
     command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None, keep_open: Collection[int] = ()
 ) -> subprocess.Popen[bytes]:

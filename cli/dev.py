@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import httpx
 import typer
 from rich.markup import escape
 
+from cli.children import sojourn
 from cli.console import notes, out
 from cli.dev_house import HouseWatch, publish_first
 from cli.dev_ports import Ports, choose_ports
@@ -84,9 +84,9 @@ def _start_parts(settings: Settings, binary: Path, ports: Ports, postgres: Embed
         "SOJOURN_FAST": str(settings.fast).lower(),
         "TEMPORAL_ADDRESS": server.address,
     }
-    api = Part("api", _sojourn("api", "--port", str(ports.api)), FOLDER / "api.log", environment)
+    api = Part("api", sojourn("api", "--port", str(ports.api)), FOLDER / "api.log", environment)
     supervisor.start(api)
-    supervisor.start(Part("worker", _sojourn("worker"), FOLDER / "worker.log", environment))
+    supervisor.start(Part("worker", sojourn("worker"), FOLDER / "worker.log", environment))
     _wait_until_ready(api, prepared.keys.url)
     if not prepared.has_journeys:
         publish_first(prepared.keys, _warn)
@@ -150,10 +150,6 @@ def _alone(file: Path) -> Iterator[IO[str]]:
                     ) from None
                 time.sleep(0.1)
         yield lock
-
-
-def _sojourn(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "cli.sojourn", *arguments]
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

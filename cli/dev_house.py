@@ -2,20 +2,20 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cli.children import sojourn
 from cli.local_keys import LocalKeys
 
 LOOK_EVERY_S = 1.0
+PLAN = tuple(sojourn("plan"))
+APPLY = tuple(sojourn("apply"))
 _ENDINGS = {".py", ".txt", ".html", ".mjml", ".toml"}
-_PLAN = (sys.executable, "-m", "cli.sojourn", "plan")
-_APPLY = (sys.executable, "-m", "cli.sojourn", "apply")
 
 
-def publish_first(keys: LocalKeys, say: Callable[[str], None], *, command: Sequence[str] = _APPLY) -> None:
+def publish_first(keys: LocalKeys, say: Callable[[str], None], *, command: Sequence[str] = APPLY) -> None:
     """Publish the house for the first time; a house that cannot be published is told and does not stop anything."""
     done = subprocess.run(command, env=environment(keys), capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
     if done.returncode != 0:
@@ -30,9 +30,7 @@ def environment(keys: LocalKeys) -> Mapping[str, str]:
 class HouseWatch:
     """Runs `plan` in a process of its own when a file changed: an import that fails or hangs there touches nothing here."""
 
-    def __init__(
-        self, keys: LocalKeys, house: Path, *, command: Sequence[str] = _PLAN, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, keys: LocalKeys, house: Path, *, command: Sequence[str] = PLAN, clock: Callable[[], float] = time.monotonic) -> None:
         self._environment = environment(keys)
         self._house = house
         self._command = command

@@ -84,3 +84,7 @@ def _words(error: Exception) -> str:
 
 def _variable(location: tuple[int | str, ...]) -> str:
     return "SOJOURN_" + "_".join(str(part) for part in location).upper()
+
+
+if __name__ == "__main__":
+    main()
