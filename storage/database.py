@@ -1,9 +1,10 @@
 """One pool of connections, and the only way to get a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import event, text
@@ -15,12 +16,19 @@ from journeys.language.errors import Unavailable
 
 Connection = AsyncConnection
 
-# SQLSTATE classes after which the same work may succeed: connection, resources, shutdown, read-only standby, statement timeout.
-_TRANSIENT = ("08", "53", "57", "58", "25006")
+T = TypeVar("T")
+
+# SQLSTATE classes after which the same work may succeed: connection, resources, shutdown, read-only standby, statement and lock timeout.
+_TRANSIENT = ("08", "53", "57", "58", "25006", "55P03")
 _SERIALIZATION = ("40001", "40P01")
+_TRIES = 6
 
 
-def _dump(value: Any) -> str:  # noqa: ANN401 - any JSON value
+class Contended(Unavailable):
+    """Another transaction got in the way and nothing was changed: the same work may be done again at once (`Database.run`)."""
+
+
+def _dump(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
@@ -57,12 +65,25 @@ class Database:
                 yield connection
         except PoolTimeout as error:
             raise Unavailable("every database connection is busy") from error
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             raise Unavailable("the database does not answer") from error
         except DBAPIError as error:
+            if is_deadlock(error):
+                raise Contended("another transaction is at the same rows") from error
             if is_transient(error):
                 raise Unavailable("the database does not answer") from error
             raise
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]], app: str | None = None) -> T:
+        """Do `work` in one transaction, and again from the start when another transaction got in its way. Raises Unavailable."""
+        for attempt in range(1, _TRIES):
+            try:
+                async with self.transaction(app) as connection:
+                    return await work(connection)
+            except Contended:
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - spreads the losers of a race
+        async with self.transaction(app) as connection:
+            return await work(connection)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -86,10 +107,10 @@ def sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
-def _plain_json(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's adapter has no public type
+def _plain_json(dbapi_connection: Any, _record: object) -> None:
     """Let jsonb parameters and columns be Python values in text() statements too; SQLAlchemy's own codec gives text there."""
 
-    async def set_codecs(connection: Any) -> None:  # noqa: ANN401
+    async def set_codecs(connection: Any) -> None:
         for name in ("json", "jsonb"):
             await connection.set_type_codec(name, schema="pg_catalog", encoder=_dump, decoder=orjson.loads, format="text")
 

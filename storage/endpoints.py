@@ -1,0 +1,138 @@
+"""Addresses of people: how each channel writes one, and who holds it. A device belongs to one person, a mailbox may belong to several."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import text
+
+from journeys.language.errors import Invalid, Problem
+from storage.database import Connection
+from storage.ids import address_hash
+
+PUSH = "push"
+UNSIGNED = "unsigned"
+"""Reason of an inactive endpoint: a browser key brought it to a known person without a signed user id."""
+
+_PHONE = re.compile(r"\+[0-9][0-9 ().\-/]{4,30}")
+_PHONE_CHANNELS = frozenset({"sms", "whatsapp", "voice"})
+_MOST_BYTES = 4096
+_DELETE = 0x7F
+
+
+@lru_cache(maxsize=65536)
+def normalised(channel: str, address: str) -> str:
+    """The one way in which a channel writes this address: email in lower case, phones as E.164. Raises Invalid, without the address.
+
+    Nothing is looked up: no DNS, no deliverability.
+    """
+    if channel == "email":
+        return _email(address)
+    if channel in _PHONE_CHANNELS:
+        return _phone(address)
+    if not address or len(address.encode()) > _MOST_BYTES or not _is_one_visible_word(address):
+        raise _invalid("invalid_address", "an address has no spaces or control characters and at most 4,096 bytes")
+    return address
+
+
+def _email(address: str) -> str:
+    if "=?" in address:  # an encoded word: some Pythons write it as a header of its own
+        raise _invalid("invalid_email", "one address, such as name@example.com")
+    try:
+        # Receivers do not tell apart Ann@ and ann@, so suppressions must not either.
+        return validate_email(address, check_deliverability=False).normalized.lower()
+    except (EmailNotValidError, UnicodeError, ValueError):
+        raise _invalid("invalid_email", "one address, such as name@example.com") from None
+
+
+def _phone(address: str) -> str:
+    # The library reads letters and digits of every script as a number; a phone that a person typed so is a mistake.
+    if not _PHONE.fullmatch(address):
+        raise _invalid("invalid_phone", "a number with its country code, such as +4915112345678")
+    try:
+        number = phonenumbers.parse(address, None)
+    except phonenumbers.NumberParseException:
+        raise _invalid("invalid_phone", "a number with its country code, such as +4915112345678") from None
+    is_premium = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.PREMIUM_RATE
+    if number.extension or is_premium or not phonenumbers.is_possible_number(number):
+        raise _invalid("invalid_phone", "a number that can receive messages, with its country code")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _is_one_visible_word(address: str) -> bool:
+    return all(" " < character != chr(_DELETE) for character in address)
+
+
+def _invalid(code: str, words: str) -> Invalid:
+    return Invalid([Problem("", code, words)])
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """An address that a person has, as of `confirmed_at`; `address` is normalised."""
+
+    user_id: int
+    channel: str
+    address: str
+    confirmed_at: datetime
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ITEMS = """
+    unnest(CAST(:users AS bigint[]), CAST(:channels AS text[]), CAST(:addresses AS text[]), CAST(:hashes AS bytea[]),
+           CAST(:devices AS text[]), CAST(:confirmed AS timestamptz[])) AS i (user_id, channel, address, hash, device, confirmed_at)
+"""
+_INSERT = f"""
+    INSERT INTO endpoints AS e (app, user_id, channel, address, address_hash, device, confirmed_at)
+    SELECT :app, i.user_id, i.channel, i.address, i.hash, CAST(i.device AS jsonb), i.confirmed_at
+    FROM {_ITEMS} ORDER BY i.channel, i.hash, i.user_id
+"""
+_CONFIRM = text(
+    _INSERT
+    + """
+    ON CONFLICT (app, user_id, channel, address_hash) DO UPDATE SET
+        confirmed_at = greatest(e.confirmed_at, excluded.confirmed_at), updated_at = now(),
+        state = CASE WHEN e.reason = 'unsigned' THEN 'active' ELSE e.state END,
+        reason = CASE WHEN e.reason = 'unsigned' THEN NULL ELSE e.reason END
+    """
+)
+_CONFIRM_DEVICES = text(
+    _INSERT
+    + """
+    ON CONFLICT (app, address_hash) WHERE channel = 'push' DO UPDATE SET
+        user_id = excluded.user_id, device = excluded.device, confirmed_at = excluded.confirmed_at,
+        state = 'active', reason = NULL, updated_at = now()
+    WHERE e.confirmed_at <= excluded.confirmed_at
+    """
+)
+
+
+async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirmed]) -> None:
+    """Store addresses, or that they still hold. The people's rows must be locked. A device token moves to who confirmed it last."""
+    mailboxes = {(c.user_id, c.channel, c.address): c for c in sorted(_not_push(confirmed), key=lambda c: c.confirmed_at)}
+    devices = {c.address: c for c in sorted((c for c in confirmed if c.channel == PUSH), key=lambda c: c.confirmed_at)}
+    for statement, rows in ((_CONFIRM, mailboxes.values()), (_CONFIRM_DEVICES, devices.values())):
+        if rows:
+            await connection.execute(statement, _parameters(app, list(rows)))
+
+
+def _not_push(confirmed: Sequence[Confirmed]) -> list[Confirmed]:
+    return [c for c in confirmed if c.channel != PUSH]
+
+
+def _parameters(app: str, rows: Sequence[Confirmed]) -> dict[str, Any]:
+    return {
+        "app": app,
+        "users": [c.user_id for c in rows],
+        "channels": [c.channel for c in rows],
+        "addresses": [c.address for c in rows],
+        "hashes": [address_hash(app, c.channel, c.address) for c in rows],
+        "devices": [orjson.dumps(c.device).decode() for c in rows],
+        "confirmed": [c.confirmed_at for c in rows],
+    }

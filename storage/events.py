@@ -1,0 +1,292 @@
+"""Events come in: one transaction that knows repeats, finds people, locks them, stores what is new, and tells whoever listens.
+
+Locks are taken in one order by everybody: event ids by hash, identities by key, people by internal id, then what belongs to them.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import text
+
+from storage import endpoints, joins, users
+from storage.attributes import LOCALE, TIMEZONE, Profile, changed, joined, without
+from storage.consents import ConsentRecord, record
+from storage.database import Connection, Contended
+from storage.identities import Mention, Person, Plan, resolve
+from storage.ids import event_hash
+from storage.users import Change, LockedUser
+
+Verdict = Literal["new", "duplicate", "conflict"]
+Trust = Literal["server", "signed", "public"]
+
+# What a browser may not set for a person whom a server knows: somebody's mails would go elsewhere.
+GUARDED = frozenset({"email", "phone"})
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address that an item gives its person; `address` is normalised by its channel's rules."""
+
+    channel: str
+    address: str
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One item, checked and with its times settled. At least one of user_id and anonymous_id is there.
+
+    `name` None stores no event (an alias only joins). `joins` says that the ids are one person. A trait of None deletes the attribute.
+    `body_hash` is the fingerprint of what the caller sent: the same id with another one is a conflict, and the first stays.
+    """
+
+    event_id: str
+    occurred_at: datetime
+    name: str | None = None
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    previous_id: str | None = None
+    joins: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    timezone: str | None = None
+    locale: str | None = None
+    addresses: Sequence[Address] = ()
+    consents: Sequence[ConsentRecord] = ()
+    trust: Trust = "server"
+    body_hash: bytes = b""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of one item. `user` is the internal id of its person, None for a repeat.
+
+    `is_told`: a journey listens, so the relay has something to do. `is_withheld`: the item named an address, a consent or a join of
+    known people that its key may not set; the rest of it was taken.
+    """
+
+    event_id: str
+    verdict: Verdict
+    user: int | None = None
+    is_told: bool = False
+    is_withheld: bool = False
+
+
+async def accept(
+    connection: Connection, app: str, items: Sequence[Incoming], *, received_at: datetime, is_history: bool = False
+) -> list[Accepted]:
+    """Take a batch, in its order, into the caller's transaction: what is new is stored once and told to whoever listens.
+
+    History is stored and counted; it starts and signals nothing. Returns one result an item. Raises Contended when another
+    transaction got in the way: nothing holds then, and the whole transaction must be done again (`Database.run`).
+    """
+    verdicts = await _dedupe(connection, app, items, received_at)
+    fresh = [item for item, verdict in zip(items, verdicts, strict=True) if verdict == "new"]
+    if not fresh:
+        return [Accepted(item.event_id, verdict) for item, verdict in zip(items, verdicts, strict=True)]
+    plan = await resolve(connection, app, [_mention(item) for item in fresh])
+    rows = await _lock(connection, app, fresh, plan)
+    await _change_people(connection, app, fresh, plan, rows)
+    told = await _store(connection, app, fresh, plan, received_at, is_history=is_history)
+    results = iter(
+        [
+            Accepted(item.event_id, "new", _id(person), item.event_id in told, n in plan.withheld or _is_withheld(item, person))
+            for n, (item, person) in enumerate(zip(fresh, plan.people, strict=True))
+        ]
+    )
+    return [next(results) if verdict == "new" else Accepted(item.event_id, verdict) for item, verdict in zip(items, verdicts, strict=True)]
+
+
+# Repeats ----------------------------------------------------------------------------------------------------------------
+
+_CLAIM_IDS = text(
+    """
+    INSERT INTO event_ids (hash, received_at, body_hash)
+    SELECT i.hash, :received_at, i.body FROM unnest(CAST(:hashes AS bytea[]), CAST(:bodies AS bytea[])) AS i (hash, body) ORDER BY i.hash
+    ON CONFLICT (hash) DO NOTHING RETURNING hash
+    """
+)
+_KNOWN_BODIES = text("SELECT hash, body_hash FROM event_ids WHERE hash = ANY(CAST(:hashes AS bytea[]))")
+_FORGET_IDS = text("DELETE FROM event_ids WHERE received_at < :before")
+
+
+async def _dedupe(connection: Connection, app: str, items: Sequence[Incoming], received_at: datetime) -> list[Verdict]:
+    keyed = [(event_hash(app, item.event_id), item.body_hash or fingerprint(item)) for item in items]
+    first = dict(reversed(keyed))
+    rows = await connection.execute(_CLAIM_IDS, {"hashes": list(first), "bodies": list(first.values()), "received_at": received_at})
+    fresh = set(rows.scalars())
+    known = dict(first)
+    if len(fresh) < len(first):
+        stored = await connection.execute(_KNOWN_BODIES, {"hashes": [hash_ for hash_ in first if hash_ not in fresh]})
+        known |= {row.hash: row.body_hash for row in stored}
+    verdicts: list[Verdict] = []
+    for hash_, body in keyed:
+        verdicts.append("new" if hash_ in fresh else "duplicate" if known[hash_] == body else "conflict")
+        fresh.discard(hash_)
+    return verdicts
+
+
+def fingerprint(item: Incoming) -> bytes:
+    """What tells a repeat from another event under the same id, for callers that have no bytes of their own."""
+    said = [item.name, item.user_id, item.anonymous_id, item.previous_id, item.properties, item.traits]
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()[:16]
+
+
+async def forget_ids(connection: Connection, before: datetime) -> int:
+    """Forget the ids of events received before this moment, in every app; the promise is 30 days. Returns how many."""
+    return (await connection.execute(_FORGET_IDS, {"before": before})).rowcount
+
+
+# People -----------------------------------------------------------------------------------------------------------------
+
+
+def _mention(item: Incoming) -> Mention:
+    may_join_known = item.trust == "server" and item.previous_id is not None
+    return Mention(item.user_id, item.anonymous_id, item.previous_id, item.joins, item.trust != "public", may_join_known)
+
+
+async def _lock(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan) -> dict[int, LockedUser]:
+    """Lock everybody in sorted order, and make sure that they still are who they were when the plan was made."""
+    stored = {person.id: person for person in plan.stored if person.id is not None}
+    readers = {_id(person) for item, person in zip(items, plan.people, strict=True) if _says_something(item)}
+    readers |= {id_ for id_, person in stored.items() if person.one_with is not None or person.is_promoted}
+    readers |= {_id(person) for person in plan.stored if person.one_with is not None}
+    rows = await users.lock_users(connection, app, readers | {_id(person) for person in plan.people}, profiles_of=readers)
+    for id_, row in rows.items():
+        if row.merged_into is not None or (id_ in stored and row.user_id != stored[id_].was_known_as):
+            raise Contended("a person was joined with another meanwhile")
+    return rows
+
+
+def _says_something(item: Incoming) -> bool:
+    return bool(item.traits or item.timezone or item.locale)
+
+
+async def _change_people(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan, rows: Mapping[int, LockedUser]) -> None:
+    profiles = {id_: row.profile for id_, row in rows.items() if row.profile is not None}
+    await _join(connection, app, plan, profiles)
+    promoted = {_id(person): person for person in plan.stored if person.one_with is None and person.is_promoted}
+    for id_, person in promoted.items():
+        if not person.is_promotion_trusted:
+            await joins.silence(connection, app, id_)
+            profiles[id_] = without(profiles[id_], GUARDED)
+    _learn(items, plan, profiles)
+    changes = {id_: Change(profile, promoted[id_].user_id if id_ in promoted else None) for id_, profile in profiles.items()}
+    await users.store(connection, app, changes)
+    welcome = [(item, _id(person)) for item, person in zip(items, plan.people, strict=True) if _may_set(item, person)]
+    await endpoints.confirm(connection, app, [_confirmed(item, id_, address) for item, id_ in welcome for address in item.addresses])
+    for item, id_ in welcome:
+        for consent in item.consents:
+            await record(connection, app, id_, consent)
+
+
+async def _join(connection: Connection, app: str, plan: Plan, profiles: dict[int, Profile]) -> None:
+    for join in plan.joins:
+        survivor, loser = join.survivor.id or 0, join.loser.id or 0
+        await joins.merge(connection, app, survivor, loser, is_trusted=join.is_trusted)
+        brought = profiles.pop(loser)
+        profiles[survivor] = joined(profiles[survivor], brought if join.is_trusted else without(brought, GUARDED))
+
+
+def _learn(items: Sequence[Incoming], plan: Plan, profiles: dict[int, Profile]) -> None:
+    for item, person in zip(items, plan.people, strict=True):
+        if _says_something(item):
+            profiles[_id(person)] = changed(profiles[_id(person)], _said(item, person), item.occurred_at, item.event_id)
+
+
+def _said(item: Incoming, person: Person) -> dict[str, Any]:
+    columns = {TIMEZONE: item.timezone, LOCALE: item.locale}
+    return {**_unguarded(item.traits, item, person), **{key: value for key, value in columns.items() if value}}
+
+
+def _unguarded(values: Mapping[str, Any], item: Incoming, person: Person) -> Mapping[str, Any]:
+    return values if _may_set(item, person) else {key: value for key, value in values.items() if key not in GUARDED}
+
+
+def _may_set(item: Incoming, person: Person) -> bool:
+    """A browser key may set addresses and consents of people whom nobody knows yet, and of nobody else without a signed user id."""
+    return item.trust != "public" or person.survivor.user_id is None
+
+
+def _is_withheld(item: Incoming, person: Person) -> bool:
+    return not _may_set(item, person) and bool(item.addresses or item.consents or not GUARDED.isdisjoint(item.traits))
+
+
+def _confirmed(item: Incoming, user_id: int, address: Address) -> endpoints.Confirmed:
+    return endpoints.Confirmed(user_id, address.channel, address.address, item.occurred_at, address.device)
+
+
+def _id(person: Person) -> int:
+    """The internal id, which everybody has once `resolve` is done."""
+    return person.survivor.id or 0
+
+
+# Events and who listens -------------------------------------------------------------------------------------------------
+
+_ITEMS = """
+    SELECT * FROM unnest(CAST(:users AS bigint[]), CAST(:ids AS text[]), CAST(:names AS text[]), CAST(:properties AS text[]),
+        CAST(:contexts AS text[]), CAST(:occurred AS timestamptz[])) WITH ORDINALITY
+        AS i (user_id, event_id, name, properties, context, occurred_at, n)
+"""
+_INSERT = f"""
+    INSERT INTO events (app, received_at, user_id, event_id, name, properties, context, occurred_at, is_history)
+    SELECT :app, :received_at, i.user_id, i.event_id, i.name, CAST(i.properties AS jsonb), CAST(i.context AS jsonb),
+           i.occurred_at, :is_history
+    FROM ({_ITEMS}) AS i ORDER BY i.n
+"""
+_STORE = text(_INSERT)
+# Enrollments are read after the people were locked: one that began before is seen, and one that begins later reads these events.
+_STORE_AND_TELL = text(
+    f"""
+    WITH stored AS (
+        {_INSERT} RETURNING seq, user_id, event_id, name, received_at
+    ), entries AS MATERIALIZED (
+        SELECT DISTINCT unnest(v.entry_names) AS name FROM journeys j
+        JOIN journey_versions v ON v.app = j.app AND v.journey = j.name AND v.version = j.live_version
+        WHERE j.app = :app AND j.retired_at IS NULL AND j.accepts_entries
+    ), listening AS MATERIALIZED (
+        SELECT DISTINCT e.user_id, unnest(v.listen_names) AS name FROM enrollments e
+        JOIN journey_versions v ON v.app = e.app AND v.journey = e.journey AND v.version = e.version
+        WHERE e.app = :app AND e.user_id = ANY(CAST(:users AS bigint[])) AND e.state <> 'closed'
+    ), told AS (
+        INSERT INTO outbox (shard, app, user_id, kind, event_received_at, event_seq)
+        SELECT hashint8(s.user_id) & 63, :app, s.user_id, 'event', s.received_at, s.seq FROM stored s
+        WHERE s.name IN (SELECT name FROM entries) OR (s.user_id, s.name) IN (SELECT user_id, name FROM listening)
+        ORDER BY s.seq RETURNING event_seq
+    )
+    SELECT s.event_id FROM stored s JOIN told t ON t.event_seq = s.seq
+    """
+)
+
+
+async def _store(
+    connection: Connection, app: str, items: Sequence[Incoming], plan: Plan, received_at: datetime, *, is_history: bool
+) -> set[str]:
+    """Insert the events, and their outbox rows where somebody listens; returns the ids of the latter."""
+    named = [(item, person) for item, person in zip(items, plan.people, strict=True) if item.name is not None]
+    if not named:
+        return set()
+    values = {
+        "app": app,
+        "received_at": received_at,
+        "is_history": is_history,
+        "users": [_id(person) for _, person in named],
+        "ids": [item.event_id for item, _ in named],
+        "names": [item.name for item, _ in named],
+        "properties": [_json(_unguarded(item.properties, item, person) if item.traits else item.properties) for item, person in named],
+        "contexts": [_json(item.context) for item, _ in named],
+        "occurred": [item.occurred_at for item, _ in named],
+    }
+    if is_history:
+        await connection.execute(_STORE, values)
+        return set()
+    return set((await connection.execute(_STORE_AND_TELL, values)).scalars())
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()

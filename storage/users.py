@@ -1,0 +1,94 @@
+"""People: their rows, the lock that everything about a person is done under, and joining two of them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from storage import identities
+from storage.attributes import LOCALE, TIMEZONE, Profile
+from storage.database import Connection
+
+
+@dataclass(frozen=True)
+class LockedUser:
+    """A person's row under lock. `profile` is there for those whose attributes were asked for."""
+
+    id: int
+    user_id: str | None
+    merged_into: int | None
+    profile: Profile | None = None
+
+
+_LOCK = text(
+    """
+    SELECT id, user_id, merged_into, timezone, locale,
+           CASE WHEN id = ANY(CAST(:profiles AS bigint[])) THEN attributes END AS attributes,
+           CASE WHEN id = ANY(CAST(:profiles AS bigint[])) THEN attribute_clock END AS clock
+    FROM users WHERE app = :app AND id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE
+    """
+)
+_STORE = text(
+    """
+    UPDATE users u SET attributes = CAST(n.attributes AS jsonb), attribute_clock = CAST(n.clock AS jsonb),
+        timezone = n.timezone, locale = n.locale, user_id = coalesce(u.user_id, n.user_id), updated_at = now()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:user_ids AS text[]), CAST(:attributes AS text[]), CAST(:clocks AS text[]),
+        CAST(:timezones AS text[]), CAST(:locales AS text[])) AS n (id, user_id, attributes, clock, timezone, locale)
+    WHERE u.app = :app AND u.id = n.id
+    """
+)
+
+
+async def lock_users(connection: Connection, app: str, ids: Collection[int], *, profiles_of: Collection[int] = ()) -> dict[int, LockedUser]:
+    """Lock people's rows in the order of their internal ids, so that two batches never wait for each other in a ring.
+
+    Take them all at once, before endpoints, enrollments and messages. Ids that do not exist are left out of the answer.
+    """
+    rows = await connection.execute(_LOCK, {"app": app, "ids": sorted(ids), "profiles": sorted(profiles_of)})
+    return {row.id: LockedUser(row.id, row.user_id, row.merged_into, _profile(row) if row.attributes is not None else None) for row in rows}
+
+
+async def resolve(connection: Connection, app: str, *, user_id: str | None = None, anonymous_id: str | None = None) -> int | None:
+    """The internal id of a person as they are now, or None. The user id counts where both are given."""
+    key = (identities.KNOWN, user_id) if user_id is not None else (identities.ANONYMOUS, anonymous_id or "")
+    found = await identities.read(connection, app, [key])
+    return found[key][0] if key in found else None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a person's row becomes; `user_id` is written only where the row has none."""
+
+    profile: Profile
+    user_id: str | None = None
+
+
+async def store(connection: Connection, app: str, changes: Mapping[int, Change]) -> None:
+    """Write profiles by internal id. The rows must be locked and read before (`lock_users`)."""
+    if not changes:
+        return
+    ids = sorted(changes)
+    profiles = [changes[id_].profile for id_ in ids]
+    await connection.execute(
+        _STORE,
+        {
+            "app": app,
+            "ids": ids,
+            "user_ids": [changes[id_].user_id for id_ in ids],
+            "attributes": [_json({k: v for k, v in p.attributes.items() if k not in (TIMEZONE, LOCALE)}) for p in profiles],
+            "clocks": [_json(p.clock) for p in profiles],
+            "timezones": [p.attributes.get(TIMEZONE) for p in profiles],
+            "locales": [p.attributes.get(LOCALE) for p in profiles],
+        },
+    )
+
+
+def _profile(row: Any) -> Profile:
+    columns = {TIMEZONE: row.timezone, LOCALE: row.locale}
+    return Profile({**row.attributes, **{key: value for key, value in columns.items() if value is not None}}, row.clock)
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return orjson.dumps(value).decode()
