@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from channels.base import Adapter
-from channels.email.smtp import Smtp, SmtpServer
+from channels.email.connection import SmtpServer
+from channels.email.smtp import Smtp
 from channels.sandbox import Keep, Sandbox
 from channels.webhook.http import Http
 from journeys.language.errors import ConfigurationError

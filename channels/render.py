@@ -1,10 +1,31 @@
-"""Content from templates: bounded in time, memory and size, whatever the template says."""
+"""Content from templates: bounded in time, memory and size, whatever a template says.
 
+A template is first read by a child process (render_child.py). What is found there to be harmless (template_vetting.py) is then rendered
+in our own process, some ten thousand times a second; everything else in a child, each time.
+"""
+
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import Template
+
+from channels import template_language, template_vetting
 from channels.base import Content
+from channels.render_pool import Children
+from channels.template_language import MissingVariable, TooLarge
+from channels.template_parts import channels_of
+from channels.template_writing import written
 from journeys.language.errors import SojournError
+
+_FILES_LIMIT = 256_000
+_KEPT = 512
+# A template that was too slow is not tried again at once: it would cost its neighbours a child each time.
+_SLOW_FOR_S = 30.0
+
+_Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 class RenderFailed(SojournError):
@@ -13,26 +34,122 @@ class RenderFailed(SojournError):
     missing_variable:<name>, template_error, template_too_slow, template_too_large, no_content_for_channel
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, why: str = "") -> None:
         self.code = code
+        self.why = why
+        """For authors: where and what, from the template and never from the values."""
         super().__init__(code)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A template of one channel, ready to fill. `compiled` where it is harmless, else `parts` go to a child."""
+
+    parts: list[dict[str, Any]]
+    compiled: dict[str, Template] | None
+    required: tuple[str, ...]
+    sender: str | None
+    reply_to: str | None
+
+
+@dataclass(frozen=True)
+class _Refused:
+    failure: RenderFailed
+    until: float
 
 
 class Renderer:
     """Renders templates. `close()` ends its child processes.
 
-    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}, sms, whatsapp and voice {text},
-    push {title, body, url?, image?, data?}, in_app {title?, body, url?}, webhook {url, body}.
+    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms, whatsapp and voice {text};
+    push {title, body, url?, image?}; in_app {title?, body, url?}; webhook {url, body}.
     """
 
+    def __init__(self, *, children: int = 2, wall_s: float = 1.0) -> None:
+        self._children = Children(children, wall_s=wall_s)
+        self._known: OrderedDict[_Key, _Prepared | _Refused] = OrderedDict()
+        self._languages = {is_html: template_language.language(html=is_html) for is_html in (False, True)}
+
     async def render(
-        self, template_name: str, version: int, files: Mapping[str, str], channel: str, variables: Mapping[str, Any]
+        self,
+        template_name: str,  # noqa: ARG002 - names the template for a reader; what it says is its files
+        version: int,  # noqa: ARG002
+        files: Mapping[str, str],
+        channel: str,
+        variables: Mapping[str, Any],
     ) -> Content:
         """Fill a template. Roots of `variables`: user, entry, captured, visit, links, app, source.
 
         `app` holds name, from, reply_to and postal_address: what the template does not say itself.
         Raises RenderFailed; Unavailable when no child process could answer in time (nothing is wrong with the template: try again).
         """
-        raise NotImplementedError
+        if channel not in channels_of(files):
+            raise RenderFailed("no_content_for_channel")
+        prepared = await self._prepared(files, channel)
+        for path in prepared.required:
+            if template_language.lookup(variables, path) in (None, ""):
+                raise RenderFailed(f"missing_variable:{path}")
+        parts = _in_process(prepared.compiled, variables) if prepared.compiled else await self._in_child(prepared.parts, variables)
+        if channel == "email":
+            parts |= _sender(prepared, variables)
+        return Content(channel, dict(parts))
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        await self._children.close()
+
+    async def _prepared(self, files: Mapping[str, str], channel: str) -> _Prepared:
+        # The files themselves are the key: two apps may have a template of the same name and version.
+        key = (channel, frozenset(files.items()))
+        known = self._known.get(key)
+        if known is None or (isinstance(known, _Refused) and time.monotonic() >= known.until):
+            known = await self._prepare(files, channel)
+            self._known[key] = known
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        if isinstance(known, _Refused):
+            raise RenderFailed(known.failure.code, known.failure.why)
+        return known
+
+    async def _prepare(self, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
+        if sum(len(text) for text in files.values()) > _FILES_LIMIT:
+            return _Refused(RenderFailed("template_too_large"), float("inf"))
+        answer = await self._children.ask({"do": "prepare", "files": dict(files), "channel": channel})
+        if "failed" in answer:
+            return _Refused(RenderFailed(answer["failed"], answer.get("why", "")), time.monotonic() + _SLOW_FOR_S)
+        parts = answer["parts"]
+        compiled = {part["name"]: self._compile(part) for part in parts} if all(part["is_bounded"] for part in parts) else None
+        return _Prepared(parts, compiled, tuple(answer["required"]), answer["from"], answer["reply_to"])
+
+    def _compile(self, part: Mapping[str, Any]) -> Template:
+        language = self._languages[part["is_html"]]
+        tree = template_vetting.bound_loops(language.parse(part["source"]))
+        return Template.from_code(language, language.compile(tree), {})
+
+    async def _in_child(self, parts: list[dict[str, Any]], variables: Mapping[str, Any]) -> dict[str, str]:
+        answer = await self._children.ask({"do": "render", "parts": parts, "variables": dict(variables)})
+        if "failed" in answer:
+            raise RenderFailed(answer["failed"], answer.get("why", ""))
+        found: dict[str, str] = answer["parts"]
+        return found
+
+
+def _in_process(compiled: Mapping[str, Template], variables: Mapping[str, Any]) -> dict[str, str]:
+    given = template_language.named(variables)
+    try:
+        return {name: written(template, given) for name, template in compiled.items()}
+    except MissingVariable as error:
+        raise RenderFailed(f"missing_variable:{error}"[:120]) from error
+    except TooLarge as error:
+        raise RenderFailed("template_too_large") from error
+    except Exception as error:
+        raise RenderFailed("template_error", type(error).__name__) from error
+
+
+def _sender(prepared: _Prepared, variables: Mapping[str, Any]) -> dict[str, str]:
+    """Who the mail is from: the template's word, else the app's."""
+    sender = prepared.sender or template_language.lookup(variables, "app.from")
+    if not sender:
+        raise RenderFailed("missing_variable:app.from")
+    reply_to = prepared.reply_to or template_language.lookup(variables, "app.reply_to")
+    return {"from": str(sender)} | ({"reply_to": str(reply_to)} if reply_to else {})

@@ -1,0 +1,216 @@
+"""One SMTP conversation, and what each way of ending it means.
+
+| until                                 | what happened                        | verdict              |
+|---------------------------------------|--------------------------------------|----------------------|
+| connected, secured, logged in         | anything: not this message's fault   | NotSent              |
+| MAIL, RCPT, DATA, body; no final dot  | 4yz, cut, timeout, unreadable answer | NotSent              |
+| MAIL, RCPT, DATA                      | 530, 535: log in first               | NotSent              |
+| MAIL, RCPT, DATA                      | other 5yz                            | Rejected             |
+| RCPT                                  | 550, 551, 553 about the mailbox      | Rejected, suppress   |
+| the final dot was written             | 2yz                                  | sent                 |
+| the final dot was written             | 4yz / 5yz                            | NotSent / Rejected   |
+| the final dot was written             | cut, timeout, unreadable answer      | Ambiguous            |
+"""
+
+import asyncio
+import re
+import ssl
+import time
+from dataclasses import dataclass
+
+import aiosmtplib
+from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException
+from aiosmtplib.protocol import SMTPProtocol
+
+from channels.base import Ambiguous, NotSent, Rejected
+from channels.email.mime import Mail
+
+_START_INPUT = 354
+_UNAVAILABLE = 421
+_LOG_IN_FIRST = (530, 535)
+_MAILBOX_REFUSED = (550, 551, 553)
+# RFC 3463: 5.1.x is about the address, 5.2.1 a mailbox that is disabled. 5.7.x (policy) also comes as 550 and says nothing of the address.
+_ENHANCED = re.compile(r"\s*5\.(\d{1,3})\.(\d{1,3})\b")
+_ADDRESS_IN_ANSWER = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where mail goes. `tls`: starttls (a server without it gets nothing), tls (from the first byte) or none.
+
+    `timeout_s` is for each answer; up to the final dot the claim's deadline bounds it further.
+    """
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    tls: str = "starttls"
+    connections: int = 10
+    timeout_s: float = 10.0
+
+    def __repr__(self) -> str:
+        return f"SmtpServer({self.host}:{self.port}, tls={self.tls})"
+
+
+class Gone(NotSent):
+    """The server closed a connection that had been used before, and nothing was sent: a fresh one is worth a try at once."""
+
+
+class Connection:
+    """One open connection. Not to be used again once `is_open` is false; `close` may be called at any time."""
+
+    def __init__(self, server: SmtpServer, context: ssl.SSLContext | None) -> None:
+        self._server = server
+        self._client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username or None,
+            password=server.password or None,
+            # The name of this machine would be asked of the resolver, which may take seconds and tells nobody anything.
+            local_hostname="[127.0.0.1]",
+            use_tls=server.tls == "tls",
+            start_tls=server.tls == "starttls",
+            tls_context=context,
+            timeout=server.timeout_s,
+        )
+        self.mails = 0
+        self.idle_since = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return self._client.is_connected
+
+    async def open(self, deadline: float) -> None:
+        """Connect, secure and log in. Raises NotSent for whatever goes wrong."""
+        try:
+            async with asyncio.timeout(_left(deadline, self._server.timeout_s)):
+                await self._client.connect()
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
+            self.close()
+            raise NotSent(f"no connection to the mail server: {_told(error)}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    async def deliver(self, mail: Mail, deadline: float) -> str:
+        """Hand over one mail and return the server's last answer. Raises as the table at the top says."""
+        try:
+            await self._envelope(mail, deadline)
+            protocol = await self._body(mail, deadline)
+            return await self._final_answer(protocol)
+        except BaseException as error:
+            # A refusal leaves the conversation in order; anything else may leave an answer on its way that would be taken for the next one.
+            if not (isinstance(error, Rejected) and self.is_open and await self._reset()):
+                self.close()
+            raise
+        finally:
+            self.mails += 1
+            self.idle_since = time.monotonic()
+
+    def close(self) -> None:
+        self._client.close()
+
+    async def quit(self) -> None:
+        """Say good-bye, as far as the server still listens."""
+        try:
+            await self._client.quit(timeout=1)
+        except (SMTPException, OSError):
+            self.close()
+
+    async def _envelope(self, mail: Mail, deadline: float) -> None:
+        if mail.needs_utf8 and not self._client.supports_extension("smtputf8"):
+            raise Rejected("the mail server does not take addresses beyond ASCII")
+        options = [b"SMTPUTF8"] if mail.needs_utf8 else []
+        await self._ask("MAIL", b"FROM:<%s>" % mail.sender.encode(), *options, deadline=deadline)
+        await self._ask("RCPT", b"TO:<%s>" % mail.recipient.encode(), deadline=deadline)
+        await self._ask("DATA", deadline=deadline)
+
+    async def _ask(self, verb: str, *words: bytes, deadline: float) -> None:
+        try:
+            answer = await self._client.execute_command(verb.encode("ascii"), *words, timeout=_left(deadline, self._server.timeout_s))
+        except SMTPException as error:
+            kind = Gone if self.mails and isinstance(error, aiosmtplib.SMTPServerDisconnected) else NotSent
+            raise kind(f"{verb}: {_told(error)}") from error
+        _judge(verb, answer, _START_INPUT if verb == "DATA" else 250, was_used=self.mails > 0)
+
+    async def _body(self, mail: Mail, deadline: float) -> SMTPProtocol:
+        """Write all but the final dot, so that until the dot is written nothing can have been sent."""
+        protocol = self._client.protocol
+        if protocol is None or time.monotonic() >= deadline:
+            raise NotSent("the claim ran out, or the connection was cut, before the body")
+        try:
+            protocol.write(mail.message.replace(b"\r\n.", b"\r\n.."))
+            await _flushed(protocol, deadline)
+            protocol.write(b".\r\n" if mail.message.endswith(b"\r\n") else b"\r\n.\r\n")
+        except (SMTPException, OSError) as error:
+            raise NotSent(f"cut before the final dot: {_told(error)}") from error
+        return protocol
+
+    async def _final_answer(self, protocol: SMTPProtocol) -> str:
+        try:
+            answer = await protocol.read_response(timeout=self._server.timeout_s)
+        except SMTPException as error:
+            raise Ambiguous(f"no answer after the final dot: {_told(error)}") from error
+        _judge("final dot", answer, 250, was_used=False)
+        return _without_addresses(answer.message)
+
+    async def _reset(self) -> bool:
+        try:
+            await self._client.rset(timeout=self._server.timeout_s)
+        except (SMTPException, OSError):
+            return False
+        return True
+
+
+async def _flushed(protocol: SMTPProtocol, deadline: float) -> None:
+    """Wait until the body is with the kernel and let the loop see a connection that was cut meanwhile.
+
+    The library has no public drain; a mail larger than the socket's buffer, to a server that reads slowly, is rare enough to look again
+    every few milliseconds.
+    """
+    await asyncio.sleep(0)
+    while (transport := protocol.transport) is not None and not transport.is_closing():
+        if time.monotonic() >= deadline:
+            raise NotSent("the claim ran out before the final dot")
+        if not isinstance(transport, asyncio.WriteTransport) or not transport.get_write_buffer_size():
+            return
+        await asyncio.sleep(0.005)
+    raise NotSent("cut before the final dot")
+
+
+def _judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) -> None:
+    told = f"{stage}: {answer.code} {_without_addresses(answer.message)}"
+    match answer.code // 100:
+        case 2 | 3 if answer.code == expected or (expected == 250 and answer.code // 100 == 2):  # noqa: PLR2004 - 2yz is yes
+            return
+        case 4:
+            raise Gone(told) if was_used and answer.code == _UNAVAILABLE else NotSent(told)
+        case 5 if answer.code not in _LOG_IN_FIRST or stage == "final dot":
+            raise Rejected(told, suppress=_is_about_the_mailbox(stage, answer))
+        case _ if stage == "final dot":
+            raise Ambiguous(told)
+        case _:
+            raise NotSent(told)
+
+
+def _is_about_the_mailbox(stage: str, answer: SMTPResponse) -> bool:
+    if stage != "RCPT" or answer.code not in _MAILBOX_REFUSED:
+        return False
+    enhanced = _ENHANCED.match(answer.message)
+    return enhanced is None or enhanced[1] == "1" or enhanced.groups() == ("2", "1")
+
+
+def _left(deadline: float, timeout_s: float) -> float:
+    return max(0.001, min(timeout_s, deadline - time.monotonic()))
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, SMTPResponseException):
+        return f"{error.code} {_without_addresses(error.message)}"
+    return type(error).__name__
+
+
+def _without_addresses(answer: str) -> str:
+    """Servers repeat the recipient in their answers; ours go into the ledger and the logs."""
+    return _ADDRESS_IN_ANSWER.sub("<address>", answer)

@@ -1,0 +1,167 @@
+"""What a template may say: Jinja without globals, calls of attributes only as its sandbox allows, chosen filters, strict variables.
+
+Read by the renderer and by its child processes; knows nothing of channels. Limits of time and memory are not here but in render_child.py:
+Jinja's sandbox has none.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from re import fullmatch
+from typing import Any
+
+from jinja2 import StrictUndefined
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
+from jinja2.filters import FILTERS
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+ROOTS = frozenset({"user", "entry", "captured", "visit", "links", "app", "source"})
+OUTPUT_LIMIT = 1_000_000
+_LARGEST_NUMBER = 2.0**63
+_PRECISION = 15
+
+# Jinja's own filters whose cost is in proportion to what they are given. `safe` is not among them: values come from strangers.
+_OF_JINJA = (
+    *("abs", "capitalize", "escape", "e", "first", "float", "int", "items", "join", "last", "length", "count", "list", "lower"),
+    *("max", "min", "replace", "reverse", "slice", "sort", "string", "striptags", "sum", "title", "tojson", "trim", "truncate"),
+    *("unique", "upper", "urlencode", "wordcount"),
+)
+
+
+class MissingVariable(UndefinedError):
+    """A variable has no value. The message is its dotted path."""
+
+
+class TooLarge(TemplateRuntimeError):
+    """The output, or a list that is looped over, is larger than a message can be."""
+
+
+class Missing(StrictUndefined):
+    """An absent or null value: an error wherever it is used, but for `default` and `is defined`. Its attributes are missing too."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: type[TemplateRuntimeError] = MissingVariable
+    ) -> None:
+        super().__init__(hint or name, obj, name, MissingVariable if exc is UndefinedError else exc)
+
+    def path(self, attribute: object) -> str:
+        return f"{self._undefined_hint}.{attribute}"
+
+
+class Named(dict[str, Any]):
+    """A mapping that knows its path, so that what is missing in it can be named in full."""
+
+    def __init__(self, path: str, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.at_path = path
+
+
+class Language(ImmutableSandboxedEnvironment):
+    """The environment: attributes of mappings are always their items (`entry.items` is the list of items, not a method)."""
+
+    # Intercepted operators are not folded while compiling either: {{ 'a' * 10**9 }} would hang there.
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping):
+            return _item(obj, attribute)
+        if isinstance(obj, Missing):
+            return Missing(obj.path(attribute))
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping):
+            return _item(obj, str(argument))
+        if isinstance(obj, Missing):
+            return Missing(obj.path(argument))
+        value = super().getitem(obj, argument)
+        return Missing(str(argument)) if value is None else value
+
+    def call_binop(self, _context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Only numbers are multiplied: text times a number is a bomb, and so is a power."""
+        if operator == "**" or not (_is_number(left) and _is_number(right)):
+            raise SecurityError(f"{operator} is for numbers only, and powers are not there")
+        if operator == "%":
+            return left % right
+        product = left * right
+        if abs(product) > _LARGEST_NUMBER:
+            raise SecurityError("a number is too large")
+        return product
+
+
+def language(*, html: bool) -> Language:
+    """Make the environment for HTML (values are escaped) or for plain text."""
+    made = Language(autoescape=html, undefined=Missing, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
+    made.globals.clear()
+    made.filters = {name: FILTERS[name] for name in _OF_JINJA} | _OURS
+    made.tests = {name: test for name, test in made.tests.items() if name not in ("filter", "test")}
+    return made
+
+
+def named(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables as templates get them: only known roots, null roots left out."""
+    return {
+        root: Named(root, value) if isinstance(value, Mapping) else value
+        for root, value in variables.items()
+        if root in ROOTS and value is not None
+    }
+
+
+def lookup(variables: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, or None."""
+    value: Any = variables
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _item(mapping: Mapping[str, Any], key: str) -> Any:
+    value = mapping.get(key)
+    path = f"{mapping.at_path}.{key}" if isinstance(mapping, Named) else key
+    if value is None:
+        return Missing(path)
+    return Named(path, value) if type(value) is dict else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _default(value: Any, instead: Any = "", _also_false: bool = False) -> Any:
+    """Null and empty text count as missing: "Hello ," is never what an author meant."""
+    return instead if isinstance(value, Missing) or value is None or value == "" else value
+
+
+def _decimals(value: Any, places: int = 2) -> str:
+    """A number with so many decimals, halves rounded up: 12.5 is 12.50."""
+    return str(Decimal(str(value)).quantize(Decimal(1).scaleb(-_places(places)), rounding=ROUND_HALF_UP))
+
+
+def _round(value: Any, places: int = 0) -> Any:
+    return round(value, _places(places)) if places else round(value)
+
+
+def _places(places: int) -> int:
+    if not (isinstance(places, int) and 0 <= places <= _PRECISION):
+        raise SecurityError("between 0 and 15 decimals")
+    return places
+
+
+def _date(value: Any, pattern: str = "%-d %B %Y") -> str:
+    """An ISO 8601 date or time in words: 24 November 2026. The pattern is strftime's, without widths."""
+    if fullmatch(r"(?:[^%]|%-?[a-zA-Z%]){0,100}", pattern) is None:
+        raise SecurityError("a date pattern has only letters behind its percent signs")
+    moment = value if isinstance(value, date) else datetime.fromisoformat(str(value))
+    return moment.strftime(pattern)
+
+
+def _at_most(values: Any, limit: int) -> Any:
+    if len(values) > limit:
+        raise TooLarge("a list is too long to be written out")
+    return values
+
+
+_OURS = {"default": _default, "d": _default, "decimals": _decimals, "round": _round, "date": _date, "at_most": _at_most}

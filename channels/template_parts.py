@@ -1,0 +1,162 @@
+"""Which files of a template make which channel's message, and the way from a file to what Jinja reads (MJML and CSS done once)."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import css_inline
+import mrml
+
+SETTINGS_FILE = "template.toml"
+_TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
+_TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml"}
+_TABLE_PARTS = {
+    "push": ("title", "body", "url", "image"),
+    "in_app": ("title", "body", "url"),
+    "webhook": ("url", "body"),
+}
+_TABLE_REQUIRED = {"push": ("title", "body"), "in_app": ("body",), "webhook": ("url", "body")}
+KNOWN_FILES = frozenset({SETTINGS_FILE, "subject.txt", "body.mjml", "body.html", "body.txt", *_TEXT_FILES.values(), *_TABLE_FILES.values()})
+
+# Blocks, comments and expressions of Jinja, as its lexer finds them by default.
+_JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
+_MARK = re.compile(r"<!--\s*sjx(\d+)x\s*-->|sjx(\d+)x")
+
+
+class BadFile(Exception):  # noqa: N818 - a fact about a file
+    """A file of the template cannot be read. `file` names it, the message says why, without quoting it."""
+
+    def __init__(self, file: str, why: str) -> None:
+        self.file = file
+        super().__init__(why)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One field of a channel's message: the Jinja source, the file it is from, and whether values in it are escaped for HTML."""
+
+    name: str
+    file: str
+    source: str
+    is_html: bool = False
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """template.toml. `sender` and `reply_to` stand as they are written; `required` and `sample` use the roots of variables."""
+
+    sender: str | None = None
+    reply_to: str | None = None
+    topic: str | None = None
+    required: tuple[str, ...] = ()
+    sample: Mapping[str, Any] | None = None
+
+
+def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
+    """The channels that a template has content for, sorted."""
+    has = {"email"} if "subject.txt" in files or any(name.startswith("body.") for name in files) else set()
+    has |= {channel for channel, file in {**_TEXT_FILES, **_TABLE_FILES}.items() if file in files}
+    return tuple(sorted(has))
+
+
+def parts(files: Mapping[str, str], channel: str) -> list[Part]:
+    """The parts of one channel, ready for Jinja. Empty where the template has none of it. Raises BadFile."""
+    if channel not in channels_of(files):
+        return []
+    if channel == "email":
+        return _email(files)
+    if channel in _TEXT_FILES:
+        file = _TEXT_FILES[channel]
+        return [Part("text", file, files[file].strip())]
+    return _table(files, channel)
+
+
+def settings(files: Mapping[str, str]) -> TemplateSettings:
+    """Read template.toml, or its defaults where there is none. Raises BadFile."""
+    table = _toml(files, SETTINGS_FILE) if SETTINGS_FILE in files else {}
+    unknown = sorted(set(table) - {"from", "reply_to", "topic", "required", "sample"})
+    if unknown:
+        raise BadFile(SETTINGS_FILE, f"unknown setting {', '.join(unknown)}; known are from, reply_to, topic, required and sample")
+    required, sample = table.get("required", []), table.get("sample", {})
+    if not (isinstance(required, list) and all(isinstance(path, str) for path in required) and isinstance(sample, dict)):
+        raise BadFile(SETTINGS_FILE, "required is a list of dotted names, sample a table")
+    if not all(isinstance(table.get(name, ""), str) for name in ("from", "reply_to", "topic")):
+        raise BadFile(SETTINGS_FILE, "from, reply_to and topic are texts")
+    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample)
+
+
+def _email(files: Mapping[str, str]) -> list[Part]:
+    if "subject.txt" not in files:
+        raise BadFile("subject.txt", "is missing: a mail needs a subject")
+    if "body.mjml" in files and "body.html" in files:
+        raise BadFile("body.html", "stands beside body.mjml: keep one of them")
+    found = [Part("subject", "subject.txt", files["subject.txt"].strip())]
+    if "body.txt" in files:
+        found.append(Part("text", "body.txt", files["body.txt"]))
+    if "body.mjml" in files:
+        found.append(Part("html", "body.mjml", _from_mjml(files["body.mjml"]), is_html=True))
+    if "body.html" in files:
+        found.append(Part("html", "body.html", _with_inline_css(files["body.html"]), is_html=True))
+    if len(found) == 1:
+        raise BadFile("body.txt", "is missing: a mail needs body.txt, body.mjml or body.html")
+    return found
+
+
+def _table(files: Mapping[str, str], channel: str) -> list[Part]:
+    file = _TABLE_FILES[channel]
+    table = _toml(files, file)
+    unknown = sorted(set(table) - set(_TABLE_PARTS[channel]))
+    if unknown:
+        raise BadFile(file, f"unknown field {', '.join(unknown)}; known are {', '.join(_TABLE_PARTS[channel])}")
+    absent = [name for name in _TABLE_REQUIRED[channel] if not isinstance(table.get(name), str)]
+    if absent or not all(isinstance(text, str) for text in table.values()):
+        raise BadFile(file, f"needs texts for {', '.join(_TABLE_REQUIRED[channel])}")
+    return [Part(name, file, table[name].strip()) for name in _TABLE_PARTS[channel] if name in table]
+
+
+def _toml(files: Mapping[str, str], file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(files[file])
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        where = re.search(r"line \d+", str(error))
+        raise BadFile(file, f"is not TOML{f' at {where[0]}' if where else ''}") from error
+
+
+def _from_mjml(source: str) -> str:
+    hidden, kept = _hide_jinja(source)
+    try:
+        return _show_jinja(mrml.to_html(hidden).content, kept)
+    except OSError as error:
+        raise BadFile("body.mjml", f"is not MJML: {error}"[:200]) from error
+
+
+def _with_inline_css(source: str) -> str:
+    if "<style" not in source:
+        return source
+    hidden, kept = _hide_jinja(source)
+    try:
+        return _show_jinja(css_inline.inline(hidden, load_remote_stylesheets=False, keep_at_rules=True), kept)
+    except css_inline.InlineError as error:
+        raise BadFile("body.html", f"has styles that cannot be read: {error}"[:200]) from error
+
+
+def _hide_jinja(source: str) -> tuple[str, list[str]]:
+    """Put marks where Jinja stands. Parsers of HTML move text out of tables and escape quotes in attributes; marks survive both.
+
+    A block between tags becomes a comment, which may stand anywhere.
+    """
+    kept: list[str] = []
+
+    def mark(found: re.Match[str]) -> str:
+        kept.append(found[0])
+        in_tag = source.rfind("<", 0, found.start()) > source.rfind(">", 0, found.start())
+        name = f"sjx{len(kept) - 1}x"
+        return name if in_tag or found[0].startswith("{{") else f"<!--{name}-->"
+
+    return _JINJA.sub(mark, source), kept
+
+
+def _show_jinja(source: str, kept: list[str]) -> str:
+    return _MARK.sub(lambda found: kept[int(found[1] or found[2])], source)
