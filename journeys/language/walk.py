@@ -7,7 +7,7 @@ from journeys.language.nodes import Node, fields_of
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
 
 
-def branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:  # noqa: PLR0911 - one return a kind of step
+def branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:
     """Every way on from a step, with its name, in the order in which it is written; empty ones included."""
     match step:
         case Send() | Call():

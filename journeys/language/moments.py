@@ -1,0 +1,95 @@
+"""When a moment of a journey is: the calendar of a person, expressions moved by durations, and quiet hours. Times out are aware UTC."""
+
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import assert_never
+
+from journeys.language.conditions import Captured, Device, Entry, LastDid, Location, Prop, Shifted, Timed, TimeExpression, Trait, When
+from journeys.language.durations import WEEKDAYS, Ago, Ahead, At, BestTime, Day, Instant, On
+from journeys.language.facts import EventFact, Facts
+from journeys.language.messages import QuietHours
+from journeys.language.reading import value
+from journeys.language.steps import Moment
+from journeys.language.zones import LAST, instant_of, local_to_utc, second_local_to_utc, shifted, utc_to_local, wall_time, zone_of
+
+__all__ = ["instant", "instant_as_of", "local_to_utc", "quiet_until"]
+
+_DAY = timedelta(days=1)
+
+
+def instant(moment: Moment, facts: Facts, now: datetime) -> datetime | None:
+    """Say when a Wait or WaitFor ends. None: the moment is missing or no time (reason `no_moment`); it may also be past.
+
+    `at` and `on` are the next such time after now. `best_time` is now: which hour suits whom has still to be learned.
+    """
+    match moment:
+        case At(clock):
+            return _next(now, zone_of(facts.timezone), _clock(clock))
+        case On(weekday, clock):
+            return _next(now, zone_of(facts.timezone), _clock(clock), WEEKDAYS.index(weekday))
+        case BestTime():
+            return now
+        case _:
+            return instant_as_of(moment, facts, now)
+
+
+def instant_as_of(moment: When, facts: Facts, at: datetime, event: EventFact | None = None) -> datetime | None:
+    """Read the time in a condition, as of `at`. None when it is missing or no time."""
+    zone = zone_of(facts.timezone)
+    match moment:
+        case Instant(point):
+            return point
+        case Day(day):
+            return local_to_utc(datetime.combine(day, time()), zone)
+        case Ago(duration):
+            return shifted(at, -duration.timedelta)
+        case Ahead(duration):
+            return shifted(at, duration.timedelta)
+        case Shifted(inner, by):
+            found = instant_as_of(inner, facts, at, event)
+            return None if found is None else shifted(found, by.timedelta)
+        case Timed():
+            wall = _wall(moment, facts, at, event, zone)
+            return None if wall is None else local_to_utc(wall, zone)
+        case Trait() | Entry() | Captured() | Prop() | Device() | Location() | LastDid():
+            return instant_of(value(moment, facts, at, event), zone)
+        case _:
+            assert_never(moment)
+
+
+def quiet_until(quiet: QuietHours, now: datetime, zone: tzinfo) -> datetime | None:
+    """Say when the quiet hours around `now` end on the person's wall; None when it is not quiet now."""
+    start, end, wall = _clock(quiet.start), _clock(quiet.end), utc_to_local(now, zone).time()
+    is_quiet = start <= wall < end if start <= end else wall >= start or wall < end
+    return _next(now, zone, end, is_second_counted=True) if is_quiet else None
+
+
+def _wall(moment: TimeExpression, facts: Facts, at: datetime, event: EventFact | None, zone: tzinfo) -> datetime | None:
+    """Under `.at(...)` all arithmetic is that of the wall: seven days before a date are seven dates, summer time or not."""
+    match moment:
+        case Timed(inner, clock):
+            found = _wall(inner, facts, at, event, zone)
+            return None if found is None else datetime.combine(found.date(), _clock(clock))
+        case Shifted(inner, by):
+            found = _wall(inner, facts, at, event, zone)
+            return None if found is None else shifted(found, by.timedelta)
+        case _:
+            return wall_time(value(moment, facts, at, event), zone)
+
+
+def _next(now: datetime, zone: tzinfo, clock: time, weekday: int | None = None, *, is_second_counted: bool = False) -> datetime:
+    """The first time after now at which the wall shows this."""
+    today = utc_to_local(now, zone).date()
+    for ahead in range(-1, 9):
+        if today > date.max - _DAY * 9:
+            return LAST
+        wall = datetime.combine(today + _DAY * ahead, clock)
+        if weekday is not None and wall.weekday() != weekday:
+            continue
+        found = [local_to_utc(wall, zone), *([second_local_to_utc(wall, zone)] if is_second_counted else [])]
+        if max(found) > now:
+            return min(each for each in found if each > now)
+    raise AssertionError("every week has each day")
+
+
+def _clock(text: str) -> time:
+    return time(int(text[:2]), int(text[3:]))
