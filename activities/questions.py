@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from journeys.language.conditions import Prop
+from journeys.language.events import Events
 from journeys.language.facts import EventFact
 from journeys.language.steps import Condition, Moment
 
@@ -32,13 +34,15 @@ class MomentWanted:
 
 @dataclass(frozen=True)
 class EventsWanted:
-    """The earliest events of these names from `since` on."""
+    """The earliest `most` events from `since` on that count: of these names, with the enrollment's key, as `.where` asks."""
 
     app: str
     enrollment_id: str
-    names: Sequence[str]
+    events: Events
     since: datetime
-    most: int = 20
+    most: int
+    key: Prop | None = None
+    captured: Mapping[str, EventFact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

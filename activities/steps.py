@@ -15,12 +15,15 @@ from activities.orders import SendOrder
 from activities.questions import Decision, Ending, EventsWanted, MomentWanted
 from journeys.language import moments
 from journeys.language.facts import EventFact, Facts
+from journeys.language.keys import counts
 from journeys.language.verdict import SendVerdict
-from storage import conditions, enrollments, outcomes, users
+from storage import conditions, enrollments, outcomes, standing
 from storage.database import Database
 from storage.enrollments import Enrollment
 
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+# More than anybody has of the names that a journey waits for; it only bounds memory.
+MOST_RECALLED = 100_000
 
 
 class Steps:
@@ -62,15 +65,21 @@ class Steps:
     async def instant(self, wanted: MomentWanted) -> datetime | None:
         async with self._database.transaction() as connection:
             enrollment = await enrollments.get(connection, wanted.app, wanted.enrollment_id)
-            person = await users.get(connection, wanted.app, enrollment.user_id)
+            person = await standing.lock_person(connection, wanted.app, enrollment.user_id)
             now = await enrollments.database_now(connection)
+        if person is None:
+            return None
         return moments.instant(wanted.moment, _facts(enrollment, person.attributes, person.timezone, wanted.captured), now)
 
     @activity.defn(name="recall events")
     async def recall(self, wanted: EventsWanted) -> list[EventFact]:
         async with self._database.transaction() as connection:
             enrollment = await enrollments.get(connection, wanted.app, wanted.enrollment_id)
-            return await enrollments.events_since(connection, wanted.app, enrollment.user_id, wanted.names, wanted.since, wanted.most)
+            names = wanted.events.names
+            came = await enrollments.events_since(connection, wanted.app, enrollment.user_id, names, wanted.since, MOST_RECALLED)
+        facts = Facts(entry=enrollment.entry, entered_at=enrollment.entry.occurred_at, captured=wanted.captured)
+        meant = [event for event in came if event.id != enrollment.entry.id and counts(wanted.key, wanted.events, event, facts)]
+        return meant[: wanted.most]
 
     @activity.defn(name="end")
     async def end(self, ending: Ending) -> None:
@@ -117,4 +126,3 @@ def _not_yet(verdict: SendVerdict) -> ApplicationError:
     wait = verdict.until - datetime.now(UTC) if verdict.until else None
     words = ", ".join(verdict.reasons) or "the provider cannot take it now"
     return ApplicationError(words, type="NotYet", next_retry_delay=max(wait, timedelta(seconds=1)) if wait else None)
-

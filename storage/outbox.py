@@ -106,7 +106,9 @@ async def due(connection: Connection, shards: Sequence[int], per_shard: int) -> 
             failures=row.failures,
             created_at=row.created_at,
             enrollment_id=row.enrollment_id,
-            event=EventFact(row.event_id, row.name, row.occurred_at, row.properties, row.arrival, row.received_at) if row.event_id else None,
+            event=EventFact(row.event_id, row.name, row.occurred_at, row.properties, row.arrival, row.received_at)
+            if row.event_id
+            else None,
             event_received_at=row.received_at,
         )
         for row in rows

@@ -1,15 +1,14 @@
 """What one event means for one person's journeys, decided under the lock of their row: which end, which begin, which are told."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from journeys.language import assign
+from journeys.language.durations import Always
 from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
 from journeys.language.keys import counts, key_of
-from journeys.language.ways import entry_events, exit_events
-from journeys.language.durations import Always
 from storage import enrollments, ids, journeys
 from storage.database import Connection
 from storage.enrollments import Enrollment
@@ -67,13 +66,13 @@ class Entry:
                 continue
             journey = await self._definitions.of(connection, app, enrollment.journey, enrollment.version)
             if enrollment.state == "closed":
-                ends.append(Telling(enrollment, _reduced(event, journey)))
+                ends.append(Telling(enrollment, journey.reduced(event)))
             elif _is_exit(journey, enrollment, event):
                 await enrollments.close(connection, app, enrollment.id, f"exited: {event.name}", event.id)
-                ends.append(Telling(enrollment, _reduced(event, journey)))
+                ends.append(Telling(enrollment, journey.reduced(event)))
             else:
                 start = await self.start_of(connection, enrollment) if enrollment.state == "starting" else None
-                tells.append(Telling(enrollment, _reduced(event, journey), start))
+                tells.append(Telling(enrollment, journey.reduced(event), start))
         starts = []
         for stored in await journeys.entered_by(connection, app, event.name):
             start = await self._enter(connection, stored.version, self._definitions.parse(stored), app, person, subject, event)
@@ -85,7 +84,7 @@ class Entry:
         """How the workflow of a `starting` enrollment is started, with the events since entry that came before it."""
         journey = await self._definitions.of(connection, enrollment.app, enrollment.journey, enrollment.version)
         since = enrollment.entry.occurred_at
-        names = journey.listen_names
+        names = journey.signal_names
         came = await enrollments.events_since(connection, enrollment.app, enrollment.user_id, names, since, HANDED_OVER)
         return Start(
             enrollment,
@@ -97,7 +96,7 @@ class Entry:
                 subject=enrollment.subject,
                 entry=enrollment.entry,
                 started_at=enrollment.started_at,
-                events=[_reduced(event, journey) for event in came if event.id != enrollment.entry.id],
+                events=[journey.reduced(event) for event in came if event.id != enrollment.entry.id],
                 wait_scale=self._wait_scale,
             ),
         )
@@ -105,7 +104,7 @@ class Entry:
     async def _enter(
         self, connection: Connection, version: int, journey: Journey, app: str, person: int, subject: str, event: EventFact
     ) -> Start | None:
-        ways_in = entry_events(journey)
+        ways_in = journey.entry_events
         if ways_in is None or not matches(ways_in, event, Facts()):
             return None
         earlier = await enrollments.started_by(connection, app, journey.name, event.id)
@@ -114,9 +113,7 @@ class Entry:
         key = key_of(journey.key, event)
         reason = await _refusal(connection, app, person, journey, key, event)
         if reason is not None or key is None:
-            await enrollments.refuse(
-                connection, app, journey=journey.name, event_id=event.id, user_id=person, reason=reason or "no_key"
-            )
+            await enrollments.refuse(connection, app, journey=journey.name, event_id=event.id, user_id=person, reason=reason or "no_key")
             return None
         enrollment = await self._new(connection, version, journey, app, person, subject, key, event)
         await enrollments.insert(connection, enrollment)
@@ -168,17 +165,11 @@ async def _refusal(connection: Connection, app: str, person: int, journey: Journ
 
 
 def _is_exit(journey: Journey, enrollment: Enrollment, event: EventFact) -> bool:
-    exits = exit_events(journey)
+    exits = journey.exit_events
     if exits is None or event.occurred_at < enrollment.entry.occurred_at:
         return False
     facts = Facts(entry=enrollment.entry, entered_at=enrollment.entry.occurred_at)
     return counts(journey.key, exits, event, facts)
-
-
-def _reduced(event: EventFact, journey: Journey) -> EventFact:
-    """The event with only those properties that the journey reads of it."""
-    read = journey.reads.get(event.name, ())
-    return replace(event, properties={name: value for name, value in event.properties.items() if name in read})
 
 
 def workflow_id(app: str, journey: str, subject: str, key: str, n: int) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -18,8 +19,10 @@ with workflow.unsafe.imports_passed_through():
     from journeys.language.steps import Moment
     from journeys.language.verdict import SendVerdict
     from journeys.language.words import in_words
-    from journeys.language.world import Order, Question
+    from journeys.language.world import Order, Question, Recall
     from workflows.inputs import JOURNEY, EnrollmentInput, Standing
+
+Answer = TypeVar("Answer")
 
 LOCAL_TRY = timedelta(seconds=10)
 ONE_TRY = timedelta(seconds=60)
@@ -88,7 +91,7 @@ class JourneyWorkflow:
             return woken()
         try:
             await workflow.wait_condition(lambda: woken() or self._is_long(), timeout=remaining, timeout_summary=words[:200])
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         if not woken():
             self._start_afresh_if_long()
@@ -104,7 +107,7 @@ class JourneyWorkflow:
 
     async def _try_at_once(self, order: SendOrder) -> SendVerdict:
         try:
-            return await workflow.execute_local_activity(
+            verdict: SendVerdict = await workflow.execute_local_activity(
                 order.channel,
                 order,
                 result_type=SendVerdict,
@@ -116,6 +119,7 @@ class JourneyWorkflow:
             if is_cancelled_exception(error):
                 raise
             return SendVerdict("again", reasons=("unavailable",))
+        return verdict
 
     async def _insist(self, order: SendOrder, woken: Callable[[], bool]) -> SendVerdict:
         """The ordinary activity: pending in the UI with what is in the way, retried for 72 hours, cancelled by an exit."""
@@ -134,11 +138,12 @@ class JourneyWorkflow:
             pending.cancel()
             return SendVerdict("again")
         try:
-            return await pending
+            verdict: SendVerdict = await pending
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             return await self._ask("give up", order, SendVerdict)
+        return verdict
 
     async def first_that_holds(self, question: Question) -> int | None:
         decision = Decision(
@@ -157,8 +162,16 @@ class JourneyWorkflow:
         found: datetime | None = await self._ask("compute moment", wanted, datetime | None, summary=f"when: {step}")  # type: ignore[arg-type]
         return found
 
-    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
-        wanted = EventsWanted(self._enrollment.app, self._enrollment.enrollment_id, tuple(names), since, most)
+    async def recall(self, recalled: Recall) -> list[EventFact]:
+        wanted = EventsWanted(
+            self._enrollment.app,
+            self._enrollment.enrollment_id,
+            recalled.events,
+            recalled.since,
+            recalled.most,
+            self._enrollment.journey.key,
+            recalled.captured,
+        )
         return await self._ask("recall events", wanted, list[EventFact])
 
     async def end(self, reason: str, *, is_told: bool) -> None:
@@ -166,7 +179,7 @@ class JourneyWorkflow:
         if not is_told:
             await self._ask("end", Ending(self._enrollment.app, self._enrollment.enrollment_id, reason), type(None), summary=reason)
 
-    async def _ask[Answer](self, activity: str, question: object, answer: type[Answer], *, summary: str | None = None) -> Answer:
+    async def _ask(self, activity: str, question: object, answer: type[Answer], *, summary: str | None = None) -> Answer:
         found: Answer = await workflow.execute_local_activity(
             activity,
             question,
@@ -198,7 +211,7 @@ class JourneyWorkflow:
             exits_on=journey.exits_on,
             key=journey.key,
             quiet_hours=step.quiet_hours or journey.quiet_hours,
-            caps=journey.caps,
+            caps=None if journey.caps is None else tuple(journey.caps),
             provider=step.message.provider,
             to=step.to,
             closes="completed" if order.is_last else None,

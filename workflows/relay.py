@@ -135,7 +135,9 @@ class Relay:
         async with self._database.transaction() as connection:
             failures = await outbox.count_failure(connection, self._process_id, row)
             if failures >= MOST_FAILURES:
-                await outbox.put_in_quarantine(connection, row, f"{type(error).__name__}: {error}" if isinstance(error, Refused) else type(error).__name__)
+                await outbox.put_in_quarantine(
+                    connection, row, f"{type(error).__name__}: {error}" if isinstance(error, Refused) else type(error).__name__
+                )
                 RELAYED.labels("quarantined").inc()
         chain.is_blocked = failures < MOST_FAILURES
 

@@ -12,13 +12,12 @@ from typing import assert_never
 from journeys.language import assign
 from journeys.language.conditions import Condition
 from journeys.language.events import Events
-from journeys.language.keys import counts
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
+from journeys.language.keys import counts
 from journeys.language.steps import Call, Enter, Exit, If, Repeat, Send, Split, Step, Switch, Update, Wait, WaitFor
 from journeys.language.verdict import SendVerdict
-from journeys.language.ways import exit_condition, exit_events
-from journeys.language.world import Order, Progress, Question, Record, World
+from journeys.language.world import Order, Progress, Question, Recall, Record, World
 
 KEPT = 20
 SEEN = 500
@@ -53,8 +52,8 @@ class Player:
         self.progress = progress or Progress()
         self.standing: Record | None = None
         self._world = world
-        self._exits = exit_events(journey)
-        self._exit_condition = exit_condition(journey)
+        self._exits = journey.exit_events
+        self._exit_condition = journey.exit_condition
         self._app = app
         self._subject = subject
         self._entry = entry
@@ -145,7 +144,7 @@ class Player:
                 chosen = await self._choose(record, [step.condition])
                 await self._walk(step.then if chosen == 0 else step.otherwise, is_tail=is_tail)
             case Switch():
-                chosen = await self._choose(record, [case.when for case in step.cases if not isinstance(case.when, Events)])
+                chosen = await self._choose(record, [case.condition for case in step.cases])
                 await self._walk(step.otherwise if chosen is None else step.cases[chosen].steps, is_tail=is_tail)
             case Split():
                 await self._walk(self._arm(step, record), is_tail=is_tail)
@@ -266,13 +265,13 @@ class Player:
 
     async def _outcome_of(self, step: WaitFor, record: Record) -> str:
         since = self._since(step, record)
-        branches = [case.when for case in step.cases if isinstance(case.when, Events)] or [step.events or Events(())]
-        await self._recall_overflowed(branches, since)
+        branches = [case.events for case in step.cases] or [step.events or Events(())]
+        any_of = _joined(branches)
+        await self._recall_overflowed(any_of, since)
         if record.until is None:
             record.until = await self._until(step, record)
         if record.until is None:
             return "no_moment"
-        any_of = _joined(branches)
         words = f"wait for {' or '.join(any_of.names)} until {_words(record.until)}: {step.id}"
         while (event := self._first_that_counts(any_of, since)) is None:
             if not await self._pause(record.until, words, any_of, since):
@@ -360,16 +359,18 @@ class Player:
         self.progress.applied = [*self.progress.applied, event.id][-SEEN:]
         self.progress.captured[step] = event
 
-    async def _recall_overflowed(self, branches: Sequence[Events], since: datetime) -> None:
-        names = sorted({name for events in branches for name in events.names if name in self.progress.overflowed})
+    async def _recall_overflowed(self, events: Events, since: datetime) -> None:
+        """Of names that more events came of than are kept, ask for the earliest that count here."""
+        names = [name for name in events.names if name in self.progress.overflowed]
         if not names:
             return
-        self.progress.overflowed = [name for name in self.progress.overflowed if name not in names]
-        self.progress.known = [event for event in self.progress.known if event.name not in names]
-        for event in await self._world.recall(names, since - LATE_CLOCKS, KEPT + len(self.progress.applied)):
+        wanted = Events([each for each in events.any_of if each.name in names])
+        recalled = Recall(wanted, since - LATE_CLOCKS, KEPT + len(self.progress.applied), dict(self.progress.captured))
+        for event in await self._world.recall(recalled):
             self._seen[event.id] = None
-            if event.id not in self.progress.applied:
-                self._keep(event)
+            if event.id not in self.progress.applied and all(event.id != known.id for known in self.progress.known):
+                self.progress.known.append(event)
+        self.progress.known.sort(key=_order)
 
     def _facts(self) -> Facts:
         return Facts(entry=self._entry, entered_at=self._entry.occurred_at, captured=self.progress.captured)

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from journeys.language import moments
 from journeys.language.durations import Duration
 from journeys.language.evaluate import holds
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.journey import Journey
+from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
 from journeys.language.play import Player
 from journeys.language.steps import Moment
 from journeys.language.verdict import SendVerdict
-from journeys.language.ways import entry_events, exit_condition
-from journeys.language.world import Order, Question
+from journeys.language.world import Order, Question, Recall
+from journeys.language.zones import day_began, zone_of
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """When rehearsals begin: Monday, 2 March 2026, 12:00 UTC."""
@@ -67,7 +67,7 @@ class Rehearsal:
     @property
     def timeline(self) -> str:
         """A line for each thing that happened, in the person's local time."""
-        zone = ZoneInfo(self.timezone)
+        zone = zone_of(self.timezone)
         return "\n".join(f"{line.at.astimezone(zone):%a %Y-%m-%d %H:%M}  {line.step}: {line.words}" for line in self.lines)
 
 
@@ -117,10 +117,10 @@ class _Stage:
         self._numbers = count(1)
         self._coming: list[tuple[datetime, int, EventFact]] = []
         self._messages: list[tuple[MessageFact, str, MessageClass]] = []
-        ways_in = entry_events(journey)
+        ways_in = journey.entry_events
         self._entry = EventFact("entry", ways_in.names[0] if ways_in else ENTRY, starts_at, entry, 0, starts_at)
         self._events = [self._entry]
-        self._exit_condition = exit_condition(journey)
+        self._exit_condition = journey.exit_condition
         self._player: Player | None = None
 
     def expect(self, after: Duration, name: str, properties: Mapping[str, Any]) -> None:
@@ -183,9 +183,11 @@ class _Stage:
             self._note(step, "no_moment")
         return found
 
-    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
-        came = [event for event in self._events[1:] if event.name in names and event.occurred_at >= since]
-        return sorted(came, key=lambda event: (event.occurred_at, event.arrival))[:most]
+    async def recall(self, recalled: Recall) -> list[EventFact]:
+        facts = self._facts(recalled.captured)
+        came = [event for event in self._events[1:] if event.occurred_at >= recalled.since]
+        meant = [event for event in came if counts(self._journey.key, recalled.events, event, facts)]
+        return sorted(meant, key=lambda event: (event.occurred_at, event.arrival))[: recalled.most]
 
     async def end(self, reason: str, *, is_told: bool) -> None:
         """Nobody else has to be told."""
@@ -205,13 +207,8 @@ class _Stage:
 
     def _mark(self, event: EventFact) -> None:
         """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
-        field_name = {"message_opened": "opened_at", "message_clicked": "clicked_at"}.get(event.name)
-        if field_name is None:
-            return
-        self._messages = [
-            (replace(fact, **{field_name: event.occurred_at}) if fact.step == event.properties.get("step") else fact, channel, kind)
-            for fact, channel, kind in self._messages
-        ]
+        step = event.properties.get("step")
+        self._messages = [(_marked(fact, event) if fact.step == step else fact, channel, kind) for fact, channel, kind in self._messages]
 
     def _note(self, step: str, words: str) -> None:
         self.lines.append(Line(self._now, step, words))
@@ -243,9 +240,13 @@ class _Stage:
         if reason is not None:
             return SendVerdict("settled", reasons=(reason,), claimed_at=None)
         quiet = order.step.quiet_hours or self._journey.quiet_hours
-        ends = moments.quiet_until(quiet, self._now, self._user.timezone) if quiet and self._class(order) == "marketing" else None
+        ends = moments.quiet_until(quiet, self._now, zone_of(self._user.timezone)) if quiet and self._class(order) == "marketing" else None
         if quiet is not None and ends is not None:
-            return SendVerdict("settled", reasons=("quiet_hours",)) if quiet.then == "skip" else SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
+            return (
+                SendVerdict("settled", reasons=("quiet_hours",))
+                if quiet.then == "skip"
+                else SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
+            )
         if order.step.id in self._refused:
             return SendVerdict("settled", reasons=("rejected",), claimed_at=self._now)
         return SendVerdict("settled", sent=True, claimed_at=self._now)
@@ -265,13 +266,23 @@ class _Stage:
     def _is_reached(self, cap: Cap, channel: str) -> bool:
         if cap.channel not in (None, channel):
             return False
-        since = moments.day_began(self._now, self._user.timezone) if cap.per == "day" else self._now - cap.per.timedelta
+        since = day_began(self._now, zone_of(self._user.timezone)) if cap.per == "day" else self._now - cap.per.timedelta
         counted = [
             fact
             for fact, of_channel, kind in self._messages
             if kind == "marketing" and cap.channel in (None, of_channel) and fact.sent_at is not None and fact.sent_at > since
         ]
         return len(counted) >= cap.at_most
+
+
+def _marked(fact: MessageFact, event: EventFact) -> MessageFact:
+    match event.name:
+        case "message_opened":
+            return replace(fact, opened_at=event.occurred_at)
+        case "message_clicked":
+            return replace(fact, clicked_at=event.occurred_at)
+        case _:
+            return fact
 
 
 def _drive(coroutine: Coroutine[Any, Any, str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from journeys.language.events import Events
 from journeys.language.facts import EventFact
 from journeys.language.steps import Condition, Moment, Send
 from journeys.language.verdict import SendVerdict
@@ -58,6 +59,16 @@ class Question:
     captured: Mapping[str, EventFact]
 
 
+@dataclass(frozen=True)
+class Recall:
+    """The earliest events that count, from `since` on, when more came than an enrollment keeps."""
+
+    events: Events
+    since: datetime
+    most: int
+    captured: Mapping[str, EventFact]
+
+
 class World(Protocol):
     """What the interpreter cannot do itself. Every wait ends early when `woken` says so."""
 
@@ -74,8 +85,7 @@ class World(Protocol):
     async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
         """The moment as an instant; None when it is missing or no time."""
 
-    async def recall(self, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
-        """The earliest events of these names from `since` on, when more came than the enrollment keeps."""
+    async def recall(self, recalled: Recall) -> list[EventFact]: ...
 
     async def end(self, reason: str, *, is_told: bool) -> None:
         """The enrollment is over. `is_told`: its last Send has already said so."""

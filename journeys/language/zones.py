@@ -59,6 +59,12 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return edge.replace(tzinfo=moment.tzinfo)
 
 
+def day_began(now: datetime, zone: tzinfo) -> datetime:
+    """The instant at which the person's calendar day began."""
+    midnight = utc_to_local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return local_to_utc(midnight, zone)
+
+
 def wall_time(value: Any, zone: tzinfo) -> datetime | None:
     """Read a value as a naive time on the person's wall; a date alone is its midnight. None when it is no time."""
     found = _read(value)

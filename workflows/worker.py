@@ -1,0 +1,141 @@
+"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper and the monthly partitions."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from prometheus_client import start_http_server
+from sqlalchemy import text
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.messages import Messages
+from activities.steps import Steps, deliveries
+from journeys.language.errors import Unavailable
+from settings import Settings
+from storage.database import Database
+from storage.listen import listen
+from storage.notify import OUTBOX
+from workflows.client import Enrollments, connect
+from workflows.definitions import Definitions
+from workflows.delivery import Delivery
+from workflows.entry import Entry
+from workflows.journey import JourneyWorkflow
+from workflows.reconciler import Reconciler
+from workflows.relay import Relay
+
+log = structlog.get_logger()
+
+PASSED_THROUGH = (
+    "journeys",
+    "activities.orders",
+    "activities.questions",
+    "workflows.inputs",
+    "pydantic",
+    "pydantic_core",
+    "structlog",
+    "orjson",
+)
+PARTITIONS_EVERY_S = 3600.0
+DRAIN = timedelta(seconds=25)
+RECONNECT_S = 1.0
+
+
+def temporal_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], *, max_cached_workflows: int = 5000) -> Worker:
+    """The Temporal worker of one process, set for many short workflow tasks that hold a Send each."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[JourneyWorkflow],
+        activities=activities,
+        workflow_runner=sandbox(),
+        max_cached_workflows=max_cached_workflows,
+        max_concurrent_workflow_tasks=200,
+        max_concurrent_local_activities=400,
+        max_concurrent_activities=200,
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(40 if max_cached_workflows else 10),
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(40),
+        workflow_task_executor=ThreadPoolExecutor(4),
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The sandbox of production, tests and replays alike: the language passes through, so it is loaded once."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is being sent. A server that is away at the start is waited for."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, addr="0.0.0.0")  # noqa: S104 - scraped from another container
+    client = await _connected(stopping)
+    if client is None:
+        return
+    database = Database(settings.database_url)
+    try:
+        await _work(settings, client, database, stopping)
+    finally:
+        await database.close()
+
+
+async def _work(settings: Settings, client: Client, database: Database, stopping: asyncio.Event) -> None:
+    process_id = uuid4()
+    async with Delivery(settings, database) as delivery:
+        temporal = Enrollments(client, settings.temporal_task_queue)
+        entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
+        relay = Relay(database, temporal, entry, process_id)
+        worker = temporal_worker(client, settings.temporal_task_queue, [*Steps(database).activities(), *deliveries(delivery.messages)])
+
+        def wake() -> None:
+            relay.wake.set()
+            delivery.wake()
+
+        async with worker, asyncio.TaskGroup() as group:
+            log.info("worker ready", process=str(process_id))
+            group.create_task(listen(settings.database_url, OUTBOX, wake, stopping))
+            group.create_task(relay.run(stopping))
+            group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
+            group.create_task(_keep_partitions(database, stopping))
+            for lane in delivery.lanes(stopping):
+                group.create_task(lane)
+            await stopping.wait()
+            log.info("worker stops", process=str(process_id))
+
+
+async def _connected(stopping: asyncio.Event) -> Client | None:
+    while not stopping.is_set():
+        try:
+            return await connect()
+        except RuntimeError as error:
+            log.warning("waiting for Temporal", reason=str(error)[:200])
+            await _pause(stopping, RECONNECT_S)
+    return None
+
+
+async def _keep_partitions(database: Database, stopping: asyncio.Event) -> None:
+    """Rows of a month that has no partition still land in the default one; this keeps that empty."""
+    while not stopping.is_set():
+        try:
+            async with database.transaction() as connection:
+                await connection.execute(text("SELECT ensure_partitions(3)"))
+        except Unavailable as error:
+            log.warning("partitions were not checked", reason=str(error))
+        await _pause(stopping, PARTITIONS_EVERY_S)
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
