@@ -103,13 +103,11 @@ def _warm_up() -> None:
     sample = {"subject.txt": "{{ user.a | default('x') | date }}", "body.mjml": "<mjml><mj-body></mj-body></mjml>"}
     _answer({"do": "prepare", "files": sample, "channel": "email"})
     _answer({"do": "prepare", "files": {"subject.txt": "a", "body.html": "<style>p{color:red}</style><p>a</p>"}, "channel": "email"})
-    _answer(
-        {
-            "do": "render",
-            "parts": [{"name": "a", "source": "{{ entry.a | date }}", "is_html": True}],
-            "variables": {"entry": {"a": "2026-01-01"}},
-        }
-    )
+    dated = {"name": "a", "source": "{{ entry.a | date }}", "is_html": True}
+    _answer({"do": "render", "parts": [dated], "variables": {"entry": {"a": "2026-01-01"}}})
+    _answer({"do": "prepare", "files": {"sms.txt": "{{ a"}, "channel": "sms"})
+    divided = {"name": "a", "source": "{{ 1 / 0 }}", "is_html": False}
+    _answer({"do": "render", "parts": [divided], "variables": {}})
 
 
 def _take_limits() -> None:

@@ -26,6 +26,7 @@ from channels.base import Ambiguous, NotSent, Rejected
 from channels.email.mime import Mail
 
 _START_INPUT = 354
+_MARGIN_S = 0.05
 _UNAVAILABLE = 421
 _LOG_IN_FIRST = (530, 535)
 _MAILBOX_REFUSED = (550, 551, 553)
@@ -202,7 +203,8 @@ def _is_about_the_mailbox(stage: str, answer: SMTPResponse) -> bool:
 
 
 def _left(deadline: float, timeout_s: float) -> float:
-    return max(0.001, min(timeout_s, deadline - time.monotonic()))
+    # A little before the deadline, so that it is this code that finds the time over, and can tell that nothing was sent.
+    return max(0.001, min(timeout_s, deadline - time.monotonic() - _MARGIN_S))
 
 
 def _told(error: BaseException) -> str:
