@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := journeys storage channels activities workflows api cli tests bench settings.py
 
-.PHONY: help install dev test bench check apply sandbox lint format
+.PHONY: help install dev test bench check apply sandbox lint docs format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lint: $(VENV)/installed ## style, types and floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/installed ## write the pages that are made from the code
+	@$(BIN)/python -m cli.settings_page
 
 format: $(VENV)/installed ## write the sources in the house's style
 	$(BIN)/ruff check --fix .
