@@ -6,13 +6,21 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import errors, health
+from api import consents, endpoints, enrollments, errors, health, pauses, suppressions, users
 from api.logs import RequestLog
 from settings import Settings
 from storage.database import Database
 from storage.notify import Notifier
 
-ROUTERS: tuple[APIRouter, ...] = (health.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    endpoints.router,
+    consents.router,
+    users.router,
+    suppressions.router,
+    enrollments.router,
+    pauses.router,
+)
 
 
 def create_app(settings: Settings, database: Database | None = None, temporal: Client | None = None) -> FastAPI:

@@ -1,4 +1,4 @@
-"""How management reads people: one by the caller's id, or page by page, with their addresses."""
+"""How management reads people, by the caller's id or page by page, and mends their addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,3 +81,26 @@ async def addresses(connection: Connection, app: str, user_id: int) -> list[Endp
     """Every endpoint of the person with this internal id, inactive ones too."""
     rows = await connection.execute(_ENDPOINTS, {"app": app, "user_id": user_id})
     return [EndpointRow(**row) for row in rows.mappings()]
+
+
+# Confirming does not bring back what a provider said is dead; a person with a secret key who names the address again does.
+_REACTIVATE = text("""
+    UPDATE endpoints SET state = 'active', reason = NULL, updated_at = now()
+    WHERE app = :app AND user_id = :user_id AND channel = :channel AND address = :address AND state = 'inactive'
+""")
+_DEACTIVATE = text("""
+    UPDATE endpoints SET state = 'inactive', reason = coalesce(reason, 'manual'), updated_at = now()
+    WHERE app = :app AND user_id = :user_id AND id = :id RETURNING id
+""")
+
+
+async def reactivate(connection: Connection, app: str, user_id: int, channel: str, address: str) -> None:
+    """Let this address of the person be used again. The person's row must be locked."""
+    await connection.execute(_REACTIVATE, {"app": app, "user_id": user_id, "channel": channel, "address": address})
+
+
+async def deactivate(connection: Connection, app: str, user_id: int, endpoint_id: int) -> None:
+    """Use an address no more. The person's row must be locked. Raises NotFound."""
+    key = {"app": app, "user_id": user_id, "id": endpoint_id}
+    if (await connection.execute(_DEACTIVATE, key)).first() is None:
+        raise NotFound("no such endpoint")

@@ -60,3 +60,20 @@ async def release(connection: Connection, app: str, channel: str, address_hash: 
 async def get(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:
     row = (await connection.execute(_GET, {"app": app, "channel": channel, "address_hash": address_hash})).first()
     return Suppression(row.channel, row.address_hash, row.reason, row.source, row.created_at) if row else None
+
+
+_PAGE = text("""
+    SELECT s.channel, s.address_hash, s.reason, s.source, s.created_at FROM suppressions s
+    WHERE s.app = :app AND (CAST(:channel AS text) IS NULL OR s.channel = :channel)
+        AND (CAST(:at AS timestamptz) IS NULL OR (s.created_at, s.address_hash) < (:at, CAST(:hash AS bytea)))
+    ORDER BY s.created_at DESC, s.address_hash DESC LIMIT :most
+""")
+
+
+async def page(
+    connection: Connection, app: str, *, channel: str | None = None, before: tuple[datetime, bytes] | None = None, most: int = 50
+) -> list[Suppression]:
+    """The newest first; `before` is (created_at, address_hash) of the last one of the page before."""
+    at, address_hash = before or (None, None)
+    key = {"app": app, "channel": channel, "at": at, "hash": address_hash, "most": most}
+    return [Suppression(**row) for row in (await connection.execute(_PAGE, key)).mappings()]

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from settings import Settings
+from storage import keys
 from storage.database import Database
 
 
@@ -21,4 +22,18 @@ async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn") as client:
+        yield client
+
+
+@pytest.fixture
+async def secret_key(database: Database) -> str:
+    async with database.transaction() as connection:
+        return await keys.create(connection, "demo", "secret")
+
+
+@pytest.fixture
+async def manager(app: FastAPI, secret_key: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a secret key of the app demo."""
+    headers = {"authorization": f"Bearer {secret_key}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn", headers=headers) as client:
         yield client

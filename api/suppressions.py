@@ -1,0 +1,86 @@
+"""Suppressions: addresses that nothing may be sent to, whoever they belong to."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from api.paging import Cursor, Limit, Page, moment, page_of, position
+from api.strict import App, Body, Channel, Db, Word, management
+from journeys.language.errors import Invalid, NotFound
+from storage import suppressions
+from storage.endpoints import normalised
+from storage.ids import address_hash
+from storage.suppressions import Suppression
+
+router = management("Suppressions")
+
+
+class SuppressionView(BaseModel):
+    """One suppressed address. Only its hash is kept, so an erased person stays suppressed without being known."""
+
+    id: str = Field(description="SHA-256 of app, channel and address", examples=["9f86d081884c7d65"])
+    channel: str = Field(examples=["email"])
+    reason: str = Field(description="bounce, complaint, manual or provider", examples=["manual"])
+    source: str = Field(examples=["support"])
+    created_at: datetime
+
+
+class NewSuppression(Body):
+    """Which address, and who says so."""
+
+    channel: Channel
+    address: str = Field(min_length=1, max_length=4096, examples=["ann@example.com"])
+    source: Word = Field("api", examples=["support"])
+
+
+@router.get("/suppressions", summary="List suppressed addresses")
+async def list_suppressions(
+    app: App, database: Db, channel: Channel | None = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[SuppressionView]:
+    """The newest first."""
+    before = position(cursor, moment, bytes.fromhex)
+    async with database.transaction(app) as connection:
+        rows = await suppressions.page(connection, app, channel=channel, before=(before[0], before[1]) if before else None, most=limit + 1)
+    kept, following = page_of(rows, limit, lambda row: [row.created_at, row.address_hash.hex()])
+    return Page(items=[_view(row) for row in kept], next=following)
+
+
+@router.post("/suppressions", status_code=201, summary="Suppress an address")
+async def suppress(app: App, database: Db, body: NewSuppression) -> SuppressionView:
+    """Nothing that has not begun is sent to it any more, transactional messages included. The first reason stays."""
+    digest = _hash(app, body)
+    async with database.transaction(app) as connection:
+        await suppressions.suppress(connection, app, body.channel, digest, reason="manual", source=body.source)
+        row = await suppressions.get(connection, app, body.channel, digest)
+    if row is None:
+        raise NotFound("no such suppression")
+    return _view(row)
+
+
+@router.delete("/suppressions/{channel}/{suppression_id}", status_code=204, summary="Let an address be written to again")
+async def release(app: App, database: Db, channel: Channel, suppression_id: Word) -> Response:
+    """Only for an address whose owner asked for it, or that was suppressed by mistake."""
+    async with database.transaction(app) as connection:
+        if not await suppressions.release(connection, app, channel, _from_hex(suppression_id)):
+            raise NotFound("no such suppression")
+    return Response(status_code=204)
+
+
+def _view(row: Suppression) -> SuppressionView:
+    return SuppressionView(id=row.address_hash.hex(), channel=row.channel, reason=row.reason, source=row.source, created_at=row.created_at)
+
+
+def _hash(app: str, body: NewSuppression) -> bytes:
+    try:
+        return address_hash(app, body.channel, normalised(body.channel, body.address))
+    except Invalid as error:
+        raise Invalid([replace(problem, pointer="/address") for problem in error.problems]) from error
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise NotFound("no such suppression") from None

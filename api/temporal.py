@@ -1,0 +1,72 @@
+"""The way from the API to running workflows: one client, connected when it is first needed, because ingest must start without Temporal."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends, Request
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys.language.errors import Conflict, Unavailable
+from workflows.client import RPC_TIMEOUT, connect
+from workflows.inputs import Standing
+
+CONNECT_WITHIN_S = 3.0
+QUERY_WITHIN_S = 2.0
+
+
+class Workflows:
+    """What management asks of the workflows of enrollments."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def advance(self, workflow_id: str) -> None:
+        """Let the wait that is going on end now. Raises Conflict when nothing runs under this id, Unavailable without Temporal."""
+        await self._signal(workflow_id, "advance")
+
+    async def exit(self, workflow_id: str, reason: str) -> None:
+        """End the enrollment. Raises as `advance` does."""
+        await self._signal(workflow_id, "exit", reason)
+
+    async def standing(self, workflow_id: str) -> Standing | None:
+        """Ask the workflow where it stands; None when it does not answer within two seconds (no worker, no Temporal)."""
+        try:
+            async with asyncio.timeout(QUERY_WITHIN_S):
+                standing: Standing = await self._of(workflow_id).query("standing", result_type=Standing)
+                return standing
+        except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, TimeoutError):
+            return None
+
+    async def _signal(self, workflow_id: str, name: str, *arguments: str) -> None:
+        try:
+            await self._of(workflow_id).signal(name, args=arguments, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise Conflict("its workflow has ended or is only starting: look at the enrollment, then try again") from error
+            raise Unavailable("Temporal does not answer") from error
+
+    def _of(self, workflow_id: str) -> WorkflowHandle[object, object]:
+        return self._client.get_workflow_handle(workflow_id)
+
+
+async def _workflows(request: Request) -> Workflows:
+    state = request.app.state
+    if state.temporal is None:
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                state.temporal = await connect()
+        except (RuntimeError, TimeoutError) as error:
+            raise Unavailable("Temporal does not answer", retry_after_s=5) from error
+    return Workflows(state.temporal)
+
+
+async def _workflows_if_there(request: Request) -> Workflows | None:
+    try:
+        return await _workflows(request)
+    except Unavailable:
+        return None
+
+
+RunningWorkflows = Annotated[Workflows, Depends(_workflows)]
+WorkflowsIfThere = Annotated[Workflows | None, Depends(_workflows_if_there)]
