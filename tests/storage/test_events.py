@@ -401,7 +401,10 @@ async def test_a_device_moves_to_who_confirmed_it_last_in_any_order(database: Da
 
 async def test_a_browser_sets_no_address_of_a_known_person(database: Database) -> None:
     await take(database, [identify("victim", traits={"email": "victim@example.com"}, addresses=[Address("email", "victim@example.com")])])
-    evil = {"traits": {"email": "mine@example.com", "phone": "+1", "plan": "gold"}, "addresses": [Address("email", "mine@example.com")]}
+    evil: dict[str, Any] = {
+        "traits": {"email": "mine@example.com", "phone": "+1", "plan": "gold"},
+        "addresses": [Address("email", "mine@example.com")],
+    }
     assert (await take(database, [identify("victim", trust="public", **evil)]))[0].is_withheld
     assert await addresses(database, "victim") == [("email", "victim@example.com", "active")]
     assert await attributes(database, "victim") == {"email": "victim@example.com", "plan": "gold"}
@@ -409,7 +412,7 @@ async def test_a_browser_sets_no_address_of_a_known_person(database: Database) -
 
 
 async def test_a_browser_brings_no_address_through_an_anonymous_id(database: Database) -> None:
-    mine = {"traits": {"email": "mine@example.com"}, "addresses": [Address("email", "mine@example.com")]}
+    mine: dict[str, Any] = {"traits": {"email": "mine@example.com"}, "addresses": [Address("email", "mine@example.com")]}
     grant = [ConsentRecord("sms", "*", "granted", "test")]
     await take(database, [identify("victim")])
     await take(database, [identify(None, "x", trust="public", consents=grant, **mine)])
@@ -422,7 +425,7 @@ async def test_a_browser_brings_no_address_through_an_anonymous_id(database: Dat
 
 
 async def test_a_browser_brings_no_address_to_a_person_it_names_first(database: Database) -> None:
-    mine = {"traits": {"email": "mine@example.com"}, "addresses": [Address("email", "mine@example.com")]}
+    mine: dict[str, Any] = {"traits": {"email": "mine@example.com"}, "addresses": [Address("email", "mine@example.com")]}
     await take(database, [identify(None, "x", trust="public", **mine)])
     await take(database, [identify("victim", "x", trust="public")])
     assert await addresses(database, "victim") == [("email", "mine@example.com", "inactive")]
@@ -430,7 +433,7 @@ async def test_a_browser_brings_no_address_to_a_person_it_names_first(database: 
 
 
 async def test_a_signed_browser_sets_addresses_and_confirms_what_was_inactive(database: Database) -> None:
-    mine = {"traits": {"email": "ada@example.com"}, "addresses": [Address("email", "ada@example.com")]}
+    mine: dict[str, Any] = {"traits": {"email": "ada@example.com"}, "addresses": [Address("email", "ada@example.com")]}
     await take(database, [identify(None, "x", trust="public", **mine)])
     await take(database, [identify("ada", "x", trust="public")])
     await take(database, [identify("ada", trust="signed", **mine)])
