@@ -1,5 +1,156 @@
-"""Deliver one Send: plan, rules and claim in one transaction, then send, then settle (docs/explanation/delivery.md)."""
+"""Deliver one Send: plan, rules and claim in one transaction, then send, then settle in another (docs/explanation/delivery.md)."""
 
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from activities.breaker import Gates
+from activities.claiming import Admission, House, Taken, abandon_step, claim_step, finish
+from activities.contents import Contents, Filled, variables_of
+from activities.exits import ConditionsHold
 from activities.orders import SendOrder, SendVerdict
+from activities.places import Place
+from activities.sending import Ended, Parcel, Renders, Timing, send, tell
+from activities.settling import settle_ended
+from activities.verdicts import Waits, verdict_of
+from channels.base import Adapter
+from storage.database import Database
+from storage.messages import Claim, MessageRow
 
-__all__ = ["SendOrder", "SendVerdict"]
+__all__ = ["Delivery", "Messages", "SendOrder", "SendVerdict"]
+
+SANDBOX = "sandbox"
+# (app, user id, endpoint id, topic) -> where that person leaves that topic.
+UnsubscribeUrl = Callable[[str, int, int | None, str], str]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a process delivers with: adapters by channel. `allowed_recipients` (None: everybody) binds every provider but the sandbox."""
+
+    adapters: Mapping[str, Adapter]
+    renderer: Renders
+    unsubscribe_url: UnsubscribeUrl
+    allowed_recipients: frozenset[str] | None
+    timing: Timing = field(default_factory=Timing)
+    gates: Gates = field(default_factory=Gates)
+
+    def allowed_for(self, adapter: Adapter) -> frozenset[str] | None:
+        return None if adapter.name == SANDBOX else self.allowed_recipients
+
+
+class Messages:
+    """The hands of every Send. One for a process; safe to use by many at once."""
+
+    def __init__(self, database: Database, delivery: Delivery, conditions_hold: ConditionsHold) -> None:
+        self._database = database
+        self._delivery = delivery
+        self._hold = conditions_hold
+        self._contents = Contents(database, delivery.renderer)
+
+    async def deliver(self, order: SendOrder) -> SendVerdict:
+        """Make one try. A final verdict (`settled`, `exited`) is stored and comes back for every later try of the same visit.
+
+        Raises Unavailable when Postgres does not answer; trouble with a provider is a verdict, never an error. A try that is cancelled
+        while it sends still settles what it sent, within the claim.
+        """
+        adapter = self._delivery.adapters[order.channel]
+        gate = self._delivery.gates.of(adapter.name)
+        is_local = not order.may_wait
+        wait_s = gate.enter(is_local=is_local)
+        if wait_s is not None:
+            return await self._only_plan(order, Admission(is_local, timedelta(seconds=wait_s)))
+        ended: list[Ended] = []
+        try:
+            began = time.monotonic()
+            taken = await self._claim(order, Admission(is_local))
+            if isinstance(taken, SendVerdict):
+                return taken
+            return await _to_its_end(self._send_and_settle(order, adapter, taken, began, ended))
+        finally:
+            tell(gate, ended, is_local=is_local)
+
+    async def abandon(self, order: SendOrder) -> SendVerdict:
+        """End a Send that could not be done within 72 hours: what is still planned is skipped (`gave_up`), and the verdict is final."""
+        async with self._database.transaction() as connection:
+            return await abandon_step(connection, order, self._house(order))
+
+    async def _only_plan(self, order: SendOrder, admission: Admission) -> SendVerdict:
+        """The provider's gate is shut: rows are planned and rules applied, but nothing is claimed."""
+        verdict = await self._claim(order, admission)
+        assert isinstance(verdict, SendVerdict)
+        return verdict
+
+    def _house(self, order: SendOrder) -> House:
+        adapter = self._delivery.adapters[order.channel]
+        return House(self._delivery.timing, self._hold, self._delivery.allowed_for(adapter))
+
+    async def _claim(self, order: SendOrder, admission: Admission) -> Taken | SendVerdict:
+        async with self._database.transaction() as connection:
+            return await claim_step(connection, order, self._house(order), admission)
+
+    async def _send_and_settle(self, order: SendOrder, adapter: Adapter, taken: Taken, began: float, ended: list[Ended]) -> SendVerdict:
+        parcels = [self._parcel(order, taken, claim, place, began) for claim, place in taken.claims]
+        ended.extend(await asyncio.gather(*(send(adapter, parcel) for parcel in parcels)))
+        places = {claim.id: place for claim, place in taken.claims}
+        async with self._database.transaction() as connection:
+            held = await settle_ended(connection, order.app, adapter, ended, places)
+            rows = _settled_rows(taken.rows, ended, held, parcels[0].moment())
+            return await finish(connection, order, self._verdict(order, rows, ended, parcels[0].moment()))
+
+    def _verdict(self, order: SendOrder, rows: Sequence[MessageRow], ended: Sequence[Ended], now: datetime) -> SendVerdict:
+        due = [each.settlement.due_at for each in ended if each.settlement.state == "planned" and each.settlement.due_at]
+        waits = Waits(min(due) - now if due else timedelta(seconds=1), self._delivery.timing.unknown_wait)
+        return verdict_of(rows, order.message_class, now, waits)
+
+    def _parcel(self, order: SendOrder, taken: Taken, claim: Claim, place: Place, began: float) -> Parcel:
+        person, timing = taken.enrolled.person, self._delivery.timing
+        is_marketing = order.message_class == "marketing"
+        leave = self._delivery.unsubscribe_url(order.app, person.id, place.endpoint_id, taken.topic) if is_marketing else None
+        variables = variables_of(
+            person,
+            taken.standing,
+            entry=taken.enrolled.entry_properties,
+            captured={step: event.properties for step, event in order.captured.items()},
+            visit=order.visit,
+            unsubscribe_url=leave,
+        )
+        filled = Filled(order.app, order.template, taken.standing.template_version or 0, order.channel, variables)
+        return Parcel(
+            claim=claim,
+            app=order.app,
+            address=place.address or "",
+            message_class=order.message_class,
+            topic=taken.topic or None,
+            compose=lambda: self._contents.compose(filled),
+            began=began,
+            deadline=began + timing.send_for_s(is_local=not order.may_wait),
+            unknown_until=timing.unknown_for(order.message_class),
+            unsubscribe_url=leave,
+            device=place.device,
+        )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, SendVerdict]) -> SendVerdict:
+    """Let a claimed send end although its caller is cancelled: half of it would be an unconfirmed message for nothing."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _settled_rows(rows: Sequence[MessageRow], ended: Sequence[Ended], held: frozenset[UUID], now: datetime) -> list[MessageRow]:
+    """The rows as settled. One for which our claim no longer held stays as it was: somebody else answers for it."""
+    settlements = {each.settlement.id: each.settlement for each in ended if each.settlement.id in held}
+    return [
+        replace(row, state=settlements[row.id].state, reason=settlements[row.id].reason, settled_at=now, claim_until=None)
+        if row.id in settlements
+        else row
+        for row in rows
+    ]

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated
 
+from pydantic import Field as Bound
+
+from journeys.language.conditions import AnyCondition, Expression, Prop
+from journeys.language.events import Events, Exits
 from journeys.language.facts import EventFact
+from journeys.language.messages import Cap, MessageClass, QuietHours
+from journeys.language.verdict import SendVerdict
+
+__all__ = ["SendOrder", "SendVerdict"]
+
+WaysOut = Annotated[Events | Exits | AnyCondition, Bound(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -13,7 +22,7 @@ class SendOrder:
     """One Send of one enrollment. Fields may be added with a default, never renamed or removed: orders lie in running workflows.
 
     `exits_on`, `quiet_hours`, `caps`, `key` and `to` are the journey's own values, defaults of journey and step already applied;
-    quiet hours and caps that stay unset take the app's. `visit` counts the passes of a Repeat, from 0.
+    quiet hours and caps that stay unset take the app's. `visit` counts the times that the step was reached, from 1.
     """
 
     app: str
@@ -23,31 +32,17 @@ class SendOrder:
     visit: int
     channel: str
     template: str
-    message_class: Literal["marketing", "transactional"]
+    message_class: MessageClass
     topic: str | None = None
     entry: EventFact | None = None
     captured: Mapping[str, EventFact] = field(default_factory=dict)
-    exits_on: Any = None
-    key: Any = None
-    quiet_hours: Any = None
-    caps: tuple[Any, ...] = ()
+    exits_on: WaysOut | None = None
+    key: Prop | None = None
+    quiet_hours: QuietHours | None = None
+    caps: tuple[Cap, ...] | None = None
     provider: str | None = None
-    to: Any = None
+    to: Expression | str | None = None
     closes: str | None = None
     """The last step only: the transaction that settles it also closes the enrollment with this reason."""
     may_wait: bool = False
     """False: the local try of at most 2 seconds. True: the ordinary activity, with the adapter's whole timeout."""
-
-
-@dataclass(frozen=True)
-class SendVerdict:
-    """What a try came to. `settled` and `exited` are final and stored; the others say not to come back before `until`."""
-
-    status: Literal["settled", "deferred", "held", "again", "exited"]
-    sent: bool = False
-    """Some row is sent, or unknown: `otherwise` does not run."""
-    reasons: tuple[str, ...] = ()
-    """Why rows were skipped or rejected (for `again`: what is in the way), sorted."""
-    until: datetime | None = None
-    claimed_at: datetime | None = None
-    """The earliest claim of this step by the database's clock."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -77,6 +78,7 @@ class Standing:
     """The answer. `now` is the database's clock while the lock is held; `suppressed` holds address hashes."""
 
     now: datetime
+    app_name: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     app_is_paused: bool = False
     journey_is_paused: bool = False
@@ -90,7 +92,7 @@ class Standing:
 
 
 _STANDING = text("""
-SELECT clock_timestamp() AS now, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
+SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
   EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = CAST(:journey AS text) AND j.paused_at IS NOT NULL) AS journey_is_paused,
   (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = CAST(:template AS text)) AS template_version,
   (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = CAST(:enrollment_id AS uuid)) AS enrollment_state,
@@ -106,7 +108,7 @@ SELECT clock_timestamp() AS now, a.settings, a.paused_at IS NOT NULL AS app_is_p
   (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id))
      FROM (SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
             WHERE c.app = a.id AND c.user_id = CAST(:user_id AS bigint) AND c.channel IN (:channel, '*')
-              AND c.topic IN (CAST(:topic AS text), '*')
+              AND c.topic IN (coalesce(CAST(:topic AS text), a.settings ->> 'topic', 'general'), '*')
             ORDER BY c.channel, c.topic, c.id DESC) c) AS consents,
   (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = :channel AND s.address_hash IN
      (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = CAST(:user_id AS bigint) AND e.channel = :channel
@@ -121,8 +123,12 @@ WHERE m.app = :app AND m.user_id = :user_id AND m.message_class = 'marketing'
   AND NOT (m.source = :source AND m.step = :step AND m.visit = :visit)
 GROUP BY m.source, m.step, m.visit, m.channel
 """)
+_PLANNED_ADDRESS = text("""
+SELECT m.address FROM messages m WHERE m.app = :app AND m.source = :source AND m.step = :step AND m.visit = :visit
+  AND m.id >= CAST(:first_id AS uuid) AND m.id <= CAST(:last_id AS uuid) AND m.address IS NOT NULL LIMIT 1
+""")
 _LOCK_ENROLLED = text("""
-SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into, e.started_at, e.entered_at, e.entry_event_id
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into, e.started_at, e.entered_at, e.entry_event_id, e.entry_properties
 FROM enrollments e JOIN users u ON u.app = e.app AND u.id = e.user_id
 WHERE e.app = :app AND e.id = CAST(:enrollment_id AS uuid) FOR NO KEY UPDATE OF u
 """)
@@ -140,6 +146,7 @@ class Enrolled:
     started_at: datetime
     entered_at: datetime
     entry_event_id: str
+    entry_properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def lock_enrolled(connection: Connection, app: str, enrollment_id: str) -> Enrolled | None:
@@ -152,7 +159,8 @@ async def lock_enrolled(connection: Connection, app: str, enrollment_id: str) ->
         if row is None:
             return None
         if row.merged_into is None:
-            return Enrolled(Person(row.id, row.user_id, row.attributes, row.timezone), row.started_at, row.entered_at, row.entry_event_id)
+            person = Person(row.id, row.user_id, row.attributes, row.timezone)
+            return Enrolled(person, row.started_at, row.entered_at, row.entry_event_id, row.entry_properties)
 
 
 async def lock_person(connection: Connection, app: str, user_id: int) -> Person | None:
@@ -177,6 +185,7 @@ async def read_standing(connection: Connection, asked: Asked) -> Standing:
     row = (await connection.execute(_STANDING, {**vars(asked), "first_id": first_id, "last_id": last_id})).one()
     return Standing(
         now=row.now,
+        app_name=row.app_name,
         settings=row.settings,
         app_is_paused=row.app_is_paused,
         journey_is_paused=row.journey_is_paused,
@@ -199,3 +208,16 @@ async def claimed_since(connection: Connection, asked: Asked, since: datetime) -
     """The marketing messages that count for caps, the step at hand left out: one for each step, however many devices it went to."""
     keys = {name: getattr(asked, name) for name in ("app", "user_id", "source", "step", "visit")}
     return tuple(Claimed(row.channel, row.at) for row in await connection.execute(_CLAIMED, {**keys, "since": since}))
+
+
+async def planned_address(connection: Connection, asked: Asked) -> str | None:
+    """The address that the first plan of this step fixed, where it is no endpoint."""
+    first_id, last_id = id_bounds(asked.began_at)
+    keys = {name: getattr(asked, name) for name in ("app", "source", "step", "visit")}
+    address: str | None = (await connection.execute(_PLANNED_ADDRESS, {**keys, "first_id": first_id, "last_id": last_id})).scalar()
+    return address
+
+
+def source_of(enrollment_id: str | UUID) -> str:
+    """The `source` of an enrollment's messages: its id in the canonical form, which is part of their ids."""
+    return str(UUID(str(enrollment_id)))

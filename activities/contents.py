@@ -1,0 +1,78 @@
+"""What a message says: the live template filled in with what is known of the person and their enrollment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from activities.sending import Renders
+from channels.base import Content
+from channels.render import RenderFailed
+from storage import templates
+from storage.database import Connection, Database
+from storage.standing import Person, Standing
+
+_MOST_TEMPLATES = 500
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A template version and the variables that go into it."""
+
+    app: str
+    template: str
+    version: int
+    channel: str
+    variables: Mapping[str, Any]
+
+
+class Contents:
+    """Renders templates; a version never changes, so each is read from Postgres once a process."""
+
+    def __init__(self, database: Database, renderer: Renders) -> None:
+        self._database = database
+        self._renderer = renderer
+        self._files: dict[tuple[str, str, int], Mapping[str, str]] = {}
+
+    async def compose(self, filled: Filled) -> Content:
+        """Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
+        files = await self._files_of(filled)
+        return await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
+
+    async def _files_of(self, filled: Filled) -> Mapping[str, str]:
+        key = (filled.app, filled.template, filled.version)
+        if key not in self._files:
+            async with self._database.transaction() as connection:
+                files = await _read(connection, *key)
+            if len(self._files) >= _MOST_TEMPLATES:
+                self._files.pop(next(iter(self._files)))
+            self._files[key] = files
+        return self._files[key]
+
+
+async def _read(connection: Connection, app: str, name: str, version: int) -> Mapping[str, str]:
+    stored = await templates.version(connection, app, name, version)
+    if stored is None:
+        raise RenderFailed("no_template")
+    return stored.files
+
+
+def variables_of(
+    person: Person | None,
+    standing: Standing,
+    *,
+    entry: Mapping[str, Any] | None = None,
+    captured: Mapping[str, Mapping[str, Any]] | None = None,
+    visit: int = 1,
+    unsubscribe_url: str | None = None,
+) -> dict[str, Any]:
+    """The roots that a template may use. The caller's own id of the person is user.user_id, whatever an attribute of that name says."""
+    settings = standing.settings
+    return {
+        "user": {**person.attributes, "user_id": person.user_id} if person else {},
+        "entry": entry or {},
+        "captured": captured or {},
+        "visit": visit,
+        "links": {"unsubscribe": unsubscribe_url},
+        "app": {"name": standing.app_name, **{key: settings.get(key) for key in ("from", "reply_to", "postal_address")}},
+        "source": {},
+    }

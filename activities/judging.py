@@ -1,0 +1,53 @@
+"""From rulings to moves of ledger rows, and from moves to the rows as they then stand: pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from activities.rules import Defer, Go, Ruling, Skip
+from storage.messages import Claim, MessageRow, Move
+
+
+def move_for(row: MessageRow, verdict: Ruling, *, may_claim: bool) -> Move:
+    """Where a row goes by its ruling. An unconfirmed row that must not be repeated is given up, never skipped: it may have gone out."""
+    was_unknown = row.state == "unknown"
+    move = Move(
+        row.id, row.target, row.state, row.reason, row.endpoint_id, row.address, row.claim_epoch, row.deferred_until, row.maybe_doubled
+    )
+    match verdict:
+        case Skip(reason):
+            return replace(
+                move, state="given_up" if was_unknown else "skipped", reason="unconfirmed" if was_unknown else reason, deferred_until=None
+            )
+        case Defer(until, reason):
+            return move if was_unknown else replace(move, state="deferred", reason=reason, deferred_until=until)
+        case Go():
+            if not may_claim:
+                return move if was_unknown else replace(move, state="planned", reason="provider_away", deferred_until=None)
+            return replace(move, state="claimed", reason=None, deferred_until=None, maybe_doubled=row.maybe_doubled or was_unknown)
+
+
+def is_change(move: Move, row: MessageRow) -> bool:
+    """Spare the ledger an update that says nothing new."""
+    return (move.state, move.reason, move.deferred_until) != (row.state, row.reason, row.deferred_until)
+
+
+def after(
+    rows: Sequence[MessageRow], moves: Mapping[UUID, Move], claims: Sequence[Claim], now: datetime, claim_for: timedelta
+) -> list[MessageRow]:
+    """The rows once the moves are made. A claim that somebody else was given instead is seen as busy."""
+    ours = {claim.id: claim for claim in claims}
+    return [_moved(row, moves[row.id], ours.get(row.id), now, claim_for) if row.id in moves else row for row in rows]
+
+
+def _moved(row: MessageRow, move: Move, claim: Claim | None, now: datetime, claim_for: timedelta) -> MessageRow:
+    moved = replace(row, state=move.state, reason=move.reason, deferred_until=move.deferred_until, maybe_doubled=move.maybe_doubled)
+    if move.state == "claimed":
+        return replace(
+            moved,
+            claim_epoch=claim.epoch if claim else row.claim_epoch,
+            claimed_at=claim.claimed_at if claim else row.claimed_at,
+            claim_until=now + claim_for,
+        )
+    return replace(moved, settled_at=now) if move.state in {"unknown", "given_up"} and row.state != move.state else moved

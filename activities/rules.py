@@ -1,0 +1,151 @@
+"""Whether a message may leave, and if not, why: pure, over what was read under the user's row lock. Every answer is a reason code.
+
+Marketing needs all of it. Transactional skips topics, consent, caps and quiet hours, never suppression, nor a person's word that a
+whole channel is closed to us. The lane's SQL reads the same rules.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from journeys.language.messages import Cap, QuietHours
+from journeys.language.moments import quiet_until
+from storage.standing import Claimed, Consent
+
+NEEDS_CONSENT = frozenset({"sms", "whatsapp", "voice"})
+EVERY = "*"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which terms a message is sent. `zone` is the person's; quiet hours and caps are the journey's or else the app's."""
+
+    channel: str
+    message_class: Literal["marketing", "transactional"]
+    topic: str
+    zone: ZoneInfo
+    quiet_hours: QuietHours | None = None
+    caps: Sequence[Cap] = ()
+    allowed_recipients: frozenset[str] | None = None
+    """Addresses and @domains, lower case; None: everybody."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where it would go. No address: there is no endpoint."""
+
+    address: str | None
+    address_hash: bytes = b""
+    is_active: bool = True
+
+
+@dataclass(frozen=True)
+class Known:
+    """What counts against it, as of `now`."""
+
+    now: datetime
+    consents: Sequence[Consent] = ()
+    suppressed: frozenset[bytes] = frozenset()
+    claimed: Sequence[Claimed] = field(default=())
+
+
+@dataclass(frozen=True)
+class Go:
+    """Nothing stands against it."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    reason: str
+
+
+@dataclass(frozen=True)
+class Defer:
+    until: datetime
+    reason: str
+
+
+Ruling = Go | Skip | Defer
+
+
+def ruling(terms: Terms, target: Target, known: Known) -> Ruling:
+    """Judge one target. What forbids comes before what only delays; a cap is asked last, because by then it may have run out."""
+    reason = _no_way_there(terms, target, known) or _not_wanted(terms, known)
+    if reason:
+        return Skip(reason)
+    if terms.message_class == "transactional":
+        return Go()
+    return _quiet(terms, known.now) or _capped(terms, known) or Go()
+
+
+def look_back(caps: Sequence[Cap], now: datetime, zone: ZoneInfo) -> datetime | None:
+    """From when on claimed messages must be known to judge these caps; None without caps."""
+    return min((_window_start(cap, now, zone) for cap in caps), default=None)
+
+
+def _no_way_there(terms: Terms, target: Target, known: Known) -> str | None:
+    if target.address is None:
+        return "no_endpoint"
+    if not target.is_active:
+        return "inactive_endpoint"
+    if target.address_hash in known.suppressed:
+        return "suppressed"
+    return None if _is_allowed(terms.allowed_recipients, target.address) else "not_allowed_here"
+
+
+def _is_allowed(allowed: frozenset[str] | None, address: str) -> bool:
+    if allowed is None:
+        return True
+    folded = address.lower()
+    _, at, domain = folded.rpartition("@")
+    return folded in allowed or (bool(at) and f"@{domain}" in allowed)
+
+
+def _not_wanted(terms: Terms, known: Known) -> str | None:
+    """The whole channel and the topic are two records; neither may be withdrawn, and one must be granted where consent is needed."""
+    whole = _newest_word(known.consents, terms.channel, EVERY)
+    if whole is False:
+        return "opted_out"
+    if terms.message_class == "transactional":
+        return None
+    topic = _newest_word(known.consents, terms.channel, terms.topic)
+    if topic is False:
+        return "unsubscribed"
+    if terms.channel in NEEDS_CONSENT and not (whole or topic):
+        return "no_consent"
+    return None
+
+
+def _newest_word(consents: Sequence[Consent], channel: str, topic: str) -> bool | None:
+    """What was said last, of this channel or of every channel; None when nothing was."""
+    said = [each for each in consents if each.topic == topic and each.channel in {channel, EVERY}]
+    return max(said, key=lambda each: each.order).is_granted if said else None
+
+
+def _quiet(terms: Terms, now: datetime) -> Ruling | None:
+    if terms.quiet_hours is None:
+        return None
+    until = quiet_until(terms.quiet_hours, now, terms.zone)
+    if until is None:
+        return None
+    return Skip("quiet_hours") if terms.quiet_hours.then == "skip" else Defer(until, "quiet_hours")
+
+
+def _capped(terms: Terms, known: Known) -> Ruling | None:
+    for cap in terms.caps:
+        if cap.channel not in {None, terms.channel}:
+            continue
+        start = _window_start(cap, known.now, terms.zone)
+        counted = sum(1 for each in known.claimed if each.at > start and cap.channel in {None, each.channel})
+        if counted >= cap.at_most:
+            return Skip("capped")
+    return None
+
+
+def _window_start(cap: Cap, now: datetime, zone: ZoneInfo) -> datetime:
+    if cap.per == "day":
+        midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        return midnight.astimezone(now.tzinfo) - timedelta(microseconds=1)
+    return now - cap.per.timedelta
