@@ -18,7 +18,7 @@ from channels.render_pool import Children
 from channels.template_language import MissingVariable, TooLarge
 from channels.template_parts import channels_of
 from channels.template_writing import written
-from journeys.language.errors import SojournError
+from journeys.language.errors import Problem, SojournError
 
 _FILES_LIMIT = 256_000
 _KEPT = 512
@@ -94,6 +94,15 @@ class Renderer:
             parts |= _sender(prepared, variables)
         return Content(channel, dict(parts))
 
+    async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
+        """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
+        if _is_too_large(files):
+            return [Problem(f"templates/{name}", "template_too_large", f"more than {_FILES_LIMIT} characters: shorten it")]
+        answer = await self._children.ask({"do": "check", "files": dict(files)})
+        if "failed" in answer:
+            return [Problem(f"templates/{name}", answer["failed"], "the template takes too much time or memory: make it simpler")]
+        return [Problem(f"templates/{name}/{row['file']}", row["code"], row["message"]) for row in answer["findings"]]
+
     async def close(self) -> None:
         await self._children.close()
 
@@ -112,7 +121,7 @@ class Renderer:
         return known
 
     async def _prepare(self, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
-        if sum(len(text) for text in files.values()) > _FILES_LIMIT:
+        if _is_too_large(files):
             return _Refused(RenderFailed("template_too_large"), float("inf"))
         answer = await self._children.ask({"do": "prepare", "files": dict(files), "channel": channel})
         if "failed" in answer:
@@ -132,6 +141,10 @@ class Renderer:
             raise RenderFailed(answer["failed"], answer.get("why", ""))
         found: dict[str, str] = answer["parts"]
         return found
+
+
+def _is_too_large(files: Mapping[str, str]) -> bool:
+    return sum(len(name) + len(text) for name, text in files.items()) > _FILES_LIMIT
 
 
 def _in_process(compiled: Mapping[str, Template], variables: Mapping[str, Any]) -> dict[str, str]:

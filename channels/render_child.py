@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import orjson
 from jinja2 import Template
 
-from channels import template_language, template_parts, template_variables, template_vetting
+from channels import template_checks, template_language, template_parts, template_variables, template_vetting
 from channels.template_language import MissingVariable, TooLarge
 from channels.template_writing import written
 
@@ -61,17 +61,17 @@ def _prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     files = job["files"]
     settings = template_parts.settings(files)
     found = template_parts.parts(files, job["channel"])
-    mentioned: set[str] = set()
+    bare: set[str] = set()
     parts = []
     for part in found:
         began = time.process_time()
         tree = _LANGUAGES[part.is_html].parse(part.source)
-        mentioned |= {mention.path for mention in template_variables.mentions(tree)}
+        bare |= {mention.path for mention in template_variables.mentions(tree) if not mention.is_covered}
         is_bounded = template_vetting.is_bounded(tree)
         _compiled(part.source, part.is_html)
         is_quick = time.process_time() - began < _SLOW_TO_COMPILE_S
         parts.append({"name": part.name, "source": part.source, "is_html": part.is_html, "is_bounded": is_bounded and is_quick})
-    required = [path for path in settings.required if any(seen == path or seen.startswith(f"{path}.") for seen in mentioned)]
+    required = [path for path in settings.required if path in bare]
     return {"parts": parts, "required": required, "from": settings.sender, "reply_to": settings.reply_to}
 
 
@@ -85,7 +85,11 @@ def _compiled(source: str, is_html: bool) -> Template:
     return _LANGUAGES[is_html].from_string(source)
 
 
-_JOBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"prepare": _prepare, "render": _render}
+def _check(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {"findings": [found.as_row() for found in template_checks.findings(job["files"])]}
+
+
+_JOBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"prepare": _prepare, "render": _render, "check": _check}
 
 
 def _reason(error: Exception) -> str:
@@ -105,6 +109,7 @@ def _warm_up() -> None:
     _answer({"do": "prepare", "files": {"subject.txt": "a", "body.html": "<style>p{color:red}</style><p>a</p>"}, "channel": "email"})
     dated = {"name": "a", "source": "{{ entry.a | date }}", "is_html": True}
     _answer({"do": "render", "parts": [dated], "variables": {"entry": {"a": "2026-01-01"}}})
+    _answer({"do": "check", "files": sample})
     _answer({"do": "prepare", "files": {"sms.txt": "{{ a"}, "channel": "sms"})
     divided = {"name": "a", "source": "{{ 1 / 0 }}", "is_html": False}
     _answer({"do": "render", "parts": [divided], "variables": {}})
