@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, TypeAlias
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import AfterValidator
 from pydantic import Field as Bound
 
 from journeys.language import listening
+from journeys.language.check import problems
 from journeys.language.conditions import AnyCondition, Condition, Or, Prop
 from journeys.language.durations import Always, Duration, days, hours
 from journeys.language.entries import WayIn
+from journeys.language.errors import Invalid
 from journeys.language.events import Events, Exits, Goal
 from journeys.language.facts import EventFact
 from journeys.language.messages import Cap, MessageClass, QuietHours
@@ -20,6 +23,24 @@ from journeys.language.steps import Step
 WayOut: TypeAlias = Annotated[Events | Exits | AnyCondition, Bound(discriminator="kind")]
 
 
+J = TypeVar("J")
+
+
+def _checked_when_written(cls: type[J]) -> type[J]:
+    """Check what is built by calling the class. Decoding makes instances without `__init__`, so stored JSON is never checked."""
+    build = cls.__init__
+
+    def __init__(self: J, *given: Any, **named: Any) -> None:  # noqa: N807 - it becomes the class's own
+        build(self, *given, **named)
+        found = problems(cast("Journey", self))
+        if found:
+            raise Invalid(found)
+
+    cls.__init__ = wraps(build)(__init__)  # type: ignore[assignment, method-assign]
+    return cls
+
+
+@_checked_when_written
 @node
 class Journey(Node):
     """See the fields in docs/reference/language.md. Raises Invalid with every problem when it is written in Python."""

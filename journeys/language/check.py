@@ -1,0 +1,120 @@
+"""What can be wrong with a journey as a whole. Nodes check nothing but types; all problems are found at once, each with its remedy.
+
+The rules hold for what authors write from now on: stored definitions are read and run without them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from journeys.language.check_conditions import conditions_in
+from journeys.language.check_steps import step_problems
+from journeys.language.conditions import Captured, Entry
+from journeys.language.durations import Duration
+from journeys.language.entries import DateEntry
+from journeys.language.errors import Problem
+from journeys.language.events import Events
+from journeys.language.findings import Place
+from journeys.language.nodes import Node
+from journeys.language.steps import AnyStep, Call, Enter, Exit, Repeat, Update, WaitFor
+from journeys.language.walk import all_steps, branches, nodes_in
+
+if TYPE_CHECKING:
+    from journeys.language.journey import Journey
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+_RESERVED = ("entry", "now")
+
+
+def problems(journey: "Journey") -> list[Problem]:
+    """Find everything that is wrong with a journey, in the order in which it is written; an empty list means none."""
+    place = Place(journey.name)
+    return [*_fields(journey, place), *_ids(journey, place), *_walk(journey.steps, place, journey.ends_after)]
+
+
+def warnings(journey: "Journey") -> list[Problem]:
+    """Find what is allowed and rarely meant."""
+    place = Place(journey.name)
+    return [
+        place.at(step.id).problem(
+            "since_left_out",
+            "this WaitFor repeats and counts from the last Send: a late answer to an earlier pass does not count; name since=",
+        )
+        for repeat in all_steps(journey.steps)
+        if isinstance(repeat, Repeat)
+        for step in all_steps(repeat.steps)
+        if isinstance(step, WaitFor) and step.since is None
+    ]
+
+
+def not_run_yet(journey: "Journey") -> list[Problem]:
+    """Find what can be written, stored and drawn, and not yet be run by this version."""
+    place = Place(journey.name)
+    start = journey.starts_on
+    entries = [] if isinstance(start, Events) else [place.problem("not_run_yet", f"a start by {start.kind} is not run yet: use an event")]
+    return entries + [
+        place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
+        for step in all_steps(journey.steps)
+        if isinstance(step, (Update, Call, Enter))
+    ]
+
+
+def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:
+    if not _NAME.fullmatch(journey.name) or len(journey.name) > 63:
+        yield place.problem("name_not_kebab", "the name is words of small letters and digits joined by hyphens, at most 63 characters")
+    if not journey.steps:
+        yield place.problem("no_steps", "a journey needs at least one step")
+    if not 0 <= journey.holdout < 100 or Decimal(str(journey.holdout)) * 100 % 1:
+        yield place.problem("holdout_percent", "holdout is a percentage from 0 to below 100, with at most two decimals")
+    if journey.key is not None and not isinstance(journey.starts_on, Events):
+        yield place.problem("key_without_event", "key is a property of the entry event: start on an event, or remove key")
+    for name, duration in _durations(journey):
+        if duration.seconds <= 0:
+            yield place.problem("no_duration", f"{name} must be longer than 0")
+    everything = place.at("exits_on").after(all_steps(journey.steps))
+    yield from conditions_in(journey.exits_on, everything)
+    yield from _without(journey.starts_on, place.at("starts_on"), (Entry, Captured), "nothing has been captured before it starts")
+    yield from conditions_in(journey.goal, place.at("goal"))
+
+
+def _durations(journey: "Journey") -> Iterator[tuple[str, Duration]]:
+    yield "ends_after", journey.ends_after
+    yield "late_after", journey.late_after
+    if isinstance(journey.again_after, Duration):
+        yield "again_after", journey.again_after
+    if journey.goal is not None:
+        yield "the time within which the goal counts", journey.goal.within
+    for cap in journey.caps or ():
+        if isinstance(cap.per, Duration):
+            yield "a cap's per", cap.per
+
+
+def _without(value: Node, place: Place, banned: tuple[type[Node], ...], why: str) -> Iterator[Problem]:
+    if any(isinstance(each, banned) for each in nodes_in(value)):
+        yield place.problem("not_known_here", f"{why}: use {'trait' if isinstance(value, DateEntry) else 'prop'} and literals")
+    else:
+        yield from conditions_in(value, place)
+
+
+def _ids(journey: "Journey", place: Place) -> Iterator[Problem]:
+    for name, count in Counter(step.id for step in all_steps(journey.steps)).items():
+        if count > 1:
+            yield place.at(name).problem("id_not_unique", f"{count} steps have the id {name!r}: give each its own")
+        if not _STEP_ID.fullmatch(name):
+            yield place.at(name).problem("id_not_plain", "a step id begins with a letter and has letters, digits, _ and -, at most 63")
+        if name in _RESERVED:
+            yield place.at(name).problem("id_reserved", f"{name!r} has a meaning in since=: choose another id")
+
+
+def _walk(steps: Sequence[AnyStep], place: Place, longest: Duration) -> Iterator[Problem]:
+    for number, step in enumerate(steps, 1):
+        yield from step_problems(step, place.at(step.id), longest)
+        inside = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
+        for _, branch in branches(step):
+            yield from _walk(branch, inside.after([step]), longest)
+        if isinstance(step, Exit) and number < len(steps):
+            yield place.at(steps[number].id).problem("unreachable", f"nothing comes after Exit {step.id!r}: remove the steps behind it")
+        place = place.after(all_steps([step]))

@@ -1,0 +1,114 @@
+"""What can be wrong with one step, given what comes before it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from journeys.language.check_conditions import conditions_in
+from journeys.language.durations import Duration
+from journeys.language.errors import Problem
+from journeys.language.events import Events
+from journeys.language.findings import Place
+from journeys.language.nodes import fields_of
+from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Request, Send, Split, Switch, Update, Wait, WaitFor
+from journeys.language.walk import all_steps
+
+_TEMPLATE = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+_URL = re.compile(r"https?://[^\s/]+\S*")
+
+
+def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Problem]:
+    """Find what is wrong with a step itself, not with the steps inside it. `longest` is how long an enrollment may last."""
+    match step:
+        case Send():
+            yield from _send(step, place)
+        case Wait():
+            yield from _wait(step, place, longest)
+        case WaitFor():
+            yield from _wait_for(step, place, longest)
+        case Switch():
+            yield from _switch(step, place)
+        case Split():
+            yield from _split(step, place)
+        case Repeat():
+            yield from _repeat(step, place)
+        case Update():
+            if not step.attributes.pairs:
+                yield place.problem("nothing_to_update", "name at least one attribute")
+        case Call():
+            if isinstance(step.action, Request) and not _URL.fullmatch(step.action.url):
+                yield place.problem("no_url", "a request needs a URL that begins with https:// or http://")
+        case Exit():
+            if not step.reason.strip():
+                yield place.problem("no_reason", "an Exit needs a reason that people can read")
+        case If() | Enter():
+            pass
+    reach = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
+    for _, value in fields_of(step):
+        yield from conditions_in(value, reach)
+
+
+def _send(step: Send, place: Place) -> Iterator[Problem]:
+    if not _TEMPLATE.fullmatch(step.message.template):
+        yield place.problem("template_name", "a template's name is words of small letters and digits joined by hyphens")
+    if isinstance(step.to, str) and not step.to.strip():
+        yield place.problem("no_address", "to= needs an address or an expression")
+
+
+def _wait(step: Wait, place: Place, longest: Duration) -> Iterator[Problem]:
+    if (step.duration is None) == (step.until is None):
+        yield place.problem("duration_or_until", "a Wait needs either a duration or until=")
+    if step.if_past and step.until is None:
+        yield place.problem("if_past_without_until", "a duration is never past: if_past= needs until=")
+    yield from _length(step.duration, place, longest)
+
+
+def _wait_for(step: WaitFor, place: Place, longest: Duration) -> Iterator[Problem]:
+    if (step.events is None) == (not step.cases):
+        yield place.problem("events_or_cases", "a WaitFor needs either events or cases=")
+    if step.cases and step.then:
+        yield place.problem("then_beside_cases", "with cases= each event has its own steps: move then= into them")
+    if not all(isinstance(case.when, Events) for case in step.cases):
+        yield place.problem("case_without_event", "a Case of a WaitFor begins with event(...): use a Switch for conditions")
+    if (step.within is None) == (step.until is None):
+        yield place.problem("within_or_until", "a WaitFor needs either within= or until=")
+    if step.since not in (None, "entry", "now") and step.since not in place.earlier:
+        yield place.problem("since_unknown", f'since={step.since!r} names no earlier step: name one, or "entry" or "now"')
+    yield from _length(step.within, place, longest)
+
+
+def _length(duration: Duration | None, place: Place, longest: Duration) -> Iterator[Problem]:
+    if duration is not None and duration.seconds <= 0:
+        yield place.problem("no_duration", "a wait must be longer than 0: remove the step, or name a duration")
+    if duration is not None and duration.seconds > longest.seconds:
+        yield place.problem("longer_than_journey", "this wait is longer than the journey's ends_after: shorten it, or raise ends_after")
+
+
+def _switch(step: Switch, place: Place) -> Iterator[Problem]:
+    if not step.cases:
+        yield place.problem("no_cases", "a Switch needs at least one Case")
+    if any(isinstance(case.when, Events) for case in step.cases):
+        yield place.problem("case_with_event", "a Case of a Switch begins with a condition: use a WaitFor for events")
+
+
+def _split(step: Split, place: Place) -> Iterator[Problem]:
+    weights = [Decimal(str(arm.weight)) for arm in step.arms]
+    if any(weight < 0 or weight * 100 % 1 for weight in weights):
+        yield place.problem("weight_percent", "a weight is a percentage of 0 or more, with at most two decimals")
+    if sum(weights) != 100:
+        yield place.problem("weights_not_100", f"the weights sum to {sum(weights)}: make them 100")
+    for name, count in Counter(arm.name for arm in step.arms).items():
+        if count > 1:
+            yield place.problem("arm_not_unique", f"{count} arms are called {name!r}: give each its own name")
+
+
+def _repeat(step: Repeat, place: Place) -> Iterator[Problem]:
+    if step.times is None and step.until is None:
+        yield place.problem("no_end", "a Repeat needs times= or until=")
+    if step.times is not None and step.times < 1:
+        yield place.problem("no_times", "times= must be 1 or more")
+    if not step.steps:
+        yield place.problem("no_steps", "a Repeat needs at least one step")
+    if step.times is None and step.until is not None and not any(isinstance(each, (Wait, WaitFor)) for each in step.steps):
+        yield place.problem("never_waits", "without times= each pass must wait: add a Wait or WaitFor to its steps, or times=")
