@@ -30,7 +30,7 @@ test: lint ## everything that CI runs
 	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 $(BIN)/pytest -q tests/workflows
 
 bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
-	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(cd bench && ls *.py | sed 's/\.py$$//' | grep -v -e harness -e __init__ | tr '\n' ' ')"; exit 2; }
+	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(cd bench && ls *.py | sed 's/\.py$$//' | grep -v -e harness -e standalone -e __init__ | tr '\n' ' ')"; exit 2; }
 	@test -f bench/$(NAME).py || { echo "There is no bench/$(NAME).py"; exit 2; }
 	@$(BIN)/python -m bench.$(NAME)
 

@@ -20,10 +20,14 @@ BINARIES = Path((_PACKAGE and _PACKAGE.origin) or "").parent / "pginstall18" / "
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """One cluster in `data`, listening on loopback. Survives its starter; `start` after a SIGKILL recovers by itself."""
+    """One cluster in `data`, listening on loopback. Survives its starter; `start` after a SIGKILL recovers by itself.
+
+    `binaries` may be those of an installed PostgreSQL instead.
+    """
 
     data: Path
     port: int
+    binaries: Path = BINARIES
 
     @property
     def url(self) -> str:
@@ -74,7 +78,7 @@ class EmbeddedPostgres:
         account = _account()
         if account is not None:
             os.chown(self.data, account.pw_uid, account.pw_gid)
-            for folder in (*self.data.absolute().parents, *BINARIES.parents):
+            for folder in (*self.data.absolute().parents, *self.binaries.parents):
                 _let_others_pass(folder)
         done = self._run("initdb", "-D", str(self.data), "-U", "sojourn", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         if done.returncode != 0:
@@ -90,7 +94,7 @@ class EmbeddedPostgres:
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         account = _account()
         return subprocess.run(  # noqa: S603 - our own binary with our own arguments
-            [BINARIES / program, *arguments],
+            [self.binaries / program, *arguments],
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,62 @@
+"""What every benchmark shares: servers with production's durability, and the one line of JSON at the end."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import standalone
+from cli.children import stop_child
+from cli.embedded_postgres import BINARIES, EmbeddedPostgres, free_port
+from cli.temporal_binary import temporal_binary
+from cli.temporal_server import DevServer
+from storage.migrations.runner import migrate
+
+
+def report(name: str, figure: float, unit: str, *, limit: float, goal: float, at_most: bool = False) -> None:
+    """Print the last line. `limit` is what the same machine can do at best; `ratio` = figure / limit; met: at least (at most) the goal."""
+    ratio = figure / limit
+    met = ratio <= goal if at_most else ratio >= goal
+    line = {"name": name, "figure": round(figure, 3), "unit": unit, "limit": round(limit, 3), "ratio": round(ratio, 3), "goal": goal}
+    print(json.dumps({**line, "met": met}), flush=True)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for one run, which an account for Postgres may pass through."""
+    with tempfile.TemporaryDirectory(prefix="sojourn-bench-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def postgres(place: Path) -> Iterator[EmbeddedPostgres]:
+    """A Postgres with its default durability, migrated: an installed one if there is one (Temporal can live on it too)."""
+    binaries = standalone.installed_postgres() or BINARIES
+    server = EmbeddedPostgres(place / "postgres", free_port(), binaries)
+    server.start(options="-c max_connections=300")
+    print(f"postgres: {binaries}", flush=True)
+    try:
+        asyncio.run(migrate(server.url))
+        yield server
+    finally:
+        server.stop("immediate")
+
+
+@contextmanager
+def temporal(place: Path, server: EmbeddedPostgres) -> Iterator[str]:
+    """The address of a Temporal: the stand-alone server on `server` where its binaries are in the cache, else the dev server."""
+    if standalone.is_there() and server.binaries != BINARIES:
+        print("temporal: stand-alone server, 512 shards, on the same Postgres", flush=True)
+        own = standalone.StandaloneTemporal(server, place / "temporal", standalone.free_base())
+        child, address = own.start(), own.address
+    else:
+        print("temporal: dev server with a database file (not fit for figures to publish)", flush=True)
+        dev = DevServer(temporal_binary(print), free_port(), place / "temporal.log", database=place / "temporal.db")
+        child, address = dev.start(), dev.address
+    try:
+        yield address
+    finally:
+        stop_child(child)
