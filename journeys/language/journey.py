@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 from pydantic import AfterValidator
 from pydantic import Field as Bound
 
-from journeys.language import listening
+from journeys.language import draw, listening
 from journeys.language.check import problems
 from journeys.language.conditions import AnyCondition, Condition, Or, Prop
 from journeys.language.durations import Always, Duration, days, hours
@@ -110,3 +110,7 @@ class Journey(Node):
         if isinstance(self.exits_on, Exits):
             return self.exits_on.any_of
         return () if self.exits_on is None else (self.exits_on,)
+
+    def draw(self) -> str:
+        """Mermaid text, with entry, exits, goal and re-entry in words above."""
+        return draw.mermaid(self)
