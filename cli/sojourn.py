@@ -12,12 +12,12 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from cli import api, dev, keys, migrate
+from cli import api, dev, doctor, keys, migrate, worker
 from cli.console import notes, out
 from journeys.language.errors import ConfigurationError, Invalid, SojournError, Unavailable
 
 # In the order of `sojourn --help`.
-COMMANDS: tuple[Callable[..., Any], ...] = (dev.dev, api.api, migrate.migrate)
+COMMANDS: tuple[Callable[..., Any], ...] = (dev.dev, doctor.doctor, api.api, worker.worker, migrate.migrate)
 GROUPS: dict[str, typer.Typer] = {"keys": keys.app}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

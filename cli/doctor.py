@@ -1,0 +1,144 @@
+"""`sojourn doctor`: looks at everything that must be right and says, line by line, what is not and what to do."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import typer
+from rich.markup import escape
+from temporalio.service import RPCError
+
+from cli.console import out
+from journeys.language.errors import Unavailable
+from settings import DEVELOPMENT_SECRET, Environment, Settings
+from storage.checkup import Checkup, checkup
+from storage.database import Database
+from workflows.client import connect
+
+OLDEST_POSTGRES = 15
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what was found, and the remedy when it is not well; without `must_be_mended` it is advice."""
+
+    subject: str
+    words: str
+    remedy: str = ""
+    must_be_mended: bool = True
+
+    @property
+    def is_well(self) -> bool:
+        return not (self.remedy and self.must_be_mended)
+
+
+def doctor() -> None:
+    """Look at Python, settings, Postgres, its schema and Temporal; exit code 1 when something must be mended."""
+    findings = asyncio.run(examine(Settings()))
+    for finding in findings:
+        mark = "[green]ok  [/]" if finding.is_well and not finding.remedy else "[yellow]note[/]" if finding.is_well else "[red]mend[/]"
+        out.print(f"{mark} {escape(finding.subject)}: {escape(finding.words)}")
+        if finding.remedy:
+            out.print(f"     {escape(finding.remedy)}")
+    raise typer.Exit(int(not all(finding.is_well for finding in findings)))
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    return [python(sys.version_info[:3]), *providers(settings), *await postgres(settings.database_url), await temporal()]
+
+
+def python(running: tuple[int, int, int]) -> Finding:
+    """Name a Python whose standard library lets an encoded word inject a mail header (fixed in 3.11.10, 3.12.5 and 3.13)."""
+    words = ".".join(map(str, running))
+    fixed_in = {(3, 11): 10, (3, 12): 5}.get(running[:2], 0)
+    if running[2] < fixed_in:
+        words += ", which lets an encoded word in a header start a new header line (class of CVE-2024-6923)"
+        remedy = f"Sojourn refuses such text itself; still, update to {running[0]}.{running[1]}.{fixed_in} or later."
+        return Finding("Python", words, remedy, must_be_mended=False)
+    return Finding("Python", words)
+
+
+def providers(settings: Settings) -> Iterator[Finding]:
+    """Say where messages go, and what is missing before they can."""
+    if settings.email_provider == "smtp":
+        yield _smtp(settings)
+    else:
+        yield _sandbox("email", settings)
+    if settings.webhook_provider == "http":
+        yield _webhook(settings)
+    if settings.secret.get_secret_value() == DEVELOPMENT_SECRET:
+        yield Finding("SOJOURN_SECRET", "the development value, which everybody knows; production refuses it")
+    if settings.allowed_recipients:
+        yield Finding("recipients", f"only {len(settings.allowed_recipients)} addresses or domains may be written to")
+
+
+def _smtp(settings: Settings) -> Finding:
+    where = f"SMTP at {settings.smtp_host}:{settings.smtp_port}, {settings.smtp_tls}"
+    if settings.smtp_username and not settings.smtp_password.get_secret_value():
+        return Finding("email", where, "SOJOURN_SMTP_USERNAME is set and SOJOURN_SMTP_PASSWORD is not: set both or none.")
+    return Finding("email", where)
+
+
+def _webhook(settings: Settings) -> Finding:
+    if not settings.webhook_secret.get_secret_value():
+        return Finding("webhook", "real requests, unsigned", "Set SOJOURN_WEBHOOK_SECRET (whsec_...), so that receivers can check them.")
+    return Finding("webhook", "real requests, signed")
+
+
+def _sandbox(channel: str, settings: Settings) -> Finding:
+    if settings.environment is Environment.PRODUCTION:
+        return Finding(channel, "kept in the sandbox: nothing leaves", f"Set SOJOURN_{channel.upper()}_PROVIDER to a real provider.")
+    return Finding(channel, "kept in the sandbox: nothing leaves")
+
+
+async def postgres(url: str) -> list[Finding]:
+    """Look at the server, the schema and the partitions. Without a server there is one finding."""
+    database = Database(url, pool_size=1)
+    try:
+        async with database.transaction() as connection:
+            found = await checkup(connection)
+    except Unavailable:
+        return [Finding("Postgres", "does not answer", "Start it, or set SOJOURN_DATABASE_URL to where it is.")]
+    finally:
+        await database.close()
+    return [_server(found), _schema(found), *_partitions(found)]
+
+
+def _server(found: Checkup) -> Finding:
+    words = f"{found.server_version // 10000}.{found.server_version % 10000}"
+    if found.server_version // 10000 < OLDEST_POSTGRES:
+        return Finding("Postgres", words, f"Sojourn needs PostgreSQL {OLDEST_POSTGRES} or later: upgrade the server.")
+    return Finding("Postgres", words)
+
+
+def _schema(found: Checkup) -> Finding:
+    if found.revision == found.head:
+        return Finding("schema", f"at {found.head}")
+    return Finding("schema", f"at {found.revision or 'nothing'}, this code needs {found.head}", "Run `sojourn migrate`.")
+
+
+def _partitions(found: Checkup) -> Iterator[Finding]:
+    if found.revision is None:
+        return
+    if found.has_next_month:
+        yield Finding("partitions", "there are tables for the next month")
+    else:
+        yield Finding("partitions", "no tables for the next month", "Start a worker: it makes them every hour.")
+    strays = sum(found.strays.values())
+    names = ", ".join(f"{table} ({rows})" for table, rows in found.strays.items())
+    if strays:
+        yield Finding("strays", f"rows outside every month in {names}", "docs/how-to/production.md says how to move them.")
+    else:
+        yield Finding("strays", "no row outside the monthly tables")
+
+
+async def temporal() -> Finding:
+    """Ask the Temporal that TEMPORAL_ADDRESS (or its configuration file) names."""
+    try:
+        client = await asyncio.wait_for(connect(), 5)
+    except (RPCError, RuntimeError, TimeoutError):
+        return Finding("Temporal", "does not answer", "Start it, or set TEMPORAL_ADDRESS. Events are accepted meanwhile, journeys wait.")
+    where = client.service_client.config.target_host
+    return Finding("Temporal", f"answers at {where}, namespace {client.namespace}, SDK {version('temporalio')}")

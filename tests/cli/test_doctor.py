@@ -1,0 +1,87 @@
+"""What `sojourn doctor` finds, each with its remedy."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from cli.doctor import postgres, providers, python, temporal
+from cli.sojourn import run
+from settings import Environment, Settings
+from storage.database import Database
+
+PYTHONS = [
+    ((3, 11, 7), True),  # seen to let a header through
+    ((3, 11, 10), False),  # has the fix
+    ((3, 12, 1), True),  # seen to let a header through
+    ((3, 12, 5), False),  # has the fix
+    ((3, 13, 0), False),  # never had the bug
+    ((3, 14, 0), False),
+]
+
+
+@pytest.mark.parametrize(("running", "has_bug"), PYTHONS)
+def test_a_python_that_lets_a_mail_header_in_is_named(running: tuple[int, int, int], has_bug: bool) -> None:
+    finding = python(running)
+    assert ("CVE-2024-6923" in finding.words) is has_bug
+    assert finding.is_well
+
+
+async def test_a_migrated_database_is_well(database_url: str) -> None:
+    assert [finding.words for finding in await postgres(database_url) if not finding.is_well] == []
+
+
+async def test_an_empty_database_is_told_to_migrate(database: Database, database_url: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE alembic_version"))
+    assert "Run `sojourn migrate`." in [finding.remedy for finding in await postgres(database_url)]
+
+
+async def test_rows_outside_every_month_are_counted(database: Database, database_url: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("INSERT INTO events (app, received_at, user_id, event_id, name, occurred_at) VALUES ('demo', :at, 1, 'e', 'x', :at)"),
+            {"at": datetime(2001, 1, 1, tzinfo=UTC)},
+        )
+    strays = next(finding for finding in await postgres(database_url) if finding.subject == "strays")
+    assert "events (1)" in strays.words
+    assert not strays.is_well
+
+
+async def test_a_postgres_that_is_away_is_one_line_with_its_remedy() -> None:
+    findings = await postgres("postgresql+asyncpg://sojourn@127.0.0.1:1/sojourn")
+    assert [(finding.subject, "SOJOURN_DATABASE_URL" in finding.remedy) for finding in findings] == [("Postgres", True)]
+
+
+async def test_a_temporal_that_answers_is_well(temporal_address: None) -> None:
+    assert (await temporal()).is_well
+
+
+async def test_a_temporal_that_is_away_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    assert "TEMPORAL_ADDRESS" in (await temporal()).remedy
+
+
+def test_a_production_that_keeps_its_mail_in_the_sandbox_is_told() -> None:
+    settings = Settings(environment=Environment.PRODUCTION, secret="x" * 32)
+    assert "SOJOURN_EMAIL_PROVIDER" in " ".join(finding.remedy for finding in providers(settings))
+
+
+def test_an_smtp_user_without_password_is_told() -> None:
+    settings = Settings(email_provider="smtp", smtp_username="mailer", allowed_recipients=("@example.com",))
+    assert "SOJOURN_SMTP_PASSWORD" in " ".join(finding.remedy for finding in providers(settings))
+
+
+async def test_something_to_mend_gives_exit_code_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOJOURN_DATABASE_URL", "postgresql+asyncpg://sojourn@127.0.0.1:1/sojourn")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    with ThreadPoolExecutor(1) as pool:
+        assert await asyncio.get_running_loop().run_in_executor(pool, run, ["doctor"]) == 1
+    assert "mend Postgres" in capsys.readouterr().out
+
+
+@pytest.fixture
+def temporal_address(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
