@@ -44,11 +44,9 @@ from journeys.language.vocabulary import (
 )
 
 __all__ = [
+    "ALWAYS",
     "ANYBODY",
     "MONDAY_NOON",
-    "Person",
-    "rehearse",
-    "ALWAYS",
     "Arm",
     "Call",
     "Cap",
@@ -57,6 +55,7 @@ __all__ = [
     "Exit",
     "If",
     "Journey",
+    "Person",
     "QuietHours",
     "Repeat",
     "Send",
@@ -93,6 +92,7 @@ __all__ = [
     "opened",
     "prop",
     "push",
+    "rehearse",
     "request",
     "requested",
     "schedule",

@@ -38,7 +38,7 @@ from journeys.language.moments import instant_as_of
 from journeys.language.reading import LOCATION, number, same, value
 from journeys.language.zones import instant_of, shifted, zone_of
 
-__all__ = ["counts_for", "holds", "key_of", "matches", "value"]
+__all__ = ["holds", "matches", "value"]
 
 EARTH_KM = 6371.0
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -90,30 +90,6 @@ def holds(condition: AnyCondition, facts: Facts, at: datetime, event: EventFact 
 def matches(events: Events, event: EventFact, facts: Facts | None = None) -> bool:
     """Say whether an event is one of these: its name, and its `.where` with the entry and what was captured from `facts`."""
     return any(_is_such(each, event, facts or Facts()) for each in events.any_of)
-
-
-def counts_for(key: Prop | None, entry: EventFact, events: Events, event: EventFact) -> bool:
-    """Say whether an event is of the enrollment that `entry` started: its key is the same, or `events` takes any key of that name."""
-    if key is None or key_of(key, event) == key_of(key, entry):
-        return True
-    return any(each.name == event.name and each.any_key for each in events.any_of)
-
-
-def key_of(key: Prop | None, event: EventFact) -> str | None:
-    """Read what tells enrollments of one user apart, as text: "" where the journey has no key, None where the event lacks it.
-
-    A key is a text that is not empty or a number; 7 and "7" are the same key, because callers mix the two.
-    """
-    if key is None:
-        return ""
-    found = value(key, Facts(), event.occurred_at, event)
-    if isinstance(found, str):
-        return found or None
-    exact = number(found)
-    if exact is None:
-        return None
-    text = format(exact, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _is_such(wanted: Event, event: EventFact, facts: Facts) -> bool:
