@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -68,7 +68,7 @@ class JourneyWorkflow:
         self._player.leave(reason)
 
     @workflow.signal(dynamic=True)
-    def on_anything_else(self, name: str, _arguments: Sequence[object]) -> None:
+    def on_anything_else(self, name: str, _arguments: Sequence[RawValue]) -> None:
         workflow.logger.warning("unknown signal %s", name)
 
     @workflow.query(name="standing")

@@ -15,7 +15,6 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.messages import Messages
 from activities.steps import Steps, deliveries
 from journeys.language.errors import Unavailable
 from settings import Settings
@@ -24,8 +23,8 @@ from storage.listen import listen
 from storage.notify import OUTBOX
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
-from workflows.delivery import Delivery
 from workflows.entry import Entry
+from workflows.hands import Hands, hands
 from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
@@ -90,27 +89,27 @@ async def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, client: Client, database: Database, stopping: asyncio.Event) -> None:
+    made = hands(settings, database)
+    try:
+        await _with_hands(settings, client, database, stopping, made)
+    finally:
+        await made.close()
+
+
+async def _with_hands(settings: Settings, client: Client, database: Database, stopping: asyncio.Event, made: Hands) -> None:
     process_id = uuid4()
-    async with Delivery(settings, database) as delivery:
-        temporal = Enrollments(client, settings.temporal_task_queue)
-        entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
-        relay = Relay(database, temporal, entry, process_id)
-        worker = temporal_worker(client, settings.temporal_task_queue, [*Steps(database).activities(), *deliveries(delivery.messages)])
-
-        def wake() -> None:
-            relay.wake.set()
-            delivery.wake()
-
-        async with worker, asyncio.TaskGroup() as group:
-            log.info("worker ready", process=str(process_id))
-            group.create_task(listen(settings.database_url, OUTBOX, wake, stopping))
-            group.create_task(relay.run(stopping))
-            group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
-            group.create_task(_keep_partitions(database, stopping))
-            for lane in delivery.lanes(stopping):
-                group.create_task(lane)
-            await stopping.wait()
-            log.info("worker stops", process=str(process_id))
+    temporal = Enrollments(client, settings.temporal_task_queue)
+    entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
+    relay = Relay(database, temporal, entry, process_id)
+    worker = temporal_worker(client, settings.temporal_task_queue, [*Steps(database).activities(), *deliveries(made.messages)])
+    async with worker, asyncio.TaskGroup() as group:
+        log.info("worker ready", process=str(process_id))
+        group.create_task(listen(settings.database_url, OUTBOX, relay.wake.set, stopping))
+        group.create_task(relay.run(stopping))
+        group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
+        group.create_task(_keep_partitions(database, stopping))
+        await stopping.wait()
+        log.info("worker stops", process=str(process_id))
 
 
 async def _connected(stopping: asyncio.Event) -> Client | None:
