@@ -1,37 +1,51 @@
-"""The command `sojourn`. A command group is one file here and one line in COMMANDS or GROUPS; errors are words with a remedy.
+"""The command `sojourn`: a command is one line in COMMANDS, a group of commands one line in GROUPS. Errors are words with a remedy.
 
-A group file holds `app = typer.Typer(help=...)` with its commands; a single command is a plain function of the file's name.
+A command's file holds a function of the command's name; a group's file holds `app = typer.Typer(help=...)` with its commands.
 """
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from cli import api, dev, doctor, keys, migrate, worker
 from cli.console import notes, out
 from journeys.language.errors import ConfigurationError, Invalid, SojournError, Unavailable
 
-# In the order of `sojourn --help`.
-COMMANDS: tuple[Callable[..., Any], ...] = (dev.dev, doctor.doctor, api.api, worker.worker, migrate.migrate)
-GROUPS: dict[str, typer.Typer] = {"keys": keys.app}
+# In the order of `sojourn --help`: the command, and the file where it lies. A file is imported only when its command is asked for, because
+# Temporal, SQL and HTTP libraries take seconds, and `check` needs none of them.
+COMMANDS = {
+    "dev": "cli.dev",
+    "doctor": "cli.doctor",
+    "api": "cli.api",
+    "worker": "cli.worker",
+    "migrate": "cli.migrate",
+}
+GROUPS = {
+    "keys": "cli.keys",
+}
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+def command_line(name: str) -> typer.Typer:
+    """Make the command line with the one command that was named, or with all when there is none of that name (`--help`)."""
+    known = {**COMMANDS, **GROUPS}
+    wanted = [name] if name in known else list(known)
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(sojourn)
+    for command in wanted:
+        file = import_module(known[command])
+        if command in GROUPS:
+            app.add_typer(file.app, name=command)
+        else:
+            app.command(command)(getattr(file, command))
+    return app
 
 
-@app.callback()
 def sojourn() -> None:
     """Journeys as code: run, publish, watch and mend them."""
-
-
-for command in COMMANDS:
-    app.command()(command)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
 
 
 def main() -> None:
@@ -46,7 +60,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
     try:
-        app(list(arguments), prog_name="sojourn")
+        command_line(arguments[0] if arguments else "")(list(arguments), prog_name="sojourn")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:

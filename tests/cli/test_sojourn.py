@@ -1,12 +1,14 @@
 """What a person sees when a command fails."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 import typer
 
 from cli import sojourn
-from cli.sojourn import run
+from cli.sojourn import COMMANDS, GROUPS, command_line, run
 from journeys.language.errors import Conflict, Invalid, Problem, Unavailable
 
 
@@ -21,7 +23,7 @@ def words_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         def fail() -> None:
             raise error
 
-        monkeypatch.setattr(sojourn, "app", app)
+        monkeypatch.setattr(sojourn, "command_line", lambda _name: app)
         assert run([]) == 1
         return capsys.readouterr().err
 
@@ -63,6 +65,16 @@ def test_a_setting_of_the_wrong_type_is_named_without_its_value(
 
 def test_an_unknown_command_is_wrong_usage() -> None:
     assert run(["fly"]) == 2
+
+
+def test_a_command_does_not_pay_for_the_imports_of_others() -> None:
+    script = "import sys; from cli.sojourn import run; run(['keys', '--help']); sys.exit('temporalio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_every_command_that_is_listed_is_there() -> None:
+    assert {command.name for command in command_line("").registered_commands} == set(COMMANDS)
+    assert {group.name for group in command_line("").registered_groups} == set(GROUPS)
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
