@@ -6,18 +6,21 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import consents, endpoints, enrollments, errors, health, pauses, suppressions, users
+from api import consents, endpoints, enrollments, errors, health, ingest, journeys, pauses, suppressions, users
 from api.logs import RequestLog
+from channels.render import Renderer
 from settings import Settings
 from storage.database import Database
 from storage.notify import Notifier
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    ingest.router,
     endpoints.router,
     consents.router,
     users.router,
     suppressions.router,
+    journeys.router,
     enrollments.router,
     pauses.router,
 )
@@ -34,6 +37,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.owns_database = database is None
     app.state.temporal = temporal
     app.state.notify = Notifier(settings.database_url)
+    app.state.renderer = Renderer(children=1)
     app.state.draining = False
     errors.install(app)
     app.add_middleware(RequestLog)
@@ -46,5 +50,6 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
 async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
     yield
     await app.state.notify.close()
+    await app.state.renderer.close()
     if app.state.owns_database:
         await app.state.database.close()

@@ -155,3 +155,20 @@ async def states(connection: Connection, app: str) -> list[JourneyState]:
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """One line of a journey's history."""
+
+    version: int
+    hash: str
+    published_at: datetime
+
+
+_VERSIONS = text("SELECT version, hash, published_at FROM journey_versions WHERE app = :app AND journey = :name ORDER BY version DESC")
+
+
+async def versions(connection: Connection, app: str, name: str) -> list[PublishedVersion]:
+    """Every version of a journey, the newest first."""
+    return [PublishedVersion(*row) for row in await connection.execute(_VERSIONS, {"app": app, "name": name})]

@@ -56,6 +56,11 @@ _ALL = text("""
     FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
     WHERE t.app = :app ORDER BY t.name
 """)
+_ALL_WITH_FILES = text("""
+    SELECT t.name, v.version, v.files, v.hash, v.published_at
+    FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
+    WHERE t.app = :app ORDER BY t.name
+""")
 
 
 async def publish(connection: Connection, app: str, name: str, files: dict[str, str], content_hash: str) -> int:
@@ -88,3 +93,9 @@ async def live_templates(connection: Connection, app: str) -> list[TemplateSumma
     """Every template of the app with its live version, by name."""
     rows = (await connection.execute(_ALL, {"app": app})).mappings()
     return [TemplateSummary(**row) for row in rows]
+
+
+async def live_with_files(connection: Connection, app: str) -> list[StoredTemplate]:
+    """Every template of the app as a Send uses it now, by name."""
+    rows = (await connection.execute(_ALL_WITH_FILES, {"app": app})).mappings()
+    return [StoredTemplate(**row) for row in rows]

@@ -17,6 +17,7 @@ async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
     app = create_app(Settings(database_url=database_url), database)
     yield app
     await app.state.notify.close()
+    await app.state.renderer.close()
 
 
 @pytest.fixture
