@@ -1,14 +1,22 @@
 """What the workflow is started with. Fields may be added with a default, never renamed or removed: they lie in running histories."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import PlainSerializer
+from pydantic.dataclasses import dataclass
+
+from journeys.language.codec import plain
 from journeys.language.facts import EventFact
 from journeys.language.journey import Journey
 from journeys.language.world import Progress
 
 TASK_QUEUE = "sojourn"
 JOURNEY = "journey"
+
+# As short as it is stored: what is not set is left out.
+Definition = Annotated[Journey, PlainSerializer(plain)]
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class EnrollmentInput:
 
     app: str
     enrollment_id: str
-    journey: Journey
+    journey: Definition
     version: int
     subject: str
     entry: EventFact

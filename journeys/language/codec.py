@@ -13,8 +13,13 @@ _JOURNEYS = TypeAdapter(Journey)
 
 def to_json(journey: Journey) -> bytes:
     """One journey has one text: keys sorted, no spaces, UTF-8; fields that are None or have no steps are left out."""
-    plain = _JOURNEYS.dump_python(journey, mode="json", exclude_none=True)
-    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(plain(journey), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def plain(journey: Journey) -> dict[str, Any]:
+    """The same as values of JSON."""
+    dumped: dict[str, Any] = _JOURNEYS.dump_python(journey, mode="json", exclude_none=True)
+    return dumped
 
 
 def from_json(text: bytes | str) -> Journey:

@@ -51,6 +51,8 @@ class Stage:
     relay: Relay
     hands: Hands
     numbers: Any = field(default_factory=lambda: count(1))
+    mark: str = field(default_factory=lambda: uuid4().hex[:8])
+    """Tests share a Temporal server, and workflow ids hold the user: so each test has its own people."""
 
     async def publish(self, *published: Journey) -> None:
         async with self.database.transaction() as connection:
@@ -79,15 +81,16 @@ class Stage:
     ) -> None:
         """Make somebody known, with addresses and consent for SMS."""
         await self.accept(self.item("identified", user, addresses=addresses, traits=traits or {}, consents=consents))
+        name = self.name(user)
         await self.execute(
             "INSERT INTO consents (app, user_id, channel, topic, state, source)"
-            f" SELECT '{APP}', user_id, 'sms', '*', 'granted', 'test' FROM identities WHERE value = '{user}'"
+            f" SELECT '{APP}', user_id, 'sms', '*', 'granted', 'test' FROM identities WHERE value = '{name}'"
         )
 
     def item(self, name: str, user: str = "ann", properties: Mapping[str, Any] | None = None, **fields: Any) -> Incoming:
         """An event that comes in; its time is now unless `occurred_at` says otherwise."""
         given = {"occurred_at": datetime.now(UTC), "event_id": f"event {next(self.numbers)}", **fields}
-        return Incoming(name=name, user_id=user, properties=properties or {}, **given)
+        return Incoming(name=name, user_id=self.name(user), properties=properties or {}, **given)
 
     async def track(self, name: str, user: str = "ann", properties: Mapping[str, Any] | None = None, **fields: Any) -> None:
         """Accept an event and relay it at once."""
@@ -104,8 +107,11 @@ class Stage:
             result = await connection.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
 
+    def name(self, user: str) -> str:
+        return f"{user}-{self.mark}"
+
     async def workflow(self, journey: str, user: str = "ann", n: int = 1) -> WorkflowHandle[Any, Any]:
-        return self.client.get_workflow_handle(f"{APP}/{journey}/{user}#{n}")
+        return self.client.get_workflow_handle(f"{APP}/{journey}/{self.name(user)}#{n}")
 
     async def pass_time(self, handle: WorkflowHandle[Any, Any], duration: timedelta) -> datetime:
         """Let the workflow's time pass; returns what its clock shows then."""
