@@ -142,6 +142,14 @@ async def forget_ids(connection: Connection, before: datetime) -> int:
     return (await connection.execute(_FORGET_IDS, {"before": before})).rowcount
 
 
+_WAITING = text("SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = 'outbox'::regclass")
+
+
+async def waiting(connection: Connection) -> int:
+    """How many outbox rows there are, as Postgres estimates: of every app, for the limit that ingest refuses at."""
+    return int((await connection.execute(_WAITING)).scalar() or 0)
+
+
 # People -----------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,357 @@
+"""Reads one call of the Segment spec into what `storage.events.accept` takes, or says which rules it breaks. Pure but for drawing an id.
+
+Codes and pointers are public; pointers are relative to the item. No value is ever repeated.
+"""
+
+import re
+import unicodedata
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from api.body import broken_rule
+from journeys.language.errors import Invalid, Problem
+from storage.consents import EVERY, ConsentRecord
+from storage.endpoints import PUSH, normalised
+from storage.events import Address, Incoming, Trust
+
+KINDS = ("identify", "track", "page", "screen", "group", "alias")
+RESERVED = frozenset(
+    {
+        "page_viewed", "screen_viewed", "identified", "grouped", "message_opened", "message_clicked", "message_replied", "segment_entered",
+        "segment_left",
+    }
+)  # fmt: skip
+ITEM_BYTES = 32 * 1024
+ID_BYTES = 256
+MOST_CONSENTS = 50
+FUTURE = timedelta(minutes=5)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What a library changes when it sends the same call again.
+_NOT_THE_CALL = frozenset({"sentAt", "receivedAt", "writeKey", "integrations", "_metadata"})
+_NOT_KEPT = frozenset({"traits", "signedUserId"})
+_UNSAFE_ID = re.compile(r"\.\./|%2e%2e", re.IGNORECASE)
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+_CHANNELS = frozenset({EVERY, "email", "sms", "whatsapp", "voice", "push", "in_app", "webhook"})
+_STATES = frozenset({"granted", "withdrawn"})
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What the items of one request share. `kind`: of a single call, None in a batch. `trust` weighs (user id, signed token)."""
+
+    received_at: datetime
+    kind: str | None = None
+    sent_at: datetime | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    is_history: bool = False
+    trust: Callable[[str | None, object], Trust] = lambda _user_id, _token: "server"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A good item. `notes` are codes of what its sender should know: no_message_id, time_in_future."""
+
+    incoming: Incoming
+    notes: tuple[str, ...] = ()
+
+
+def read_item(raw: Any, envelope: Envelope) -> Read:
+    """Read one call. Raises Invalid with all its problems."""
+    if type(raw) is not dict:
+        raise Invalid([Problem("", "not_an_object")])
+    broken = broken_rule(raw)
+    if broken is not None:
+        raise Invalid([broken])
+    said = orjson.dumps({key: value for key, value in raw.items() if key not in _NOT_THE_CALL}, option=orjson.OPT_SORT_KEYS)
+    if len(said) > ITEM_BYTES:
+        raise Invalid([Problem("", "item_too_large")])
+    return _Reader(raw, envelope).read(sha256(said).digest()[:16])
+
+
+def read_time(value: Any) -> datetime | None:
+    """An ISO 8601 time as UTC (without a zone it is UTC), or None when it is none or lies outside what UTC can hold."""
+    if type(value) is not str:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+class _Reader:
+    """One item being read; `problems` gathers everything that is wrong with it."""
+
+    def __init__(self, raw: Mapping[str, Any], envelope: Envelope) -> None:
+        self.raw = raw
+        self.envelope = envelope
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def read(self, fingerprint: bytes) -> Read:
+        kind = self.envelope.kind or self.kind()
+        user_id, anonymous_id = self.id("userId"), self.id("anonymousId")
+        context = {**self.envelope.context, **self.object("context")}
+        traits = self.traits(kind, context)
+        occurred_at = self.occurred_at()
+        incoming = Incoming(
+            event_id=self.message_id(),
+            occurred_at=occurred_at,
+            name=self.name(kind),
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            previous_id=self.previous_id(kind),
+            joins=kind in {"identify", "alias"},
+            properties=self.properties(kind, traits),
+            context=self.kept(context),
+            traits=traits,
+            timezone=self.timezone(context),
+            locale=_locale(context.get("locale")),
+            addresses=self.addresses(traits, context),
+            consents=self.consents(context) if kind == "identify" else (),
+            trust=self.envelope.trust(user_id, context.get("signedUserId")),
+            body_hash=fingerprint,
+        )
+        if user_id is None and (anonymous_id is None or kind == "alias"):
+            self.add("/userId", "required")
+        if self.problems:
+            raise Invalid(self.problems)
+        return Read(incoming, tuple(self.notes))
+
+    def add(self, pointer: str, code: str, words: str = "") -> None:
+        self.problems.append(Problem(pointer, code, words))
+
+    def kind(self) -> str:
+        kind = self.raw.get("type")
+        if kind not in KINDS:
+            self.add("/type", "unknown_type" if kind else "required", f"one of {', '.join(KINDS)}")
+            return ""
+        return str(kind)
+
+    def id(self, name: str) -> str | None:
+        value = self.raw.get(name)
+        if value is None or value == "":
+            return None
+        if type(value) is int:
+            return str(value)
+        if type(value) is not str:
+            self.add(f"/{name}", "not_a_string")
+            return None
+        code = _broken_id(value)
+        if code:
+            self.add(f"/{name}", code)
+        return value
+
+    def message_id(self) -> str:
+        given = self.id("messageId")
+        if given is None:
+            self.notes.append("no_message_id")
+            return f"sj-{uuid4().hex}"
+        return given
+
+    def previous_id(self, kind: str) -> str | None:
+        if kind != "alias":
+            return None
+        previous = self.id("previousId")
+        if previous is None:
+            self.add("/previousId", "required")
+        return previous
+
+    def name(self, kind: str) -> str | None:
+        match kind:
+            case "track":
+                return self.event_name()
+            case "identify":
+                return "identified"
+            case "page":
+                return "page_viewed"
+            case "screen":
+                return "screen_viewed"
+            case "group":
+                return "grouped"
+            case _:
+                return None
+
+    def event_name(self) -> str:
+        name = self.raw.get("event")
+        if name is None or name == "":
+            self.add("/event", "required")
+        elif type(name) is not str:
+            self.add("/event", "not_a_string")
+        elif name in RESERVED:
+            self.add("/event", "reserved_event_name", "this name belongs to an event that Sojourn makes itself")
+        elif len(name.encode()) > ID_BYTES or not _is_visible(name):
+            self.add("/event", "invalid_event_name")
+        return str(name)
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        value = self.raw.get(name)
+        if value is None:
+            return {}
+        if type(value) is not dict:
+            self.add(f"/{name}", "not_an_object")
+            return {}
+        return value
+
+    def traits(self, kind: str, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Attributes come from identify only. RudderStack's Python library has them in the context alone."""
+        if kind != "identify":
+            return {}
+        beside = context.get("traits")
+        traits = {**beside, **self.object("traits")} if type(beside) is dict else self.object("traits")
+        for name in ("$timezone", "$locale"):
+            if name in traits:
+                self.add(f"/traits/{name}", "reserved_trait_name", "context.timezone and context.locale set these")
+        return traits
+
+    def properties(self, kind: str, traits: Mapping[str, Any]) -> Mapping[str, Any]:
+        if kind == "identify":
+            return traits
+        if kind == "group":
+            return {"groupId": self.group_id(), "traits": self.object("traits")}
+        properties = self.object("properties")
+        if kind in {"page", "screen"}:
+            named = {name: self.raw[name] for name in ("name", "category") if type(self.raw.get(name)) is str}
+            return {**named, **properties}
+        return properties
+
+    def group_id(self) -> str | None:
+        group = self.id("groupId")
+        if group is None:
+            self.add("/groupId", "required")
+        return group
+
+    def occurred_at(self) -> datetime:
+        moment = self.corrected()
+        if moment is None:
+            return self.envelope.received_at
+        if moment < _EPOCH:
+            self.add("/timestamp", "time_before_1970")
+        elif moment > self.envelope.received_at + FUTURE:
+            self.notes.append("time_in_future")
+            return self.envelope.received_at
+        return moment
+
+    def corrected(self) -> datetime | None:
+        """What the caller's clock said, minus its error, which `sentAt` tells.
+
+        With both timestamp and originalTimestamp the first was chosen or corrected by somebody already. History keeps its own times.
+        """
+        chosen, original = self.time("timestamp"), self.time("originalTimestamp")
+        sent_at = self.time("sentAt") or self.envelope.sent_at
+        moment = chosen or original
+        if moment is None or sent_at is None or (chosen and original) or self.envelope.is_history:
+            return moment
+        try:
+            return moment + (self.envelope.received_at - sent_at)
+        except OverflowError:
+            self.add("/timestamp", "invalid_time")
+            return None
+
+    def time(self, name: str) -> datetime | None:
+        value = self.raw.get(name)
+        if value is None:
+            return None
+        moment = read_time(value)
+        if moment is None:
+            self.add(f"/{name}", "invalid_time", "a time in ISO 8601")
+        return moment
+
+    def timezone(self, context: Mapping[str, Any]) -> str | None:
+        zone = context.get("timezone")
+        if zone is None or zone == "":
+            return None
+        if type(zone) is not str or zone not in _zones():
+            self.add("/context/timezone", "invalid_timezone", "an IANA zone such as Europe/Berlin")
+            return None
+        return zone
+
+    def addresses(self, traits: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[Address, ...]:
+        found = [self.address("/traits/email", "email", traits.get("email"), "invalid_email")]
+        found.append(self.address("/traits/phone", "sms", traits.get("phone"), "invalid_phone"))
+        device = context.get("device")
+        if type(device) is dict:
+            kept = {key: value for key, value in device.items() if key != "token"} | _software(context)
+            found.append(self.address("/context/device/token", PUSH, device.get("token"), "invalid_address", kept))
+        return tuple(address for address in found if address is not None)
+
+    def address(self, pointer: str, channel: str, value: Any, code: str, device: Mapping[str, Any] | None = None) -> Address | None:
+        if value is None or (channel == PUSH and value == ""):
+            return None
+        if type(value) is not str:
+            self.add(pointer, code)
+            return None
+        try:
+            return Address(channel, normalised(channel, value), device or {})
+        except Invalid as refused:
+            self.problems += [Problem(pointer, problem.code, problem.message) for problem in refused.problems]
+            return None
+
+    def consents(self, context: Mapping[str, Any]) -> tuple[ConsentRecord, ...]:
+        given = context.get("consents")
+        if given is None:
+            return ()
+        if type(given) is not list or len(given) > MOST_CONSENTS:
+            self.add("/context/consents", "invalid_consent", f"a list of at most {MOST_CONSENTS} objects")
+            return ()
+        records = [self.consent(index, one, context) for index, one in enumerate(given)]
+        return tuple(record for record in records if record is not None)
+
+    def consent(self, index: int, given: Any, context: Mapping[str, Any]) -> ConsentRecord | None:
+        known = given if type(given) is dict else {}
+        channel, topic, state = known.get("channel", EVERY), known.get("topic", EVERY), known.get("state")
+        is_topic = type(topic) is str and 0 < len(topic.encode()) <= ID_BYTES and _is_visible(topic)
+        if not isinstance(channel, str) or channel not in _CHANNELS or not isinstance(state, str) or state not in _STATES or not is_topic:
+            self.add(f"/context/consents/{index}", "invalid_consent", "channel, topic, and state granted or withdrawn")
+            return None
+        proof = {"messageId": self.raw.get("messageId"), "ip": context.get("ip")}
+        return ConsentRecord(
+            channel, topic, "granted" if state == "granted" else "withdrawn", "identify", {k: v for k, v in proof.items() if v is not None}
+        )
+
+    def kept(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        kept = {key: value for key, value in context.items() if key not in _NOT_KEPT}
+        return {**kept, "timestampInFuture": True} if "time_in_future" in self.notes else kept
+
+
+@lru_cache(maxsize=65536)
+def _broken_id(value: str) -> str | None:
+    if len(value.encode()) > ID_BYTES:
+        return "id_too_long"
+    return None if _is_visible(value) and not _UNSAFE_ID.search(value) else "invalid_id"
+
+
+def _is_visible(text: str) -> bool:
+    """No control characters, and none that change the direction or the look of what stands around them."""
+    if text.isascii():
+        return text.isprintable()
+    return all(unicodedata.category(character) not in _UNSAFE_CATEGORIES for character in text)
+
+
+def _locale(value: Any) -> str | None:
+    return value if type(value) is str and _LOCALE.fullmatch(value) else None
+
+
+def _software(context: Mapping[str, Any]) -> dict[str, Any]:
+    """What conditions may ask a device for beside what the library says of it: the system, and the app's version."""
+    found: dict[str, Any] = {}
+    for name, member, key in (("os", "name", "os"), ("os", "version", "os_version"), ("app", "version", "app_version")):
+        part = context.get(name)
+        if type(part) is dict and part.get(member) is not None:
+            found[key] = part[member]
+    return found
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
