@@ -4,7 +4,7 @@
 |---------------------------------------|--------------------------------------|----------------------|
 | connected, secured, logged in         | anything: not this message's fault   | NotSent              |
 | MAIL, RCPT, DATA, body; no final dot  | 4yz, cut, timeout, unreadable answer | NotSent              |
-| MAIL, RCPT, DATA                      | 530, 535: log in first               | NotSent              |
+| MAIL, RCPT, DATA                      | 503, 530, 535: order, log in first   | NotSent              |
 | MAIL, RCPT, DATA                      | other 5yz                            | Rejected             |
 | RCPT                                  | 550, 551, 553 about the mailbox      | Rejected, suppress   |
 | the final dot was written             | 2yz                                  | sent                 |
@@ -28,7 +28,7 @@ from channels.email.mime import Mail
 _START_INPUT = 354
 _MARGIN_S = 0.05
 _UNAVAILABLE = 421
-_LOG_IN_FIRST = (530, 535)
+_NOT_ABOUT_THE_MAIL = (503, 530, 535)
 _MAILBOX_REFUSED = (550, 551, 553)
 # RFC 3463: 5.1.x is about the address, 5.2.1 a mailbox that is disabled. 5.7.x (policy) also comes as 550 and says nothing of the address.
 _ENHANCED = re.compile(r"\s*5\.(\d{1,3})\.(\d{1,3})\b")
@@ -87,12 +87,22 @@ class Connection:
         try:
             async with asyncio.timeout(_left(deadline, self._server.timeout_s)):
                 await self._client.connect()
+                await self._greet()
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             self.close()
             raise NotSent(f"no connection to the mail server: {_told(error)}") from error
         except BaseException:
             self.close()
             raise
+
+    async def _greet(self) -> None:
+        """Say EHLO where logging in has not said it already: it also tells what the server can do."""
+        if not self._client.is_ehlo_or_helo_needed:
+            return
+        try:
+            await self._client.ehlo()
+        except aiosmtplib.SMTPHeloError:
+            await self._client.helo()
 
     async def deliver(self, mail: Mail, deadline: float) -> str:
         """Hand over one mail and return the server's last answer. Raises as the table at the top says."""
@@ -187,7 +197,7 @@ def _judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) -
             return
         case 4:
             raise Gone(told) if was_used and answer.code == _UNAVAILABLE else NotSent(told)
-        case 5 if answer.code not in _LOG_IN_FIRST or stage == "final dot":
+        case 5 if answer.code not in _NOT_ABOUT_THE_MAIL or stage == "final dot":
             raise Rejected(told, suppress=_is_about_the_mailbox(stage, answer))
         case _ if stage == "final dot":
             raise Ambiguous(told)

@@ -1,0 +1,201 @@
+"""Mail over SMTP: connections that are used again, and a real server in another process whose mails the standard library reads."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from channels.base import NotSent, Outgoing, Rejected
+from channels.email.connection import SmtpServer
+from channels.email.smtp import Smtp
+from tests.channels.certificates import Certificate, make_certificate
+from tests.channels.contract import AdapterContract
+from tests.channels.email.scripted_server import CUT, ScriptedServer, scripted
+from tests.channels.messages import mail
+
+SERVER = Path(__file__).with_name("receiving_server.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def smtp_to(port: int, **changes: object) -> Smtp:
+    values: dict[str, object] = {"host": "127.0.0.1", "port": port, "tls": "none", "timeout_s": 5, "connections": 3}
+    return Smtp(SmtpServer(**(values | changes)))  # type: ignore[arg-type]
+
+
+@dataclass
+class SmtpRig:
+    server: ScriptedServer
+    adapter: Smtp
+    away: Smtp
+
+    def message(self, **changes: object) -> Outgoing:
+        return mail(**changes)
+
+    async def arrived(self) -> list[str]:
+        return self.server.ids()
+
+
+class TestSmtp(AdapterContract):
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[SmtpRig]:
+        async with scripted() as server:
+            rig = SmtpRig(server, smtp_to(server.port), smtp_to(free_port()))
+            yield rig
+            await rig.adapter.close()
+
+
+async def test_a_connection_is_used_again() -> None:
+    async with scripted() as server:
+        smtp = smtp_to(server.port)
+        for _ in range(5):
+            await smtp.send(mail())
+        assert (server.connections, len(server.bodies)) == (1, 5)
+        await smtp.close()
+
+
+async def test_no_more_connections_than_allowed_are_open() -> None:
+    async with scripted() as server:
+        smtp = smtp_to(server.port, connections=2)
+        await asyncio.gather(*(smtp.send(mail()) for _ in range(20)))
+        assert (server.connections, len(server.bodies)) == (2, 20)
+        await smtp.close()
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_failure() -> None:
+    async with scripted(MAIL=["250 ok", CUT]) as server:
+        smtp = smtp_to(server.port)
+        await smtp.send(mail())
+        await smtp.send(mail())
+        assert (server.connections, len(server.bodies)) == (2, 2)
+        await smtp.close()
+
+
+async def test_a_connection_that_the_server_ends_with_421_is_replaced_without_a_failure() -> None:
+    async with scripted(MAIL=["250 ok", "421 enough for one connection"]) as server:
+        smtp = smtp_to(server.port)
+        await smtp.send(mail())
+        await smtp.send(mail())
+        assert (server.connections, len(server.bodies)) == (2, 2)
+        await smtp.close()
+
+
+async def test_a_refused_address_does_not_cost_the_connection_or_the_next_mail() -> None:
+    async with scripted(RCPT=["550 5.1.1 no such user"]) as server:
+        smtp = smtp_to(server.port)
+        with pytest.raises(Rejected):
+            await smtp.send(mail())
+        await smtp.send(mail())
+        assert (server.connections, len(server.bodies)) == (1, 1)
+        await smtp.close()
+
+
+async def test_who_finds_every_connection_busy_waits_until_the_deadline_and_no_longer() -> None:
+    async with scripted(dot=["silence"]) as server:
+        smtp = smtp_to(server.port, connections=1, timeout_s=1.0)
+        first = asyncio.create_task(smtp.send(mail()))
+        await asyncio.sleep(0.1)
+        with pytest.raises(NotSent, match="busy"):
+            await smtp.send(mail(deadline=time.monotonic() + 0.2))
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await smtp.close()
+
+
+@dataclass
+class Received:
+    port: int
+    folder: Path
+
+    def mails(self) -> list[EmailMessage]:
+        found = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in self.folder.glob("*.eml")]
+        return [each for each in found if isinstance(each, EmailMessage)]
+
+    def envelopes(self) -> list[dict[str, object]]:
+        return [json.loads(path.read_text()) for path in self.folder.glob("*.json")]
+
+
+def running(folder: Path, *certificate: str) -> Iterator[Received]:
+    command = [sys.executable, "-W", "ignore", str(SERVER), str(folder), *certificate]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        yield Received(int(server.stdout.readline()), folder)
+        server.terminate()
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[Received]:
+    yield from running(tmp_path)
+
+
+@pytest.fixture
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "localhost")
+
+
+@pytest.fixture
+def secured(tmp_path: Path, certificate: Certificate) -> Iterator[Received]:
+    yield from running(tmp_path, str(certificate.file), str(certificate.key))
+
+
+async def test_a_real_server_gets_a_mail_that_the_standard_library_reads(receiving: Received) -> None:
+    smtp = smtp_to(receiving.port)
+    message = mail(unsubscribe_url="https://acme.example/unsubscribe/abc", address="ann@bücher.example")
+    await smtp.send(message)
+    await smtp.close()
+    [got] = receiving.mails()
+    assert got.defects == []
+    assert got["Subject"] == "Welcome, Ann"
+    assert got["From"].addresses[0].addr_spec == "hello@acme.example"
+    assert got["To"] == "ann@xn--bcher-kva.example"
+    assert got["Message-ID"] == f"<{message.message_id}@acme.example>"
+    assert got["List-Unsubscribe"] == "<https://acme.example/unsubscribe/abc>"
+    plain, html = got.get_body(("plain",)), got.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    assert plain.get_content() == "Hello Ann,\nthis is it.\n.\nA line after a dot.\n"
+    assert html.get_content() == "<p>Hello Ann, größer &amp; so</p>\n"
+    assert receiving.envelopes()[0]["to"] == ["ann@xn--bcher-kva.example"]
+
+
+async def test_mail_goes_over_starttls_after_a_login(secured: Received, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    smtp = smtp_to(secured.port, host="localhost", tls="starttls", username="ann", password="secret")
+    await smtp.send(mail())
+    await smtp.close()
+    assert [envelope["tls"] for envelope in secured.envelopes()] == [True]
+
+
+async def test_a_certificate_of_nobody_we_know_gets_no_mail(secured: Received) -> None:
+    smtp = smtp_to(secured.port, host="localhost", tls="starttls", username="ann", password="secret")
+    with pytest.raises(NotSent):
+        await smtp.send(mail())
+    assert secured.mails() == []
+    await smtp.close()
+
+
+async def test_a_wrong_password_keeps_the_mail_planned(
+    secured: Received, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    smtp = smtp_to(secured.port, host="localhost", tls="starttls", username="ann", password="wrong")
+    with pytest.raises(NotSent):
+        await smtp.send(mail())
+    await smtp.close()
+
+
+def test_the_password_is_never_shown() -> None:
+    assert "secret" not in repr(SmtpServer("127.0.0.1", 25, "ann", "secret"))

@@ -1,0 +1,56 @@
+"""The sandbox keeps what would have left."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from channels.base import Ambiguous, Outgoing
+from channels.registry import CHANNELS
+from channels.sandbox import Kept, Sandbox
+from journeys.language.errors import Unavailable
+from tests.channels.contract import AdapterContract
+from tests.channels.messages import outgoing
+
+
+async def fail(_kept: Kept) -> None:
+    raise Unavailable("the database does not answer")
+
+
+@dataclass
+class SandboxRig:
+    kept: list[Kept] = field(default_factory=list)
+    channel: str = "sms"
+
+    def __post_init__(self) -> None:
+        self.adapter = Sandbox(self.channel, self.keep)
+        self.away = Sandbox(self.channel, fail)
+
+    async def keep(self, kept: Kept) -> None:
+        self.kept.append(kept)
+
+    def message(self, **changes: object) -> Outgoing:
+        return outgoing(self.channel, {"text": "Hello"}, **changes)
+
+    async def arrived(self) -> list[str]:
+        return [str(kept.message_id) for kept in self.kept]
+
+
+class TestSandbox(AdapterContract):
+    @pytest.fixture
+    def rig(self) -> SandboxRig:
+        return SandboxRig()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+async def test_every_channel_is_kept_as_its_receiver_would_see_it(channel: str) -> None:
+    rig = SandboxRig(channel=channel)
+    await rig.adapter.send(rig.message(unsubscribe_url="https://example.org/u"))
+    [kept] = rig.kept
+    assert (kept.app, kept.channel, kept.recipient) == ("demo", channel, "ann@example.org")
+    assert kept.content == {"text": "Hello", "unsubscribe_url": "https://example.org/u"}
+
+
+async def test_a_keeper_that_is_away_leaves_the_send_unconfirmed() -> None:
+    rig = SandboxRig()
+    with pytest.raises(Ambiguous):
+        await rig.away.send(rig.message())
