@@ -113,7 +113,7 @@ async def abandon_step(connection: Connection, order: SendOrder, house: House) -
     if standing.verdict is not None:
         return from_json(standing.verdict)
     planned = [row for row in standing.rows if row.state in {"planned", "deferred"}]
-    moves = [Move(row.id, row.target, "skipped", "gave_up", epoch=row.claim_epoch) for row in planned]
+    moves = [move_for(row, Skip("gave_up"), may_claim=False) for row in planned]
     timing = house.timing
     await move_rows(connection, order.app, moves, claim_for=timedelta(), unknown_for=timing.unknown_wait, template_version=None)
     rows = after(standing.rows, {move.id: move for move in moves}, [], standing.now, timedelta())
@@ -176,9 +176,10 @@ class _Step:
         return row.state in {"planned", "deferred"}
 
     async def _leave(self, rows: Sequence[MessageRow], open_rows: Sequence[MessageRow]) -> SendVerdict:
-        planned = [row for row in open_rows if row.state != "unknown"]
-        await self._move([Move(row.id, row.target, "skipped", "exited", epoch=row.claim_epoch) for row in planned])
-        return await finish(self.connection, self.order, exited(rows))
+        moves = [move_for(row, Skip("exited"), may_claim=False) for row in open_rows]
+        await self._move(moves)
+        left = after(rows, {move.id: move for move in moves}, [], self.now, timedelta())
+        return await finish(self.connection, self.order, exited(left))
 
     async def _plan(self, waiting: MessageRow | None) -> Taken | SendVerdict:
         """Fix the targets, once. An endpoint that is not there yet is waited for, because identify and track race."""

@@ -10,16 +10,16 @@ from storage.messages import Claim, MessageRow, Move
 
 
 def move_for(row: MessageRow, verdict: Ruling, *, may_claim: bool) -> Move:
-    """Where a row goes by its ruling. An unconfirmed row that must not be repeated is given up, never skipped: it may have gone out."""
+    """Where a row goes by its ruling. One that may have gone out already is given up, never skipped."""
     was_unknown = row.state == "unknown"
+    may_have_left = was_unknown or row.maybe_doubled
     move = Move(
         row.id, row.target, row.state, row.reason, row.endpoint_id, row.address, row.claim_epoch, row.deferred_until, row.maybe_doubled
     )
     match verdict:
         case Skip(reason):
-            return replace(
-                move, state="given_up" if was_unknown else "skipped", reason="unconfirmed" if was_unknown else reason, deferred_until=None
-            )
+            state, why = ("given_up", "unconfirmed") if may_have_left else ("skipped", reason)
+            return replace(move, state=state, reason=why, deferred_until=None)
         case Defer(until, reason):
             return move if was_unknown else replace(move, state="deferred", reason=reason, deferred_until=until)
         case Go():

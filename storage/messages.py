@@ -145,7 +145,8 @@ WITH given AS (
   FROM moved WHERE state IN ('claimed', 'unknown')
   ON CONFLICT (message_id) DO UPDATE SET kind = excluded.kind, due_at = excluded.due_at
 ), gone AS (
-  DELETE FROM open_messages o USING moved w WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND o.kind <> 'direct'
+  DELETE FROM open_messages o USING moved w
+  WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND (o.kind <> 'direct' OR w.state IN ('skipped', 'given_up'))
 )
 SELECT id, claim_epoch, claimed_at, state FROM moved
 """)

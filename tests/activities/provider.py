@@ -33,10 +33,12 @@ class Provider:
     delay_s: float = 0.0
     record: list[Line] = field(default_factory=list)
     seen: list[Outgoing] = field(default_factory=list)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         self.seen.append(outgoing)
+        self.called.set()
         await asyncio.sleep(self.delay_s)
         self.record.append(Line(outgoing.message_id, outgoing.address, word in {"ok", "accept_then_hang", "accept_then_die", "bug"}, word))
         return await self._answer(word, outgoing)

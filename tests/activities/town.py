@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -14,6 +14,8 @@ from activities.orders import SendOrder
 from activities.sending import Timing
 from journeys.language.conditions import AnyCondition
 from journeys.language.facts import EventFact
+from storage import consents, suppressions
+from storage.consents import ConsentRecord
 from storage.database import Connection, Database
 from storage.ids import address_hash
 from tests.activities.provider import PlainRenderer, Provider
@@ -38,8 +40,11 @@ class Town:
 
     def hands(self) -> Messages:
         """A fresh process: nothing is remembered but what Postgres knows."""
+        return Messages(self.database, self.delivery(), no_condition_holds)
+
+    def delivery(self) -> Delivery:
         adapters = {channel: replace_channel(self.provider, channel) for channel in ("email", "sms", "push")}
-        delivery = Delivery(
+        return Delivery(
             adapters=adapters,
             renderer=self.renderer,
             unsubscribe_url=lambda app, user, endpoint, topic: f"https://u/{app}/{user}/{endpoint}/{topic}",
@@ -47,7 +52,6 @@ class Town:
             timing=self.timing,
             gates=Gates(self.bounds),
         )
-        return Messages(self.database, delivery, no_condition_holds)
 
     async def run(self, statement: str, **values: Any) -> list[Any]:
         async with self.database.transaction() as connection:
@@ -76,6 +80,15 @@ class Town:
         )
         return int(found[0].id)
 
+    async def suppress(self, address: str, channel: str = "email") -> None:
+        async with self.database.transaction() as connection:
+            digest = address_hash(APP, channel, address)
+            await suppressions.suppress(connection, APP, channel, digest, reason="manual", source="test")
+
+    async def say(self, state: Literal["granted", "withdrawn"], *, channel: str = "email", topic: str = "*") -> None:
+        async with self.database.transaction() as connection:
+            await consents.record(connection, APP, self.user_id, ConsentRecord(channel, topic, state, "test"))
+
     async def event(self, name: str, *, event_id: str | None = None, ago_s: float = 0, is_history: bool = False, **properties: Any) -> None:
         await self.run(
             "INSERT INTO events (app, received_at, user_id, event_id, name, properties, occurred_at, is_history) VALUES ('demo',"
@@ -99,10 +112,8 @@ class Town:
 
 
 def replace_channel(provider: Provider, channel: str) -> Provider:
-    """The same script and record behind another channel."""
-    twin = replace(provider, channel=channel)
-    twin.script, twin.record, twin.seen = provider.script, provider.record, provider.seen
-    return twin
+    """The same script and record behind another channel: `replace` shares them."""
+    return replace(provider, channel=channel)
 
 
 async def build(database: Database) -> Town:

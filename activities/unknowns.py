@@ -1,0 +1,52 @@
+"""One sweeper for journeys, direct sends and lanes: claims whose time is over, and messages that stayed unconfirmed."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from activities.sending import Timing
+from journeys.language.errors import Unavailable
+from storage import unconfirmed
+from storage.database import Database
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one pass changed."""
+
+    lapsed: int
+    planned_again: int
+    given_up: int
+
+
+class Sweeper:
+    """Looks every few seconds; any number of processes may run one."""
+
+    def __init__(self, database: Database, timing: Timing, *, every_s: float = 5.0) -> None:
+        self._database = database
+        self._timing = timing
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Unavailable as away:
+                _log.warning("sweeper_waits", reason=str(away))
+            await asyncio.sleep(self._every_s)
+
+    async def sweep(self) -> Swept:
+        """Make one pass over what is due."""
+        async with self._database.transaction() as connection:
+            lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=self._timing.unknown_wait, patience=self._timing.patience)
+        async with self._database.transaction() as connection:
+            planned_again = await unconfirmed.plan_again(connection)
+        async with self._database.transaction() as connection:
+            given_up = await unconfirmed.give_up(connection, patience=self._timing.patience)
+        if lapsed or given_up:
+            _log.warning("unconfirmed_messages", lapsed=lapsed, given_up=given_up)
+        return Swept(lapsed, planned_again, given_up)

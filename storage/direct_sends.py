@@ -1,0 +1,175 @@
+"""Messages that the API was asked for, each a ledger row with an entry in the side table, from which a lane takes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from storage.database import Connection
+from storage.ids import address_hash, message_id
+
+STEP = "direct"
+VISIT = 1
+
+
+@dataclass(frozen=True)
+class DirectSend:
+    """What the caller asks for: to a user (all of their devices for push) or to one address, already normalised.
+
+    `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
+    the fields of the channel as channels/render.py names them. `request` names the request: its Idempotency-Key, else a fresh id.
+    """
+
+    app: str
+    request: str
+    channel: str
+    message_class: str
+    content: Mapping[str, Any]
+    user_id: int | None = None
+    address: str | None = None
+    topic: str | None = None
+
+    @property
+    def source(self) -> str:
+        return f"direct:{self.request}"
+
+    @property
+    def template(self) -> str | None:
+        return self.content.get("template")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The messages of one request. `is_new` is False when the request had come before; then nothing was written."""
+
+    ids: tuple[UUID, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One direct message as the lane meets it."""
+
+    app: str
+    id: UUID
+    user_id: int | None
+    source: str
+    channel: str
+    message_class: str
+    topic: str | None
+    template: str | None
+    address: str | None
+    planned_at: datetime
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def began_at(self) -> datetime:
+        """The time in its id."""
+        return datetime.fromtimestamp((self.id.int >> 80) / 1000, tz=UTC)
+
+
+_LOCK_SOURCE = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(CAST(:app AS text) || '/' || :source, 7305203)), clock_timestamp() AS now"
+)
+_KNOWN = text("SELECT id FROM messages WHERE app = :app AND source = :source AND step = :step AND visit = :visit ORDER BY id")
+_ENDPOINTS = text(
+    "SELECT id FROM endpoints WHERE app = :app AND user_id = :user_id AND channel = :channel AND state = 'active'"
+    " ORDER BY confirmed_at DESC, id DESC"
+)
+_PLAN = text("""
+WITH given AS (
+  SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:targets AS text[]), CAST(:endpoint_ids AS bigint[])) AS g (id, target, endpoint_id)
+), written AS (
+  INSERT INTO messages (id, app, user_id, endpoint_id, address, source, step, visit, target, channel, message_class, topic, template, state)
+  SELECT g.id, :app, CAST(:user_id AS bigint), g.endpoint_id, CAST(:address AS text), :source, :step, :visit, g.target, :channel,
+    :message_class, CAST(:topic AS text), CAST(:template AS text), 'planned' FROM given g RETURNING id
+), kept AS (
+  INSERT INTO direct_sends (app, message_id, content) SELECT :app, id, CAST(:content AS jsonb) FROM written
+)
+INSERT INTO open_messages (app, message_id, kind, due_at) SELECT :app, id, 'direct', clock_timestamp() FROM written
+""")
+# Taken by a lease: who dies before it claims leaves the message due again.
+_TAKE = text("""
+UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s)
+FROM (SELECT message_id FROM open_messages WHERE kind = 'direct' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :most
+      FOR UPDATE SKIP LOCKED) due
+WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
+""")
+_GET = text("""
+SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content
+FROM messages m JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app WHERE m.app = :app AND m.id = :id
+""")
+_POSTPONE = text(
+    "UPDATE open_messages SET due_at = clock_timestamp() + make_interval(secs => :wait_s)"
+    " WHERE app = :app AND message_id = :id AND kind = 'direct'"
+)
+_FORGET = text("""
+DELETE FROM direct_sends d USING messages m WHERE d.message_id = m.id AND m.app = :app AND m.id = :id
+  AND m.state IN ('sent', 'rejected', 'skipped', 'given_up')
+""")
+_NEXT_DUE = text(
+    "SELECT extract(epoch FROM min(due_at) - clock_timestamp()) FROM (SELECT due_at FROM open_messages WHERE kind = 'direct'"
+    " ORDER BY due_at LIMIT 1) o"
+)
+
+
+async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
+    """Write the ledger rows of a request, once: the same request again finds them, however many come at the same time.
+
+    The caller's transaction commits before it answers, and wakes the lane after that.
+    """
+    keys = {"app": send.app, "source": send.source, "step": STEP, "visit": VISIT}
+    began_at = (await connection.execute(_LOCK_SOURCE, {"app": send.app, "source": send.source})).one().now
+    known = (await connection.execute(_KNOWN, keys)).scalars().all()
+    if known:
+        return Planned(tuple(known), is_new=False)
+    endpoint_ids = await _endpoint_ids(connection, send)
+    targets = [_target(send, endpoint_id) for endpoint_id in endpoint_ids]
+    ids = [message_id(began_at, send.app, send.source, STEP, VISIT, target) for target in targets]
+    values = {name: getattr(send, name) for name in ("user_id", "address", "channel", "message_class", "topic", "template", "content")}
+    await connection.execute(_PLAN, {**keys, **values, "ids": ids, "targets": targets, "endpoint_ids": endpoint_ids})
+    return Planned(tuple(ids), is_new=True)
+
+
+async def _endpoint_ids(connection: Connection, send: DirectSend) -> Sequence[int | None]:
+    if send.address is not None:
+        return [None]
+    found = (await connection.execute(_ENDPOINTS, {"app": send.app, "user_id": send.user_id, "channel": send.channel})).scalars().all()
+    return (found if send.channel == "push" else found[:1]) or [None]
+
+
+def _target(send: DirectSend, endpoint_id: int | None) -> str:
+    if send.address is not None:
+        return f"address:{address_hash(send.app, send.channel, send.address).hex()[:16]}"
+    return "none" if endpoint_id is None else str(endpoint_id)
+
+
+async def take_due(connection: Connection, *, most: int, lease: timedelta) -> list[tuple[str, UUID]]:
+    """Take direct messages that are due, as (app, id); whoever takes them must claim or postpone them within the lease."""
+    rows = await connection.execute(_TAKE, {"most": most, "lease_s": lease.total_seconds()})
+    return [(row.app, row.message_id) for row in rows]
+
+
+async def next_due_s(connection: Connection) -> float | None:
+    """Seconds until the next direct message is due (negative: overdue), or None when there is none."""
+    wait: float | None = (await connection.execute(_NEXT_DUE)).scalar()
+    return None if wait is None else float(wait)
+
+
+async def get(connection: Connection, app: str, number: UUID) -> Waiting | None:
+    """One direct message with its content, or None when its content is gone because it is done."""
+    row = (await connection.execute(_GET, {"app": app, "id": number})).mappings().first()
+    return Waiting(**row) if row else None
+
+
+async def postpone(connection: Connection, app: str, number: UUID, wait: timedelta) -> None:
+    """Leave a planned message for later."""
+    await connection.execute(_POSTPONE, {"app": app, "id": number, "wait_s": wait.total_seconds()})
+
+
+async def forget_content(connection: Connection, app: str, number: UUID) -> None:
+    """Delete what the caller gave once the message is done: it may hold a one-time code."""
+    await connection.execute(_FORGET, {"app": app, "id": number})

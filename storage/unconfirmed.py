@@ -1,0 +1,114 @@
+"""Messages of which nobody knows whether they went out: how they come to be, are listed, and end.
+
+Every statement here takes the ledger's row before that of the side table, as claims and settlements do, and waits for neither.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from storage.database import Connection
+
+_MOST = 500
+
+_LAPSE = text("""
+WITH late AS (
+  SELECT m.id FROM messages m WHERE m.state = 'claimed' AND m.claim_until <= clock_timestamp() AND m.id IN
+    (SELECT o.message_id FROM open_messages o WHERE o.kind = 'claimed' AND o.due_at <= clock_timestamp() ORDER BY o.due_at LIMIT :most)
+  FOR UPDATE SKIP LOCKED
+), lapsed AS (
+  UPDATE messages m SET state = 'unknown', reason = 'unconfirmed', claim_until = NULL, settled_at = clock_timestamp()
+  FROM late WHERE m.id = late.id AND m.state = 'claimed' AND m.claim_until <= clock_timestamp()
+  RETURNING m.id, m.message_class, m.maybe_doubled
+), listed AS (
+  UPDATE open_messages o SET kind = 'unknown', due_at = clock_timestamp() + make_interval(secs =>
+    CASE WHEN l.message_class = 'transactional' AND NOT l.maybe_doubled THEN CAST(:repeat_s AS float8) ELSE CAST(:patience_s AS float8) END)
+  FROM lapsed l WHERE o.message_id = l.id
+)
+SELECT count(*) FROM lapsed
+""")
+# A journey's Send does this itself, under its own rules, when its activity comes back.
+_PLAN_AGAIN = text("""
+WITH due AS (
+  SELECT m.id FROM messages m WHERE m.state = 'unknown' AND m.message_class = 'transactional' AND NOT m.maybe_doubled AND m.journey IS NULL
+    AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
+  FOR UPDATE SKIP LOCKED
+), planned AS (
+  UPDATE messages m SET state = 'planned', maybe_doubled = true, settled_at = NULL
+  FROM due WHERE m.id = due.id AND m.state = 'unknown' RETURNING m.id
+), listed AS (
+  UPDATE open_messages o SET kind = 'direct', due_at = clock_timestamp() FROM planned p WHERE o.message_id = p.id
+)
+SELECT count(*) FROM planned
+""")
+_GIVE_UP = text("""
+WITH due AS (
+  SELECT m.id, m.settled_at FROM messages m WHERE m.state = 'unknown'
+    AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
+  FOR UPDATE SKIP LOCKED
+), given AS (
+  UPDATE messages m SET state = 'given_up', reason = 'unconfirmed', settled_at = clock_timestamp() FROM due
+  WHERE m.id = due.id AND m.state = 'unknown' AND due.settled_at <= clock_timestamp() - make_interval(secs => :patience_s) RETURNING m.id
+), gone AS (
+  DELETE FROM open_messages o USING given g WHERE o.message_id = g.id
+), later AS (
+  UPDATE open_messages o SET due_at = d.settled_at + make_interval(secs => :patience_s) FROM due d
+  WHERE o.message_id = d.id AND d.settled_at > clock_timestamp() - make_interval(secs => :patience_s)
+)
+SELECT count(*) FROM given
+""")
+_CONFIRM = text("""
+WITH sent AS (UPDATE messages SET state = 'sent', reason = NULL WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id),
+gone AS (DELETE FROM open_messages o USING sent s WHERE o.message_id = s.id)
+SELECT count(*) FROM sent
+""")
+_LIST = text("""
+SELECT m.id, m.user_id, m.channel, m.source, m.step, m.message_class, m.maybe_doubled, m.claimed_at, m.settled_at, m.answer
+FROM open_messages o JOIN messages m ON m.id = o.message_id WHERE o.app = :app AND o.kind = 'unknown' AND m.app = :app
+ORDER BY m.id LIMIT :most
+""")
+
+
+@dataclass(frozen=True)
+class Unconfirmed:
+    """One message that may have gone out."""
+
+    id: UUID
+    user_id: int | None
+    channel: str
+    source: str
+    step: str
+    message_class: str
+    maybe_doubled: bool
+    claimed_at: datetime
+    settled_at: datetime
+    answer: str | None
+
+
+async def let_claims_lapse(connection: Connection, *, repeat_after: timedelta, patience: timedelta) -> int:
+    """Turn claims whose time is over into unconfirmed messages; return how many."""
+    waits = {"repeat_s": repeat_after.total_seconds(), "patience_s": patience.total_seconds(), "most": _MOST}
+    return int((await connection.execute(_LAPSE, waits)).scalar_one())
+
+
+async def plan_again(connection: Connection) -> int:
+    """Plan unconfirmed transactional direct sends once more, marked as maybe doubled; return how many."""
+    return int((await connection.execute(_PLAN_AGAIN, {"most": _MOST})).scalar_one())
+
+
+async def give_up(connection: Connection, *, patience: timedelta) -> int:
+    """End what stayed unconfirmed for so long; return how many."""
+    return int((await connection.execute(_GIVE_UP, {"patience_s": patience.total_seconds(), "most": _MOST})).scalar_one())
+
+
+async def confirm(connection: Connection, app: str, message_id: UUID) -> bool:
+    """The provider told that an unconfirmed message went out. False when it was not unconfirmed."""
+    return bool((await connection.execute(_CONFIRM, {"app": app, "id": message_id})).scalar_one())
+
+
+async def unconfirmed(connection: Connection, app: str, *, most: int = 100) -> list[Unconfirmed]:
+    """The app's messages that may have gone out, the oldest first."""
+    rows = (await connection.execute(_LIST, {"app": app, "most": most})).mappings()
+    return [Unconfirmed(**row) for row in rows]
