@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import consents, endpoints, enrollments, errors, health, ingest, ingest, journeys, pauses, suppressions, users
+from api import consents, endpoints, enrollments, errors, health, ingest, journeys, pauses, suppressions, users
 from api.logs import RequestLog
 from channels.render import Renderer
 from settings import Settings
@@ -15,7 +15,6 @@ from storage.notify import Notifier
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
-    ingest.router,
     ingest.router,
     endpoints.router,
     consents.router,
