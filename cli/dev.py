@@ -138,7 +138,7 @@ def _is_ready(url: str) -> bool:
 def _alone(file: Path) -> Iterator[IO[str]]:
     """Hold the folder. The parts inherit the lock, so that it is free only when the last of them has ended too."""
     with file.open("w") as lock:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 5
         while True:
             try:
                 flock(lock, LOCK_EX | LOCK_NB)

@@ -8,14 +8,17 @@ from pathlib import Path
 from cli.dev_ports import Ports
 from cli.local_keys import LocalKeys
 
+# With ids of their own, so that pasting it twice is one sign-up.
 _BATCH = {
     "batch": [
         {
             "type": "identify",
+            "messageId": "ada-is-ada",
             "userId": "ada",
             "traits": {"name": "Ada", "email": "ada@example.com", "phone": "+14155550123"},
+            "context": {"consents": [{"channel": "sms", "state": "granted"}]},
         },
-        {"type": "track", "userId": "ada", "event": "signed_up"},
+        {"type": "track", "messageId": "ada-signs-up", "userId": "ada", "event": "signed_up"},
     ]
 }
 

@@ -40,6 +40,7 @@ class EmbeddedPostgres:
         """Make the cluster if it is missing, and start it unless it runs. Raises ConfigurationError with the server's own words."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
+        self._open_the_way()
         if self.is_running():
             return
         log = self.data / "server.log"
@@ -78,12 +79,17 @@ class EmbeddedPostgres:
         account = _account()
         if account is not None:
             os.chown(self.data, account.pw_uid, account.pw_gid)
-            for folder in (*self.data.absolute().parents, *self.binaries.parents):
-                _let_others_pass(folder)
+        self._open_the_way()
         done = self._run("initdb", "-D", str(self.data), "-U", "sojourn", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         if done.returncode != 0:
             shutil.rmtree(self.data)
             raise ConfigurationError(f"initdb failed for {self.data}:\n{done.stderr}")
+
+    def _open_the_way(self) -> None:
+        """Let the account that Postgres runs under reach its folder and its binaries."""
+        if _account() is not None:
+            for folder in (*self.data.absolute().parents, *self.binaries.parents):
+                _let_others_pass(folder)
 
     def _psql(self, statement: str) -> str:
         done = self._run("psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "sojourn", "-d", "postgres", "-Atc", statement)

@@ -18,6 +18,7 @@ def test_the_curl_identifies_and_signs_up_in_one_batch() -> None:
     batch = json.loads(words[words.index("-d") + 1])["batch"]
     assert [item["type"] for item in batch] == ["identify", "track"]
     assert {"email", "phone"} <= set(batch[0]["traits"])
+    assert batch[0]["context"]["consents"] == [{"channel": "sms", "state": "granted"}]
 
 
 def test_the_greeting_names_every_door_and_key() -> None:
