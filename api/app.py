@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import consents, endpoints, enrollments, errors, health, ingest, journeys, pauses, suppressions, users
+from api import consents, endpoints, enrollments, errors, health, ingest, journeys, messages, pauses, sends, suppressions, users
 from api.logs import RequestLog
 from channels.render import Renderer
 from settings import Settings
@@ -22,6 +22,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     suppressions.router,
     journeys.router,
     enrollments.router,
+    sends.router,
+    messages.router,
     pauses.router,
 )
 

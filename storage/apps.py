@@ -1,10 +1,13 @@
 """Statements about apps: the tenants, to which everything else belongs."""
 
+from typing import Any
+
 from sqlalchemy import text
 
 from storage.database import Connection
 
 _CREATE = text("INSERT INTO apps (id, name) VALUES (:app, :name) ON CONFLICT DO NOTHING RETURNING id")
+_SETTINGS = text("SELECT settings FROM apps WHERE id = :app")
 _ALL = text("SELECT id FROM apps ORDER BY id")
 
 
@@ -15,3 +18,9 @@ async def create(connection: Connection, app: str, name: str = "") -> bool:
 
 async def ids(connection: Connection) -> list[str]:
     return list((await connection.execute(_ALL)).scalars())
+
+
+async def settings(connection: Connection, app: str) -> dict[str, Any]:
+    """The app's defaults: topic, from, reply_to, postal_address, timezone, quiet_hours, caps, as far as they are set."""
+    found: dict[str, Any] | None = (await connection.execute(_SETTINGS, {"app": app})).scalar()
+    return found or {}

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 OUTBOX = "sojourn_outbox"
+DIRECT = "sojourn_direct"
 INTERVAL_S = 0.005
 PAUSE_AFTER_FAILURE_S = 1.0
 

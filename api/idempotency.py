@@ -1,0 +1,62 @@
+"""The Idempotency-Key header: the same request again gets the first one's answer (draft-ietf-httpapi-idempotency-key-header)."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Header, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from api.errors import Malformed
+from journeys.language.errors import Invalid, Problem
+from storage import idempotency
+from storage.database import Connection
+from storage.idempotency import GivenAnswer
+
+# A structured field's string is quoted; both forms are the same key.
+_KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="A name of your own for this request, 255 characters at most: repeat it with the same body to get the same answer"),
+]
+
+
+def named(header: str | None) -> str | None:
+    """The key in the header, without quotes. Raises Malformed for what cannot be one."""
+    if header is None:
+        return None
+    match = _KEY.fullmatch(header)
+    if match is None:
+        raise Malformed("an Idempotency-Key has 1 to 255 visible ASCII characters")
+    return match[1]
+
+
+async def once(
+    connection: Connection,
+    app: str,
+    request: Request,
+    key: str | None,
+    *,
+    body: BaseModel,
+    status: int,
+    work: Callable[[], Awaitable[BaseModel]],
+) -> Response:
+    """Do `work` in this transaction, or give the answer of the first request with this key.
+
+    Raises Conflict while that one is still being answered, Invalid when its body was another.
+    """
+    if key is None:
+        return JSONResponse((await work()).model_dump(mode="json"), status)
+    operation = f"{request.method} {request.url.path}"
+    fingerprint = hashlib.sha256(body.model_dump_json().encode()).digest()
+    given = await idempotency.given(connection, app, operation, key)
+    if given is None:
+        answer = (await work()).model_dump(mode="json")
+        await idempotency.keep(connection, app, operation, key, GivenAnswer(fingerprint, status, answer))
+        return JSONResponse(answer, status)
+    if given.body_hash != fingerprint:
+        raise Invalid([Problem("", "idempotency_key_reused", "this Idempotency-Key came with another body: use a new key")])
+    return JSONResponse(given.answer, given.status, {"Idempotent-Replayed": "true"})

@@ -1,0 +1,190 @@
+"""Direct sends: one message now, to a user or an address, without a journey."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID, uuid4
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from api import idempotency
+from api.idempotency import IdempotencyKey
+from api.strict import App, Body, Channel, Db, LongTextRoute, Word, management
+from channels.base import Rejected
+from channels.email.headers import mailbox, safe_text
+from channels.templates import channels_of
+from journeys.language.errors import Invalid, Problem
+from storage import apps, direct_sends, people, templates
+from storage.database import Connection
+from storage.direct_sends import DirectSend
+from storage.endpoints import normalised
+from storage.notify import DIRECT
+
+router = management("Messages", LongTextRoute)
+
+MOST_TEXT = 500_000
+Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+
+
+class _Parts(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class EmailParts(_Parts):
+    """`html`, `text`, or both. Without `from` the app's."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=998)]
+    html: Text | None = None
+    text: Text | None = None
+    sender: Annotated[str | None, Field(alias="from", max_length=320)] = None
+    reply_to: Annotated[str | None, Field(max_length=320)] = None
+
+    @model_validator(mode="after")
+    def _has_a_body(self) -> Self:
+        if self.html is None and self.text is None:
+            raise PydanticCustomError("no_body", "html or text is needed")
+        return self
+
+
+class TextParts(_Parts):
+    text: Annotated[str, Field(min_length=1, max_length=1600)]
+
+
+class PushParts(_Parts):
+    title: Annotated[str, Field(min_length=1, max_length=1000)]
+    body: Annotated[str, Field(min_length=1, max_length=3000)]
+    url: str | None = None
+    image: str | None = None
+
+
+class InAppParts(_Parts):
+    title: str | None = None
+    body: Text
+    url: str | None = None
+
+
+class WebhookParts(_Parts):
+    url: Annotated[str, Field(pattern="^https?://", max_length=2000)]
+    body: Text
+
+
+_PARTS: dict[str, TypeAdapter[Any]] = {
+    "email": TypeAdapter(EmailParts),
+    "sms": TypeAdapter(TextParts),
+    "whatsapp": TypeAdapter(TextParts),
+    "voice": TypeAdapter(TextParts),
+    "push": TypeAdapter(PushParts),
+    "in_app": TypeAdapter(InAppParts),
+    "webhook": TypeAdapter(WebhookParts),
+}
+
+
+class NewMessage(Body):
+    """One message. To: `user_id` or `address`. What: `template` with `data`, or `content` with the fields of the channel."""
+
+    channel: Channel
+    user_id: Word | None = Field(None, examples=["user-4711"])
+    address: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(None, description="instead of a user")
+    template: Word | None = Field(None, examples=["receipt"])
+    data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
+    content: dict[str, Any] | None = Field(
+        None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, url, image; in_app: "
+        "title, body, url; webhook: url, body"
+    )  # fmt: skip
+    message_class: Literal["transactional", "marketing"] = Field(
+        "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
+    )
+    topic: Word | None = Field(None, examples=["general"])
+
+    @model_validator(mode="after")
+    def _says_whom_and_what(self) -> Self:
+        if (self.user_id is None) == (self.address is None):
+            raise PydanticCustomError("one_recipient", "user_id or address, one of the two")
+        if (self.template is None) == (self.content is None):
+            raise PydanticCustomError("one_content", "template or content, one of the two")
+        return self
+
+
+class AcceptedMessages(BaseModel):
+    """The rows of the ledger that were planned: for push one for each device. Ask GET /v1/messages/{id} what became of them."""
+
+    messages: list[UUID] = Field(examples=[["019a0000-0000-8000-8000-000000000000"]])
+
+
+@router.post(
+    "/messages",
+    status_code=202,
+    summary="Send a message now",
+    response_model=AcceptedMessages,
+    responses={409: {"description": "A request with this Idempotency-Key is still being answered"}},
+)
+async def send_message(request: Request, app: App, database: Db, body: NewMessage, idempotency_key: IdempotencyKey = None) -> Response:
+    """Accepted means: it stands in the ledger and will be sent, or the ledger will say why not.
+
+    Repeat a request whose answer you did not get with the same Idempotency-Key: it is not sent twice.
+    """
+    key = idempotency.named(idempotency_key)
+
+    async def work() -> AcceptedMessages:
+        planned = await direct_sends.plan_direct(connection, await _direct_send(connection, app, body, key or str(uuid4())))
+        return AcceptedMessages(messages=list(planned.ids))
+
+    async with database.transaction(app) as connection:
+        answer = await idempotency.once(connection, app, request, key, body=body, status=202, work=work)
+    request.app.state.notify(DIRECT)
+    return answer
+
+
+async def _direct_send(connection: Connection, app: str, body: NewMessage, key: str) -> DirectSend:
+    content = await (_by_template(connection, app, body) if body.template is not None else _raw(connection, app, body))
+    return DirectSend(
+        app=app,
+        request=key,
+        channel=body.channel,
+        message_class=body.message_class,
+        content=content,
+        user_id=await people.internal_id(connection, app, body.user_id) if body.user_id is not None else None,
+        address=_address(body) if body.address is not None else None,
+        topic=body.topic,
+    )
+
+
+async def _by_template(connection: Connection, app: str, body: NewMessage) -> Mapping[str, Any]:
+    stored = await templates.live(connection, app, body.template or "")
+    if stored is None:
+        raise Invalid([Problem("/template", "no_template", "publish it first: sojourn apply")])
+    if body.channel not in channels_of(stored.files):
+        raise Invalid([Problem("/template", "no_content", "the template has nothing for this channel")])
+    return {"template": body.template, "data": body.data}
+
+
+async def _raw(connection: Connection, app: str, body: NewMessage) -> Mapping[str, Any]:
+    try:
+        parts = _PARTS[body.channel].validate_python(body.content).model_dump(by_alias=True, exclude_none=True)
+    except ValidationError as error:
+        found = [Problem("/content" + "".join(f"/{part}" for part in e["loc"]), e["type"]) for e in error.errors(include_input=False)]
+        raise Invalid(found) from None
+    return {"parts": await _with_sender(connection, app, parts) if body.channel == "email" else parts}
+
+
+async def _with_sender(connection: Connection, app: str, parts: dict[str, Any]) -> dict[str, Any]:
+    """Check what becomes headers, and take the app's sender where none is named."""
+    settings = await apps.settings(connection, app)
+    filled = {name: settings[name] for name in ("from", "reply_to") if settings.get(name)} | parts
+    if "from" not in filled:
+        raise Invalid([Problem("/content/from", "missing", "name a sender, or set the app's")])
+    for name, check in (("subject", safe_text), ("from", mailbox), ("reply_to", mailbox)):
+        try:
+            check(filled.get(name) or "a@example.org")
+        except Rejected as error:
+            raise Invalid([Problem(f"/content/{name}", "unsafe_header", "one line, without encoded words; one address")]) from error
+    return filled
+
+
+def _address(body: NewMessage) -> str:
+    try:
+        return normalised(body.channel, body.address or "")
+    except Invalid as error:
+        raise Invalid([replace(problem, pointer="/address") for problem in error.problems]) from error

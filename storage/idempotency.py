@@ -1,0 +1,51 @@
+"""Answers that were given, so that a repeated request is answered and not done again. Kept for at least 24 hours."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from journeys.language.errors import Conflict
+from storage.database import Connection
+
+
+@dataclass(frozen=True)
+class GivenAnswer:
+    """What was answered to the first request with this key, and the fingerprint of its body."""
+
+    body_hash: bytes
+    status: int
+    answer: Any
+
+
+# The lock ends with the transaction that does the work: who does not get it knows that the first request is still at it.
+_TAKE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:app AS text) || '/' || :operation || '/' || :key, 7305204))")
+_GIVEN = text("SELECT body_hash, status, answer FROM idempotency_keys WHERE app = :app AND operation = :operation AND key = :key")
+_KEEP = text(
+    "INSERT INTO idempotency_keys (app, operation, key, body_hash, status, answer)"
+    " VALUES (:app, :operation, :key, :body_hash, :status, :answer)"
+)
+_FORGET = text("DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(secs => :seconds)")
+
+
+async def given(connection: Connection, app: str, operation: str, key: str) -> GivenAnswer | None:
+    """What was answered to this key, or None: then do the work in this transaction and `keep` the answer.
+
+    Raises Conflict while another request with this key is being answered.
+    """
+    named = {"app": app, "operation": operation, "key": key}
+    if not (await connection.execute(_TAKE, named)).scalar_one():
+        raise Conflict("a request with this Idempotency-Key is still being answered")
+    row = (await connection.execute(_GIVEN, named)).mappings().first()
+    return GivenAnswer(**row) if row else None
+
+
+async def keep(connection: Connection, app: str, operation: str, key: str, answer: GivenAnswer) -> None:
+    """Remember the answer in the transaction that did the work."""
+    await connection.execute(_KEEP, {"app": app, "operation": operation, "key": key, **vars(answer)})
+
+
+async def forget(connection: Connection, older_than: timedelta) -> int:
+    """Forget answers of every app older than this; returns how many."""
+    return (await connection.execute(_FORGET, {"seconds": older_than.total_seconds()})).rowcount

@@ -1,0 +1,140 @@
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from storage import idempotency, templates
+from storage.database import Database
+
+MAIL = {"channel": "email", "address": "ann@example.com", "content": {"subject": "Hi", "text": "There", "from": "us@example.com"}}
+
+
+@pytest.fixture
+async def ann(manager: httpx.AsyncClient, database: Database) -> None:
+    await manager.put("/v1/users/ann", json={})
+    await manager.post("/v1/users/ann/endpoints", json={"channel": "email", "address": "ann@example.com"})
+    async with database.transaction() as connection:
+        await templates.publish(connection, "demo", "receipt", {"subject.txt": "Hi", "body.txt": "x"}, "h")
+
+
+async def count(database: Database, table: str) -> int:
+    async with database.transaction() as connection:
+        return int((await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+async def test_a_send_is_a_ledger_row_before_it_is_answered(manager: httpx.AsyncClient, database: Database) -> None:
+    answer = await manager.post("/v1/messages", json=MAIL)
+    assert answer.status_code == 202
+    [message_id] = answer.json()["messages"]
+    shown = (await manager.get(f"/v1/messages/{message_id}")).json()
+    assert (shown["state"], shown["address"], shown["words"]) == ("planned", "ann@example.com", "email message: planned")
+    assert await count(database, "open_messages") == 1
+
+
+async def test_the_lane_is_woken_after_the_commit(manager: httpx.AsyncClient, app: FastAPI) -> None:
+    woken: list[str] = []
+    app.state.notify, kept = woken.append, app.state.notify
+    await manager.post("/v1/messages", json=MAIL)
+    app.state.notify = kept
+    assert woken == ["sojourn_direct"]
+
+
+@pytest.mark.usefixtures("ann")
+async def test_a_template_goes_to_a_user(manager: httpx.AsyncClient) -> None:
+    await manager.post("/v1/messages", json={"channel": "email", "user_id": "ann", "template": "receipt", "data": {"order": 1}})
+    [shown] = (await manager.get("/v1/messages", params={"user_id": "ann"})).json()["items"]
+    assert (shown["template"], shown["address"], shown["message_class"]) == ("receipt", "ann@example.com", "transactional")
+
+
+async def test_the_same_key_sends_once_and_answers_the_same(manager: httpx.AsyncClient, database: Database) -> None:
+    first = await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})
+    again = await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": '"order-1"'})
+    assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (202, first.json(), "true")
+    assert await count(database, "messages") == 1
+
+
+async def test_without_a_key_each_request_sends(manager: httpx.AsyncClient, database: Database) -> None:
+    for _ in range(2):
+        await manager.post("/v1/messages", json=MAIL)
+    assert await count(database, "messages") == 2
+
+
+async def test_the_same_key_with_another_body_is_422(manager: httpx.AsyncClient, database: Database) -> None:
+    await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})
+    answer = await manager.post("/v1/messages", json=MAIL | {"topic": "other"}, headers={"idempotency-key": "order-1"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
+    assert await count(database, "messages") == 1
+
+
+async def test_while_the_first_is_being_answered_the_second_is_409(manager: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction("demo") as connection:
+        await idempotency.given(connection, "demo", "POST /v1/messages", "order-1")
+        answer = await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})
+    assert answer.status_code == 409
+    assert (await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})).status_code == 202
+
+
+async def test_many_at_once_with_one_key_send_once(manager: httpx.AsyncClient, database: Database) -> None:
+    answers = await asyncio.gather(*(manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "k"}) for _ in range(8)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert await count(database, "messages") == 1
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256, b"a b", "é".encode()])
+async def test_a_key_that_cannot_be_one_is_400(manager: httpx.AsyncClient, key: bytes) -> None:
+    assert (await manager.post("/v1/messages", json=MAIL, headers={b"idempotency-key": key})).status_code == 400
+
+
+async def test_a_refused_request_does_not_use_up_its_key(manager: httpx.AsyncClient) -> None:
+    assert (await manager.post("/v1/messages", json=MAIL | {"channel": "sms"}, headers={"idempotency-key": "k"})).status_code == 422
+    assert (await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "k"})).status_code == 202
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    (MAIL | {"user_id": "ann"}, "", "one_recipient"),
+    ({"channel": "email", "content": {}}, "", "one_recipient"),
+    (MAIL | {"template": "receipt"}, "", "one_content"),
+    (MAIL | {"channel": "fax"}, "/channel", "string_pattern_mismatch"),
+    (MAIL | {"address": "nobody"}, "/address", "invalid_email"),
+    (MAIL | {"content": {"subject": "Hi", "from": "us@example.com"}}, "/content", "no_body"),
+    (MAIL | {"content": {"subject": "Hi", "text": "x"}}, "/content/from", "missing"),
+    (MAIL | {"content": {"subject": "Hi\r\nBcc: x@y.z", "text": "x", "from": "us@example.com"}}, "/content/subject", "unsafe_header"),
+    (MAIL | {"content": {"subject": "=?utf-8?q?a?=", "text": "x", "from": "us@example.com"}}, "/content/subject", "unsafe_header"),
+    (MAIL | {"content": {"subject": "Hi", "text": "x", "from": "a@b.c, d@e.f"}}, "/content/from", "unsafe_header"),
+    (MAIL | {"content": {"text": "sms"}}, "/content/subject", "missing"),
+    ({"channel": "email", "address": "ann@example.com", "template": "nothing"}, "/template", "no_template"),
+    ({"channel": "sms", "address": "+4915112345678", "template": "receipt"}, "/template", "no_content"),
+]
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(("body", "pointer", "code"), WRONG)
+async def test_a_wrong_message_is_refused_with_its_place(manager: httpx.AsyncClient, body: dict[str, Any], pointer: str, code: str) -> None:
+    answer = await manager.post("/v1/messages", json=body)
+    assert answer.status_code == 422
+    assert {"pointer": pointer, "code": code}.items() <= answer.json()["errors"][0].items()
+
+
+async def test_an_unknown_user_is_404(manager: httpx.AsyncClient) -> None:
+    body = {"channel": "email", "user_id": "nobody", "content": MAIL["content"]}
+    assert (await manager.post("/v1/messages", json=body)).status_code == 404
+
+
+async def test_the_apps_sender_is_taken_where_none_is_named(manager: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("""UPDATE apps SET settings = '{"from": "Demo <demo@example.com>"}'""")
+    assert (await manager.post("/v1/messages", json=MAIL | {"content": {"subject": "Hi", "text": "x"}})).status_code == 202
+    async with database.transaction() as connection:
+        parts = (await connection.exec_driver_sql("SELECT content -> 'parts' ->> 'from' FROM direct_sends")).scalar_one()
+    assert parts == "Demo <demo@example.com>"
+
+
+async def test_messages_are_filtered_and_paged(manager: httpx.AsyncClient) -> None:
+    for number in range(3):
+        await manager.post("/v1/messages", json=MAIL | {"address": f"a{number}@example.com"})
+    page = (await manager.get("/v1/messages", params={"limit": 2, "state": "planned", "channel": "email"})).json()
+    rest = (await manager.get("/v1/messages", params={"limit": 2, "cursor": page["next"]})).json()
+    assert [m["address"] for m in page["items"] + rest["items"]] == ["a2@example.com", "a1@example.com", "a0@example.com"]
+    assert (await manager.get("/v1/messages", params={"state": "sent"})).json()["items"] == []
