@@ -134,7 +134,7 @@ class _Reader:
     def kind(self) -> str:
         kind = self.raw.get("type")
         if kind not in KINDS:
-            self.add("/type", "unknown_type" if kind else "required", f"one of {', '.join(KINDS)}")
+            self.add("/type", "required" if kind is None or kind == "" else "unknown_type", f"one of {', '.join(KINDS)}")
             return ""
         return str(kind)
 
