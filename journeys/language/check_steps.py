@@ -11,6 +11,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import fields_of
+from journeys.language.payloads import pairs
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Request, Send, Split, Switch, Update, Wait, WaitFor
 from journeys.language.walk import all_steps
 
@@ -34,7 +35,7 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
         case Repeat():
             yield from _repeat(step, place)
         case Update():
-            if not step.attributes.pairs:
+            if not pairs(step.attributes):
                 yield place.problem("nothing_to_update", "name at least one attribute")
         case Call():
             if isinstance(step.action, Request) and not _URL.fullmatch(step.action.url):

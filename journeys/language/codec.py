@@ -38,3 +38,7 @@ def content_hash(journey: Journey) -> str:
 def json_schema() -> dict[str, Any]:
     """What docs/reference/journey.schema.json holds."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_JOURNEYS.json_schema()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1, sort_keys=True))  # noqa: T201 - the one use of this module as a program

@@ -32,6 +32,7 @@ from journeys.language.conditions import (
 )
 from journeys.language.durations import Ago, Ahead, At, BestTime, Day, Duration, Instant, On
 from journeys.language.events import Event, Events, Exits
+from journeys.language.payloads import pairs
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Request, Send, Split, Switch, Update, Wait, WaitFor
 
 _UNITS = ((604800, "week"), (86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -194,7 +195,7 @@ def step_words(step: AnyStep) -> str:
         case Split():
             return "split"
         case Update():
-            return f"set {', '.join(name for name, _ in step.attributes.pairs)}"
+            return f"set {', '.join(name for name, _ in pairs(step.attributes))}"
         case Call(_, action):
             return f"{action.method} {action.url}" if isinstance(action, Request) else f"call {action.name}"
         case Repeat():

@@ -4,9 +4,9 @@ Objects are kept as pairs sorted by key, so the order in which an author writes 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, GetPydanticSchema, ValidationInfo
 from pydantic import Field as Bound
 from typing_extensions import TypeAliasType
 
@@ -45,4 +45,12 @@ class Object(Node):
     kind: Literal["object"] = "object"
 
 
-Payload: TypeAlias = Annotated[Object, BeforeValidator(_tagged)]
+Payload: TypeAlias = Annotated[
+    Object | Mapping[str, Any], GetPydanticSchema(lambda _, handler: handler.generate_schema(Object)), BeforeValidator(_tagged)
+]
+"""Authors write a mapping; what is kept is always an Object."""
+
+
+def pairs(payload: Payload) -> Sequence[tuple[str, Json]]:
+    """The keys with their values, sorted by key."""
+    return cast("Object", payload).pairs

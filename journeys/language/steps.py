@@ -238,8 +238,8 @@ for _recursive in (Send, Wait, Case, WaitFor, If, Switch, Arm, Split, Call, Repe
 def request(
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"], url: str, *, json: Any = None, headers: Mapping[str, Any] | None = None
 ) -> Request:
-    return Request(method, url, json=json, headers=cast("Object | None", headers))
+    return Request(method, url, json=json, headers=headers)
 
 
 def function(name: str, arguments: Mapping[str, Any] | None = None) -> Function:
-    return Function(name, cast("Object | None", arguments))
+    return Function(name, arguments)
