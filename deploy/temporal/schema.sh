@@ -5,7 +5,6 @@ set -eu
 for store in temporal visibility; do
     database=$([ "$store" = temporal ] && echo temporal || echo temporal_visibility)
     temporal-sql-tool --db "$database" create
-    # A schema that is there already makes this fail, and the update below says what is wrong if something is.
-    temporal-sql-tool --db "$database" setup-schema --version 0.0 || true
+    temporal-sql-tool --db "$database" setup-schema --version 0.0
     temporal-sql-tool --db "$database" update-schema --schema-dir "/etc/temporal/schema/postgresql/v12/$store/versioned"
 done
