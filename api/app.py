@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import consents, endpoints, enrollments, errors, health, ingest, journeys, messages, pauses, sends, suppressions, users
+from api import consents, endpoints, enrollments, errors, health, ingest, journeys, messages, pauses, sends, signatures, suppressions, users
 from api.logs import RequestLog
 from channels.render import Renderer
 from settings import Settings
@@ -19,6 +19,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     endpoints.router,
     consents.router,
     users.router,
+    signatures.router,
     suppressions.router,
     journeys.router,
     enrollments.router,

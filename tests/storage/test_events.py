@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 from uuid import uuid4
 
@@ -333,6 +334,25 @@ async def test_zone_and_locale_follow_the_same_clock(database: Database) -> None
     await take(database, [track("ada", timezone="Europe/Rome", locale="it-IT")])
     await take(database, [track("ada", timezone="Asia/Tokyo", occurred_at=NOW - timedelta(days=1))])
     assert await ask(database, "SELECT timezone, locale, attributes FROM users") == [("Europe/Rome", "it-IT", {})]
+
+
+async def test_any_order_of_arrival_gives_one_person(database: Database) -> None:
+    """Everything that four calls say about one person, in all 24 orders."""
+    states = set()
+    for number, order in enumerate(permutations(range(4))):
+        ada, device = f"ada-{number}", f"x-{number}"
+        mail, phone = Address("email", "ada@example.com"), Address("sms", "+4915112345678")
+        calls = [
+            anonymous(device, traits={"plan": "free", "colour": "red"}, addresses=[mail], occurred_at=NOW - timedelta(minutes=3)),
+            identify(ada, device, traits={"plan": "gold", "city": "Bonn"}, occurred_at=NOW - timedelta(minutes=2)),
+            identify(ada, traits={"city": None, "age": 3}, addresses=[phone], occurred_at=NOW - timedelta(minutes=1)),
+            alias(device, ada),
+        ]
+        for index in order:
+            await take(database, [calls[index]])
+        states.add(repr((sorted((await attributes(database, ada)).items()), await addresses(database, ada))))
+    assert len(states) == 1
+    assert await one(database, "SELECT count(*) FROM users WHERE merged_into IS NULL") == 24
 
 
 # Joining, what belongs to people
