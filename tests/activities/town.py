@@ -146,7 +146,7 @@ async def enroll(town: Town, *, key: str = "", entry: EventFact = ENTRY) -> UUID
         user=town.user_id,
         key=key,
         workflow=str(number),
-        event=entry.id,
+        event=f"{entry.id}{key}",
         name=entry.name,
         properties=dict(entry.properties),
     )

@@ -1,0 +1,131 @@
+"""Direct sends: a row committed before the answer, and a lane that finds it again whatever dies."""
+
+import asyncio
+from datetime import timedelta
+
+from activities.direct import DirectLane
+from activities.unknowns import Sweeper
+from storage.direct_sends import DirectSend, plan_direct
+from tests.activities.town import APP, Town
+
+
+def lane_of(town: Town) -> DirectLane:
+    return DirectLane(town.database, town.delivery(), asyncio.Event())
+
+
+def code_for(address: str | None = "eve@example.com", *, request: str = "r-1", user_id: int | None = None) -> DirectSend:
+    return DirectSend(APP, request, "email", "transactional", {"parts": {"subject": "Your code", "text": "123456"}}, user_id, address)
+
+
+async def ask(town: Town, send: DirectSend) -> bool:
+    async with town.database.transaction(APP) as connection:
+        return (await plan_direct(connection, send)).is_new
+
+
+async def make_due(town: Town) -> None:
+    await town.run("UPDATE open_messages SET due_at = clock_timestamp() WHERE kind = 'direct'")
+
+
+async def test_a_direct_send_to_an_address_goes_out_once(town: Town) -> None:
+    assert await ask(town, code_for())
+    assert await lane_of(town).pass_once() == 1
+    assert await lane_of(town).pass_once() == 0
+    assert town.provider.taken == ["eve@example.com"]
+    assert town.provider.seen[0].content.parts["text"] == "123456"
+    assert await town.states() == [("sent", None)]
+    assert await town.listed() == []
+    assert await town.run("SELECT 1 FROM direct_sends") == []
+
+
+async def test_the_same_request_again_plans_nothing(town: Town) -> None:
+    asked = await asyncio.gather(*(ask(town, code_for()) for _ in range(8)))
+    assert sorted(asked) == [False] * 7 + [True]
+    assert len(await town.rows()) == 1
+
+
+async def test_a_direct_send_to_a_user_fills_the_live_template(town: Town) -> None:
+    await town.endpoint()
+    await ask(town, DirectSend(APP, "r-2", "email", "transactional", {"template": "welcome", "data": {"code": "7"}}, town.user_id))
+    await lane_of(town).pass_once()
+    variables = town.provider.seen[0].content.parts["variables"]
+    assert variables["user"] == {"plan": "gold", "user_id": "ann"}
+    assert variables["entry"] == {"code": "7"}
+
+
+async def test_a_suppressed_address_gets_no_direct_send(town: Town) -> None:
+    await ask(town, code_for())
+    await town.suppress("eve@example.com")
+    await lane_of(town).pass_once()
+    assert await town.states() == [("skipped", "suppressed")]
+    assert town.provider.record == []
+    assert await town.listed() == []
+
+
+async def test_a_direct_send_waits_while_the_provider_is_away(town: Town) -> None:
+    town.provider.script[:] = ["not_sent", "ok"]
+    await ask(town, code_for())
+    await lane_of(town).pass_once()
+    assert await town.states() == [("planned", "not_sent")]
+    assert await lane_of(town).pass_once() == 0, "backoff"
+    await make_due(town)
+    await lane_of(town).pass_once()
+    assert await town.states() == [("sent", None)]
+
+
+async def test_after_72_hours_a_direct_send_is_given_up(town: Town) -> None:
+    await ask(town, code_for())
+    await town.run("UPDATE messages SET planned_at = planned_at - interval '73 hours'")
+    await lane_of(town).pass_once()
+    assert await town.states() == [("skipped", "gave_up")]
+    assert town.provider.record == []
+
+
+async def test_a_paused_app_holds_direct_sends(town: Town) -> None:
+    await ask(town, code_for())
+    await town.run("UPDATE apps SET paused_at = now()")
+    await lane_of(town).pass_once()
+    assert await town.states() == [("planned", None)]
+    await town.run("UPDATE apps SET paused_at = NULL")
+    await make_due(town)
+    await lane_of(town).pass_once()
+    assert await town.states() == [("sent", None)]
+
+
+async def test_an_ambiguous_direct_send_goes_out_once_more_and_says_so(town: Town) -> None:
+    town.provider.script[:] = ["ambiguous"]
+    await ask(town, code_for())
+    sweeper = Sweeper(town.database, town.timing)
+    await lane_of(town).pass_once()
+    assert await town.states() == [("unknown", "unconfirmed")]
+    assert (await sweeper.sweep()).planned_again == 0, "two minutes first"
+    await town.age_unknowns()
+    assert (await sweeper.sweep()).planned_again == 1
+    await lane_of(town).pass_once()
+    await town.age_unknowns()
+    assert (await sweeper.sweep()).planned_again == 0, "only once"
+    assert len(town.provider.record) == 2
+    assert [(row.state, row.maybe_doubled) for row in await town.rows()] == [("unknown", True)]
+    await town.age_unknowns(timedelta(hours=73))
+    assert (await sweeper.sweep()).given_up == 1
+    assert await town.states() == [("given_up", "unconfirmed")]
+    assert await town.listed() == []
+
+
+async def test_two_lanes_never_take_the_same_message(town: Town) -> None:
+    for number in range(40):
+        await ask(town, code_for(f"p{number}@example.com", request=str(number)))
+    lanes = [lane_of(town) for _ in range(3)]
+    for _ in range(4):
+        await asyncio.gather(*(lane.pass_once() for lane in lanes))
+    assert sorted(town.provider.taken) == sorted(f"p{number}@example.com" for number in range(40))
+
+
+async def test_the_lane_is_woken_at_once(town: Town) -> None:
+    woken = asyncio.Event()
+    running = asyncio.create_task(DirectLane(town.database, town.delivery(), woken, poll_s=3600).run())
+    await asyncio.sleep(0.05)
+    await ask(town, code_for())
+    woken.set()
+    await asyncio.wait_for(town.provider.called.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
