@@ -12,6 +12,7 @@ from cli.local_keys import LocalKeys
 LOOK_EVERY_S = 1.0
 PLAN = tuple(sojourn("plan"))
 APPLY = tuple(sojourn("apply"))
+AS_LIVE = "Everything is as it is live."  # what `plan` says then; not worth a line until something was told that differs
 _ENDINGS = {".py", ".txt", ".html", ".mjml", ".toml"}
 
 
@@ -38,7 +39,7 @@ class HouseWatch:
         self._look_at = 0.0
         self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self._planning: subprocess.Popen[str] | None = None
-        self._told = ""
+        self._told = AS_LIVE
 
     @property
     def is_planning(self) -> bool:

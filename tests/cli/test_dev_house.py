@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.dev_house import HouseWatch, publish_first
+from cli.dev_house import AS_LIVE, HouseWatch, publish_first
 from cli.local_keys import LocalKeys
 
 KEYS = LocalKeys(url="http://127.0.0.1:8080", app="demo", write_key="w", secret_key="s")
@@ -31,7 +31,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "journeys").mkdir()
     (tmp_path / "journeys" / "onboarding.py").write_text("one")
-    (tmp_path / "says").write_text("")
+    (tmp_path / "says").write_text(AS_LIVE)
     return tmp_path
 
 
@@ -63,6 +63,14 @@ def test_a_template_counts_as_part_of_the_house(watch: HouseWatch, clock: Clock,
     (house / "journeys" / "subject.txt").write_text("Hello")
     (house / "says").write_text("welcome: changed")
     assert settled(watch, clock) == "welcome: changed"
+
+
+def test_a_file_that_is_again_as_live_is_told_too(watch: HouseWatch, clock: Clock, house: Path) -> None:
+    (house / "says").write_text("onboarding: changed")
+    settled(watch, clock)
+    (house / "journeys" / "onboarding.py").write_text("back to what it was")
+    (house / "says").write_text(AS_LIVE)
+    assert settled(watch, clock) == AS_LIVE
 
 
 def test_where_nothing_changed_nothing_is_run(watch: HouseWatch, clock: Clock, house: Path) -> None:
