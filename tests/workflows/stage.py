@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
+from activities.messages import Messages
 from activities.steps import Steps, deliveries
 from journeys.language.codec import content_hash, to_json
 from journeys.language.journey import Journey
@@ -22,10 +23,11 @@ from settings import Settings
 from storage import journeys, templates
 from storage.database import Database
 from storage.events import Accepted, Address, Incoming, accept
+from tests.activities.provider import Provider
 from workflows.client import Enrollments
 from workflows.definitions import Definitions
 from workflows.entry import Entry
-from workflows.hands import Hands, hands
+from workflows.hands import exit_conditions_hold, hands
 from workflows.relay import Relay
 from workflows.worker import temporal_worker
 
@@ -48,8 +50,9 @@ class Stage:
     client: Client
     skipper: TimeSkipper
     temporal: Enrollments
+    entry: Entry
     relay: Relay
-    hands: Hands
+    adapters: dict[str, Any]
     numbers: Any = field(default_factory=lambda: count(1))
     mark: str = field(default_factory=lambda: uuid4().hex[:8])
     """Tests share a Temporal server, and workflow ids hold the user: so each test has its own people."""
@@ -89,8 +92,8 @@ class Stage:
 
     def item(self, name: str, user: str = "ann", properties: Mapping[str, Any] | None = None, **fields: Any) -> Incoming:
         """An event that comes in; its time is now unless `occurred_at` says otherwise."""
-        given = {"occurred_at": datetime.now(UTC), "event_id": f"event {next(self.numbers)}", **fields}
-        return Incoming(name=name, user_id=self.name(user), properties=properties or {}, **given)
+        given = {"user_id": self.name(user), "occurred_at": datetime.now(UTC), "event_id": f"event {next(self.numbers)}", **fields}
+        return Incoming(name=name, properties=properties or {}, **given)
 
     async def track(self, name: str, user: str = "ann", properties: Mapping[str, Any] | None = None, **fields: Any) -> None:
         """Accept an event and relay it at once."""
@@ -136,20 +139,31 @@ class Stage:
         return [(row.state, row.end_reason) for row in rows]
 
 
+    def answers(self, channel: str, *script: str, delay_s: float = 0.0) -> Provider:
+        """Let this channel's provider answer by a script (tests/activities/provider.py), the last word for ever."""
+        provider = Provider(list(script), name=f"scripted-{channel}", channel=channel, delay_s=delay_s)
+        self.adapters[channel] = provider
+        return provider
+
+
 @asynccontextmanager
 async def stage(database: Database, address: str, **settings: Any) -> AsyncIterator[Stage]:
     """Open a stage on this database and server; `settings` are those of the worker."""
     queue = f"test-{uuid4().hex[:12]}"
     configured = Settings(database_url=database.engine.url.render_as_string(hide_password=False), temporal_task_queue=queue, **settings)
     client = await Client.connect(address, data_converter=pydantic_data_converter)
-    skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False))
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False, max_session_skip_count=5000))
     made = hands(configured, database)
+    adapters = dict(made.delivery.adapters)
+    delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None)
+    messages = Messages(database, delivery, exit_conditions_hold)
     temporal = Enrollments(skipper.client, queue)
-    relay = Relay(database, temporal, Entry(Definitions()), uuid4())
+    entry = Entry(Definitions())
+    relay = Relay(database, temporal, entry, uuid4())
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
-    worker = temporal_worker(client, queue, [*Steps(database).activities(), *deliveries(made.messages)], max_cached_workflows=cached)
+    worker = temporal_worker(client, queue, [*Steps(database).activities(), *deliveries(messages)], max_cached_workflows=cached)
     try:
         async with worker:
-            yield Stage(database, client, skipper, temporal, relay, made)
+            yield Stage(database, client, skipper, temporal, entry, relay, adapters)
     finally:
         await made.close()

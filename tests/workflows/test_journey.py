@@ -1,12 +1,36 @@
 """An enrollment on a real Temporal server under virtual time, with the real ledger."""
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
 
-from journeys.language import Journey, Send, Wait, WaitFor, days, email, event, push, seconds, sms
+from activities.questions import Decision
+from activities.steps import Steps
+from journeys.language import (
+    If,
+    Journey,
+    QuietHours,
+    Send,
+    Wait,
+    WaitFor,
+    days,
+    email,
+    event,
+    has,
+    hours,
+    prop,
+    push,
+    seconds,
+    sms,
+)
 from journeys.language.codec import to_json
+from journeys.language.facts import EventFact
 from tests.workflows.stage import Stage
+from workflows.inputs import Standing
 
 ONBOARDING = Journey(
     "onboarding",
@@ -38,6 +62,189 @@ async def test_somebody_who_does_nothing_gets_everything(scene: Stage) -> None:
     assert await scene.finished(handle) == "completed"
     assert await scene.sent() == ["welcome", "guide", "coupon"]
     assert await scene.enrollments() == [("closed", "completed")]
+
+
+async def test_a_purchase_within_the_week_saves_the_coupon(scene: Stage) -> None:
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    now = await scene.pass_time(handle, timedelta(days=3))
+    await scene.track("order_placed", occurred_at=now)
+    assert await scene.finished(handle) == "completed"
+    assert await scene.sent() == ["welcome", "guide"]
+
+
+async def test_an_exit_event_ends_the_wait_and_frees_the_place(scene: Stage) -> None:
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await scene.track("account_closed")
+    assert await scene.finished(handle) == "exited: account_closed"
+    assert await scene.enrollments() == [("closed", "exited: account_closed")]
+
+
+async def test_an_exit_that_is_committed_but_not_yet_signalled_stops_the_next_send(scene: Stage) -> None:
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await eventually(scene, ["welcome"])
+    await scene.accept(scene.item("account_closed"))
+    await scene.pass_time(handle, timedelta(days=2))
+    assert await scene.finished(handle) == "exited"
+    assert await scene.sent() == ["welcome"]
+
+
+async def test_a_wait_can_be_cut_short_by_hand(scene: Stage) -> None:
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await eventually(scene, ["welcome"])
+    await handle.signal("advance")
+    await eventually(scene, ["welcome", "guide"])
+    await handle.signal("advance")
+    assert await scene.finished(handle) == "completed"
+    assert await scene.sent() == ["welcome", "guide", "coupon"]
+
+
+async def test_where_somebody_stands_can_be_asked(scene: Stage) -> None:
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await eventually(scene, ["welcome"])
+    standing = await handle.query("standing", result_type=Standing)
+    assert standing.step == "settle_in"
+    assert standing.words.startswith("wait until ")
+
+
+async def test_a_provider_that_is_down_is_waited_for_and_seen_to_be(scene: Stage) -> None:
+    mail = scene.answers("email", "not_sent", "not_sent", "ok")
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    pending = await pending_activity(handle)
+    assert pending.activity_type.name == "email"
+    await eventually(scene, ["welcome"])
+    assert len(mail.taken) == 1
+    await scene.pass_time(handle, timedelta(days=9))
+    assert await scene.finished(handle) == "completed"
+    assert await scene.sent() == ["welcome", "guide", "coupon"]
+
+
+async def test_an_exit_cancels_a_send_that_waits_for_its_provider(scene: Stage) -> None:
+    scene.answers("email", "not_sent")
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await pending_activity(handle)
+    await scene.track("account_closed")
+    assert await scene.finished(handle) == "exited: account_closed"
+    assert await scene.sent() == []
+
+
+async def test_after_72_hours_a_send_is_given_up_and_the_journey_goes_on(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.steps.FIRST_RETRY", timedelta(hours=5))
+    scene.answers("email", "not_sent")
+    journey = Journey("patient", starts_on=event("signed_up"), steps=[Send("welcome", email("welcome"), otherwise=[Send("p", push("p"))])])
+    await scene.publish(journey)
+    await scene.publish_template("welcome", "p")
+    await scene.person()
+    await scene.track("signed_up")
+    handle = await scene.workflow("patient")
+    await pending_activity(handle)
+    await scene.pass_time(handle, timedelta(hours=80))
+    assert await scene.finished(handle) == "completed"
+    assert await scene.sent() == ["p"]
+    assert await scene.execute("SELECT state, reason FROM messages WHERE step = 'welcome'") == [("skipped", "gave_up")]
+
+
+async def test_quiet_hours_are_a_timer_and_an_exit_wins_over_it(scene: Stage) -> None:
+    now = datetime.now(UTC)
+    quiet = QuietHours(f"{now - timedelta(hours=1):%H:%M}", f"{now + timedelta(hours=2):%H:%M}")
+    fields: Any = {"starts_on": event("signed_up"), "exits_on": event("account_closed"), "quiet_hours": quiet}
+    await scene.publish(Journey("quiet", steps=[Send("hello", email("hello"))], **fields))
+    await scene.publish_template("hello")
+    await scene.person()
+    await scene.track("signed_up")
+    handle = await scene.workflow("quiet")
+    await standing_at(handle, "deferred: hello (quiet_hours)")
+    assert await scene.execute("SELECT state, reason FROM messages") == [("deferred", "quiet_hours")]
+    await scene.track("account_closed")
+    assert await scene.finished(handle) == "exited: account_closed"
+    assert await scene.sent() == []
+
+
+async def test_a_paused_journey_holds_its_people_and_lets_them_go_on(scene: Stage) -> None:
+    await scene.execute("UPDATE apps SET paused_at = now()")
+    await begin(scene)
+    handle = await scene.workflow("onboarding")
+    await standing_at(handle, "held: welcome (paused)")
+    await scene.execute("UPDATE apps SET paused_at = NULL")
+    await scene.pass_time(handle, timedelta(minutes=20))
+    await eventually(scene, ["welcome"])
+
+
+async def test_an_event_during_the_last_send_loses_its_result_but_the_message_goes_out_once(scene: Stage) -> None:
+    mail = scene.answers("email", "ok", delay_s=0.7)
+    journey = Journey(
+        "hasty",
+        starts_on=event("signed_up"),
+        exits_on=event("closed").where(prop("really") == "yes"),
+        steps=[Send("hello", email("hello"))],
+    )
+    await scene.publish(journey)
+    await scene.publish_template("hello")
+    await scene.person()
+    await scene.track("signed_up")
+    handle = await scene.workflow("hasty")
+    await until(lambda: bool(mail.seen))
+    await handle.signal("event", EventFact("late", "closed", datetime.now(UTC), {"really": "no"}))
+    assert await scene.finished(handle) == "completed"
+    history = await handle.fetch_history()
+    failed = [each for each in history.events if each.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
+    assert len(failed) == 1, "the signal should have cost the first task its markers"
+    assert len(mail.taken) == 1
+    assert await scene.enrollments() == [("closed", "completed")]
+
+
+async def test_a_verdict_is_written_once_whatever_changes_afterwards(scene: Stage) -> None:
+    journey = Journey("branch", starts_on=event("signed_up"), steps=[If("app", has("push"), then=[Send("a", push("a"))], otherwise=[Wait("b", days(1))])])
+    await scene.publish(journey)
+    await scene.publish_template("a")
+    await scene.person()
+    await scene.track("signed_up")
+    handle = await scene.workflow("branch")
+    assert await scene.finished(handle) == "completed"
+    enrollment = (await scene.execute("SELECT id FROM enrollments"))[0].id
+    await scene.execute("UPDATE endpoints SET state = 'inactive'")
+    decision = Decision("demo", str(enrollment), "app", 1, (has("push"),))
+    assert await Steps(scene.database).decide(decision) == 0
+
+
+async def test_a_long_history_is_continued_as_new_with_its_deadline_and_what_it_has_seen(
+    scene: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.journey.LONG_HISTORY", 30)
+    journey = Journey(
+        "long",
+        starts_on=event("started"),
+        steps=[
+            Wait("quiet", hours(1), reset_by=event("touched")),
+            WaitFor("bought", event("paid").where(prop("total") > 5), within=days(2), otherwise=[Send("sorry", email("sorry"))]),
+            Send("thanks", email("thanks")),
+        ],
+    )
+    await scene.publish(journey)
+    await scene.publish_template("thanks", "sorry")
+    await scene.person()
+    await scene.track("started")
+    handle = await scene.workflow("long")
+    now = datetime.now(UTC)
+    for number in range(25):
+        await handle.signal("event", EventFact(f"t{number}", "touched", now + timedelta(seconds=number)))
+        await handle.signal("event", EventFact("same", "paid", now, {"total": 1}))
+    await handle.signal("event", EventFact("enough", "paid", now + timedelta(seconds=1), {"total": 9}))
+    standing = await handle.query("standing", result_type=Standing)
+    assert standing.until is not None
+    assert timedelta(minutes=59) < standing.until - now < timedelta(minutes=61)
+    assert (await handle.describe()).run_id != handle.first_execution_run_id
+    runs = [each async for each in scene.client.list_workflows(f"WorkflowId = '{handle.id}'")]
+    assert len(runs) >= 1
+    await scene.pass_time(handle, timedelta(hours=2))
+    assert await scene.finished(handle) == "completed"
+    assert await scene.sent() == ["thanks"]
 
 
 SHORT = Journey(
@@ -72,3 +279,38 @@ async def test_the_reference_journey_costs_at_most_20_events_3_tasks_and_no_ordi
     assert (counted["tasks"], counted["activities"]) == (3, 0)
     assert counted["bytes"] <= 4096, counted
     assert await scene.sent() == ["welcome", "guide", "coupon"]
+
+
+async def eventually(scene: Stage, sent: list[str]) -> None:
+    for _ in range(200):
+        if await scene.sent() == sent:
+            return
+        await asyncio.sleep(0.05)
+    assert await scene.sent() == sent
+
+
+async def until(holds: Any) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+async def standing_at(handle: WorkflowHandle[Any, Any], words: str) -> None:
+    found = ""
+    for _ in range(100):
+        found = (await handle.query("standing", result_type=Standing)).words
+        if found.startswith(words):
+            return
+        await asyncio.sleep(0.05)
+    assert found == words
+
+
+async def pending_activity(handle: WorkflowHandle[Any, Any]) -> Any:
+    for _ in range(100):
+        found = (await handle.describe()).raw_description.pending_activities
+        if found and found[0].last_failure.message:
+            return found[0]
+        await asyncio.sleep(0.05)
+    raise AssertionError("no activity is pending")

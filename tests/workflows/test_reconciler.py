@@ -1,0 +1,73 @@
+"""Enrollments and workflows that no longer agree are mended, in both directions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from journeys.language import Journey, Wait, days, event
+from tests.workflows.stage import Stage
+from workflows.reconciler import Reconciler
+
+WAITING = Journey("waiting", starts_on=event("signed_up"), steps=[Wait("w", days(5))])
+
+
+@pytest.fixture
+async def inside(scene: Stage) -> Reconciler:
+    """Somebody is in the journey; the reconciler that looks after them."""
+    await scene.publish(WAITING)
+    await scene.person()
+    await scene.track("signed_up")
+    return Reconciler(scene.database, scene.client, scene.temporal, scene.entry)
+
+
+async def test_a_row_that_never_got_its_workflow_is_started(scene: Stage, inside: Reconciler) -> None:
+    await (await scene.workflow("waiting")).terminate("gone")
+    await scene.execute("UPDATE enrollments SET state = 'starting', n = 2, workflow_id = replace(workflow_id, '#1', '#2')")
+    await inside.start_the_unstarted(0)
+    assert await scene.enrollments() == [("open", None)]
+    assert (await (await scene.workflow("waiting", n=2)).describe()).close_time is None
+
+
+async def test_a_workflow_terminated_by_hand_frees_its_place(scene: Stage, inside: Reconciler) -> None:
+    await (await scene.workflow("waiting")).terminate("by hand")
+    await eventually_closed(scene, inside.close_the_ended)
+    assert await scene.enrollments() == [("closed", "terminated")]
+
+
+async def test_the_backstop_finds_what_visibility_did_not_tell(scene: Stage, inside: Reconciler) -> None:
+    await (await scene.workflow("waiting")).terminate("by hand")
+    await inside.look_through(0)
+    assert await scene.enrollments() == [("closed", "terminated")]
+
+
+async def test_a_row_whose_workflow_never_was_is_closed(scene: Stage, inside: Reconciler) -> None:
+    await scene.execute("UPDATE enrollments SET workflow_id = 'nowhere'")
+    await inside.look_through(0)
+    assert await scene.enrollments() == [("closed", "workflow_gone")]
+
+
+async def test_a_running_workflow_whose_row_is_closed_is_asked_to_leave(scene: Stage, inside: Reconciler) -> None:
+    await scene.execute("UPDATE enrollments SET state = 'closed', end_reason = 'by hand'")
+    handle = await scene.workflow("waiting")
+    for _ in range(50):
+        await inside.end_the_unknown(-5)
+        if (await handle.describe()).close_time is not None:
+            break
+        await asyncio.sleep(0.1)
+    assert await scene.finished(handle) == "row_closed"
+
+
+async def test_those_who_are_where_they_should_be_stay_there(scene: Stage, inside: Reconciler) -> None:
+    await inside.mend()
+    await inside.look_through(0)
+    assert await scene.enrollments() == [("open", None)]
+
+
+async def eventually_closed(scene: Stage, mend: Any) -> None:
+    """Visibility is eventually consistent."""
+    for _ in range(50):
+        await mend()
+        if (await scene.enrollments())[0][0] == "closed":
+            return
+        await asyncio.sleep(0.1)
