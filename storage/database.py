@@ -33,14 +33,14 @@ def _dump(value: Any) -> str:
 
 
 class Database:
-    """A pool on one Postgres. `url` is postgresql+asyncpg://...; times out instead of hanging (pool 1 s, statement 30 s)."""
+    """A pool on one Postgres. `url` is postgresql+asyncpg://...; times out instead of hanging (`wait_s` for a connection, statement 30 s)."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 1.0) -> None:
         self.engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=1.0,
+            pool_timeout=wait_s,
             pool_pre_ping=False,
             connect_args={
                 "timeout": 5,

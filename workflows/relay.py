@@ -83,7 +83,10 @@ class Relay:
 
         async def follow(chain: _Chain) -> None:
             async with gate:
-                await self._follow(chain)
+                try:
+                    await self._follow(chain)
+                except Unavailable:
+                    chain.is_blocked = True
 
         async with asyncio.TaskGroup() as group:
             for chain in chains:

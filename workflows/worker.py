@@ -15,12 +15,14 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.direct import DirectLane
 from activities.steps import Steps, deliveries
+from activities.unknowns import Sweeper
 from journeys.language.errors import Unavailable
 from settings import Settings
 from storage.database import Database
 from storage.listen import listen
-from storage.notify import OUTBOX
+from storage.notify import DIRECT, OUTBOX
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
@@ -44,6 +46,9 @@ PASSED_THROUGH = (
 PARTITIONS_EVERY_S = 3600.0
 DRAIN = timedelta(seconds=25)
 RECONNECT_S = 1.0
+POOL = 24
+# Many sends at once queue for a connection; only a database that is away makes them wait this long.
+POOL_WAIT_S = 5.0
 
 
 def temporal_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], *, max_cached_workflows: int = 5000) -> Worker:
@@ -81,7 +86,7 @@ async def run(settings: Settings) -> None:
     client = await _connected(stopping)
     if client is None:
         return
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S)
     try:
         await _work(settings, client, database, stopping)
     finally:
@@ -102,13 +107,21 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id)
     worker = temporal_worker(client, settings.temporal_task_queue, [*Steps(database).activities(), *deliveries(made.messages)])
+    woken = asyncio.Event()
     async with worker, asyncio.TaskGroup() as group:
         log.info("worker ready", process=str(process_id))
         group.create_task(listen(settings.database_url, OUTBOX, relay.wake.set, stopping))
+        group.create_task(listen(settings.database_url, DIRECT, woken.set, stopping))
         group.create_task(relay.run(stopping))
         group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
         group.create_task(_keep_partitions(database, stopping))
+        lanes = [
+            group.create_task(DirectLane(database, made.delivery, woken).run()),
+            group.create_task(Sweeper(database, made.delivery.timing).run()),
+        ]
         await stopping.wait()
+        for lane in lanes:
+            lane.cancel()
         log.info("worker stops", process=str(process_id))
 
 
