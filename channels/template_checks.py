@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_language, template_parts
-from channels.template_language import MissingVariable
+from channels.template_language import Language, MissingVariable
 from channels.template_parts import BadFile, Part, TemplateSettings
 from channels.template_variables import Mention, mentions
 from channels.template_writing import written
@@ -72,16 +73,28 @@ def _of_channel(files: Mapping[str, str], channel: str, settings: TemplateSettin
 def _of_part(part: Part, settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
     if part.name == "subject" and "\n" in part.source:
         yield Finding(part.file, "subject_lines", "a subject is one line: join them")
+    language = template_language.language(html=part.is_html)
     try:
-        # Compiled too: only then are unknown filters and tests found.
-        template_language.language(html=part.is_html).from_string(part.source)
-        seen = _mentions(part)
+        tree = language.parse(part.source)
+        unknown = list(_unknown_words(language, tree))
+        seen = mentions(tree)
     except TemplateSyntaxError as error:
         yield Finding(part.file, "syntax", f"{_line(part, error.lineno)}{error.message}")
         return
+    for line, word in unknown:
+        yield Finding(part.file, "syntax", f"{_line(part, line)}{word}")
     for mention in seen:
         used.add(mention.path)
         yield from _of_mention(part, mention, settings)
+
+
+def _unknown_words(language: Language, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Filters and tests that are not there; Jinja itself finds those behind an `if` only when it gets there."""
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
+        known = language.filters if isinstance(node, nodes.Filter) else language.tests
+        if isinstance(node, nodes.Filter | nodes.Test) and node.name not in known:
+            kind = type(node).__name__.lower()
+            yield node.lineno, f"there is no {kind} {node.name}; there are {', '.join(sorted(known))}"
 
 
 def _of_mention(part: Part, mention: Mention, settings: TemplateSettings) -> Iterator[Finding]:

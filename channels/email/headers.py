@@ -13,8 +13,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|=\?")
 _ADDRESS = re.compile(r"([^\s\x00-\x1f\x7f@<>(),;:\\\"\[\]]{1,64})@([^\s\x00-\x1f\x7f@<>(),;:\\\"\[\]=?]{1,253})")
 _MAILBOX = re.compile(r"\s*\"?(?P<name>[^<>\"]*?)\"?\s*<(?P<address>[^<>]+)>\s*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]*")
-# An encoded word has at most 75 characters: 12 of frame and 60 of base64 are 45 bytes.
-_WORD_BYTES = 45
+# A line with encoded words has at most 76 characters: 12 of frame, 48 of base64 (36 bytes), and the header's name on the first.
+_WORD_BYTES = 36
 _LINE = 76
 
 

@@ -8,6 +8,7 @@ import json
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -35,7 +36,9 @@ async def main(folder: Path, certificate: list[str]) -> None:
     if certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*certificate)
-    options = {"require_starttls": True, "tls_context": context, "auth_required": True, "authenticator": authenticate} if context else {}
+    options: dict[str, Any] = (
+        {"require_starttls": True, "tls_context": context, "auth_required": True, "authenticator": authenticate} if context else {}
+    )
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(Writer(folder), enable_SMTPUTF8=True, **options), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the test reads it
     await server.serve_forever()

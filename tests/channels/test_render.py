@@ -1,0 +1,274 @@
+"""Content from templates, and templates that want to hurt: each ends within its bounds while its neighbours go on."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from channels.base import Content
+from channels.render import Renderer, RenderFailed
+from journeys.language.errors import Unavailable
+from tests.channels.hostile import HOSTILE
+
+APP = {"name": "Acme", "from": "Acme <hello@acme.example>", "reply_to": "help@acme.example"}
+
+
+@pytest.fixture(scope="module")
+async def renderer() -> AsyncIterator[Renderer]:
+    made = Renderer()
+    yield made
+    await made.close()
+
+
+async def render(renderer: Renderer, files: Mapping[str, str], channel: str = "sms", **variables: Any) -> Content:
+    return await renderer.render("welcome", 1, files, channel, {"app": APP, **variables})
+
+
+async def sms(renderer: Renderer, source: str, **variables: Any) -> str:
+    return str((await render(renderer, {"sms.txt": source}, **variables)).parts["text"])
+
+
+async def refused(renderer: Renderer, source: str, **variables: Any) -> str:
+    with pytest.raises(RenderFailed) as failed:
+        await sms(renderer, source, **variables)
+    return failed.value.code
+
+
+async def attack(renderer: Renderer, source: str, **variables: Any) -> str:
+    """The code of a failure; a machine so busy that the wall clock ended the child before its CPU time is an end too."""
+    try:
+        return await refused(renderer, source, **variables)
+    except Unavailable:
+        return "machine_busy"
+
+
+async def test_each_channel_has_its_own_parts(renderer: Renderer) -> None:
+    files = {
+        "subject.txt": "Hello {{ user.name | default('you') }}\n",
+        "body.txt": "Text",
+        "body.html": "<p>Html</p>",
+        "sms.txt": "Short\n",
+        "voice.txt": "Said",
+        "whatsapp.txt": "Chat",
+        "push.toml": 'title = "T"\nbody = "B {{ visit }}"\nurl = "https://a.example"',
+        "in_app.toml": 'body = "I"',
+        "webhook.toml": 'url = "https://a.example/{{ visit }}"\nbody = \'{"name": {{ user.name | default("") | tojson }}}\'',
+    }
+    made = {
+        channel: (await render(renderer, files, channel, user={"name": "Ann"}, visit=2)).parts
+        for channel in ("email", "sms", "voice", "whatsapp", "push", "in_app", "webhook")
+    }
+    assert made == {
+        "email": {
+            "subject": "Hello Ann",
+            "text": "Text",
+            "html": "<p>Html</p>",
+            "from": "Acme <hello@acme.example>",
+            "reply_to": "help@acme.example",
+        },
+        "sms": {"text": "Short"},
+        "voice": {"text": "Said"},
+        "whatsapp": {"text": "Chat"},
+        "push": {"title": "T", "body": "B 2", "url": "https://a.example"},
+        "in_app": {"body": "I"},
+        "webhook": {"url": "https://a.example/2", "body": '{"name": "Ann"}'},
+    }
+
+
+async def test_a_template_says_who_a_mail_is_from_before_the_app_does(renderer: Renderer) -> None:
+    files = {"subject.txt": "S", "body.txt": "B", "template.toml": 'from = "Orders <orders@acme.example>"\nreply_to = "o@acme.example"'}
+    parts = (await render(renderer, files, "email")).parts
+    assert (parts["from"], parts["reply_to"]) == ("Orders <orders@acme.example>", "o@acme.example")
+
+
+async def test_a_mail_from_nobody_is_not_sent(renderer: Renderer) -> None:
+    with pytest.raises(RenderFailed, match=r"missing_variable:app\.from"):
+        await render(renderer, {"subject.txt": "S", "body.txt": "B"}, "email", app={"name": "Acme"})
+
+
+async def test_a_channel_without_content_says_so(renderer: Renderer) -> None:
+    with pytest.raises(RenderFailed, match="no_content_for_channel"):
+        await render(renderer, {"sms.txt": "Hello"}, "push")
+
+
+async def test_values_are_escaped_in_html_and_nowhere_else(renderer: Renderer) -> None:
+    files = {"subject.txt": "{{ user.name | default('') }}", "body.html": "<p>{{ user.name | default('') }}</p>"}
+    parts = (await render(renderer, files, "email", user={"name": "<b>A & B</b>"})).parts
+    assert parts["subject"] == "<b>A & B</b>"
+    assert parts["html"] == "<p>&lt;b&gt;A &amp; B&lt;/b&gt;</p>"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ user.name | default('there') }}", "there"),
+        ("{{ captured.shipped.carrier | default('our carrier') }}", "our carrier"),  # nothing of the path is there
+        ("{{ nobody.at.all | default('x') }}", "x"),
+        ("{{ user.empty | default('there') }}", "there"),  # "Hello ," is never what an author meant
+        ("{{ user.null | default('there') }}", "there"),
+        ("{{ user.zero | default('there') }}", "0"),
+        ("{{ user.no | default('there') }}", "False"),
+        ("{% if user.name is defined %}yes{% else %}no{% endif %}", "no"),
+        ("{% if user.null is defined %}yes{% else %}no{% endif %}", "no"),
+        ("{{ user['$plan'] | default('x') }}", "gold"),
+        ("{{ entry.items | length }}", "2"),  # an item of that name, not the method
+        ("{% for item in entry.items %}{{ loop.index }}{{ item.name | default('?') }} {% endfor %}", "1a 2?"),
+        ("{{ 12.5 | decimals }} {{ user.zero | decimals(0) }}", "12.50 0"),
+        ("{{ '2026-11-24' | date }} {{ '2026-11-24T09:30:00Z' | date('%H:%M') }}", "24 November 2026 09:30"),
+        ("{{ 2 * 3 + 1 }} {{ 7 % 4 }}", "7 3"),
+    ],
+)
+async def test_what_is_absent_has_a_default_and_what_is_there_is_shown(renderer: Renderer, source: str, expected: str) -> None:
+    user = {"empty": "", "null": None, "zero": 0, "no": False, "$plan": "gold"}
+    assert (await sms(renderer, source, user=user, entry={"items": [{"name": "a"}, {}]}, captured={})).strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("{{ user.name }}", "missing_variable:user.name"),
+        ("{{ captured.shipped.carrier }}", "missing_variable:captured.shipped.carrier"),
+        ("{{ user.address.city }}", "missing_variable:user.address.city"),
+        ("{% if user.name %}a{% endif %}", "missing_variable:user.name"),
+        ("{{ user.name | upper | default('x') }}", "missing_variable:user.name"),
+        ("{{ entry }}", "missing_variable:entry"),
+        ("{{ 1 / 0 }}", "template_error"),
+        ("{{ 'x' | nothing }}", "template_error"),
+        ("{{ x", "template_error"),
+        ("{{ 'soon' | date }}", "template_error"),
+    ],
+)
+async def test_what_is_absent_without_a_default_skips_the_send_by_name(renderer: Renderer, source: str, code: str) -> None:
+    assert await refused(renderer, source, user={"address": {"street": "x"}}) == code
+
+
+async def test_a_required_variable_that_is_missing_or_empty_skips_the_send(renderer: Renderer) -> None:
+    files = {"sms.txt": "Order {{ entry.order_id }}", "template.toml": 'required = ["entry.order_id"]'}
+    assert (await render(renderer, files, entry={"order_id": "A-1"})).parts == {"text": "Order A-1"}
+    for entry in ({}, {"order_id": ""}, {"order_id": None}):
+        with pytest.raises(RenderFailed, match=r"missing_variable:entry\.order_id"):
+            await render(renderer, files, entry=entry)
+
+
+async def test_a_variable_that_only_another_channel_requires_is_not_required_here(renderer: Renderer) -> None:
+    files = {
+        "sms.txt": "Hello",
+        "push.toml": 'title = "T"\nbody = "{{ entry.order_id }}"',
+        "template.toml": 'required = ["entry.order_id"]',
+    }
+    assert (await render(renderer, files, entry={})).parts == {"text": "Hello"}
+
+
+async def test_two_apps_may_have_a_template_of_one_name_and_version(renderer: Renderer) -> None:
+    one = await renderer.render("welcome", 1, {"sms.txt": "one"}, "sms", {})
+    other = await renderer.render("welcome", 1, {"sms.txt": "other"}, "sms", {})
+    assert (one.parts["text"], other.parts["text"]) == ("one", "other")
+
+
+async def test_a_list_that_is_too_long_stops_the_template_and_not_the_process(renderer: Renderer) -> None:
+    source = "{% for item in entry.items | default([]) %}{{ item }}{% endfor %}"
+    assert await sms(renderer, source, entry={"items": list(range(200))})
+    assert await refused(renderer, source, entry={"items": list(range(201))}) == "template_too_large"
+
+
+async def test_large_values_in_a_loop_stop_at_the_size_of_a_message(renderer: Renderer) -> None:
+    source = "{% for item in entry.items | default([]) %}{{ user.bio | default('') }}{% endfor %}"
+    assert await refused(renderer, source, entry={"items": [1] * 100}, user={"bio": "x" * 20_000}) == "template_too_large"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_template_ends_within_a_second(renderer: Renderer, name: str) -> None:
+    await sms(renderer, "{{ 'warm'.upper() }}")
+    began = time.monotonic()
+    code = await attack(renderer, HOSTILE[name], user={"name": "x" * 8_000, "list": list(range(500))})
+    assert time.monotonic() - began < 1.2
+    assert code.partition(":")[0] in ("template_error", "template_too_slow", "template_too_large", "missing_variable", "machine_busy")
+
+
+async def test_neighbours_of_hostile_templates_go_on_and_no_process_grows_beyond_its_bound() -> None:
+    renderer = Renderer()
+    await sms(renderer, "Hello {{ user.name | default('') }}", user={})
+    attacks = [
+        asyncio.create_task(attack(renderer, f"{{# {turn} #}}" + source, user={})) for turn in range(2) for source in HOSTILE.values()
+    ]
+    slowest, peak_kb, rendered = 0.0, 0, 0
+    while not all(attack.done() for attack in attacks):
+        began = time.monotonic()
+        await sms(renderer, "Hello {{ user.name | default('') }}", user={})
+        slowest, rendered = max(slowest, time.monotonic() - began), rendered + 1
+        peak_kb = max([peak_kb, *(_memory_kb(pid) for pid in renderer._children.pids)])
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*attacks)
+    assert rendered > 10
+    assert slowest < 1.0
+    assert peak_kb < 512 * 1024
+    await renderer.close()
+
+
+async def test_a_template_in_a_child_waits_only_for_its_turn() -> None:
+    renderer = Renderer(children=1, wall_s=10)
+    slow = asyncio.create_task(refused(renderer, HOSTILE["replaced until it is huge"], user={}))
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    assert await sms(renderer, "{{ 'a'.upper() }}") == "A"
+    assert time.monotonic() - began < 5.0
+    assert await slow == "template_too_slow"
+    await renderer.close()
+
+
+async def test_a_template_that_was_too_slow_is_not_tried_again_at_once() -> None:
+    renderer = Renderer(children=1, wall_s=10)
+    source = HOSTILE["replaced until it is huge"] + "again"
+    await refused(renderer, source)
+    began = time.monotonic()
+    assert await refused(renderer, source) == "template_too_slow"
+    assert time.monotonic() - began < 0.1
+    await renderer.close()
+
+
+async def test_a_child_knows_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOJOURN_SECRET", "very secret")
+    renderer = Renderer(children=1)
+    await sms(renderer, "{{ 'a'.upper() }}")
+    [pid] = renderer._children.pids
+    assert "very secret" not in _environment(pid)
+    await renderer.close()
+
+
+async def test_a_cancelled_render_does_not_hand_its_answer_to_the_next() -> None:
+    renderer = Renderer(children=1)
+    await sms(renderer, "{{ 'a'.upper() }}")
+    cancelled = asyncio.create_task(sms(renderer, "{{ 'b'.upper() }}"))
+    await asyncio.sleep(0.001)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert await sms(renderer, "{{ 'c'.upper() }}") == "C"
+    await renderer.close()
+
+
+async def test_harmless_templates_cost_far_less_than_a_millisecond(renderer: Renderer) -> None:
+    files = {"subject.txt": "Hello {{ user.name | default('you') }}", "body.html": "<p>{{ user.name | default('you') }}</p>" * 20}
+    await render(renderer, files, "email", user={"name": "Ann"})
+    best = min([await _timed(renderer, files) for _ in range(20)])
+    assert best < 0.001
+
+
+async def _timed(renderer: Renderer, files: Mapping[str, str]) -> float:
+    began = time.perf_counter()
+    await render(renderer, files, "email", user={"name": "Ann"})
+    return time.perf_counter() - began
+
+
+def _environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
+def _memory_kb(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)

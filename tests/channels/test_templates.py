@@ -1,0 +1,115 @@
+"""What is told of a template before anybody gets it."""
+
+from pathlib import Path
+
+import pytest
+
+from channels import templates
+from channels.render import Renderer
+
+HOUSE = Path(__file__).parents[2] / "journeys" / "templates"
+NAMES = sorted(folder.name for folder in HOUSE.iterdir() if folder.is_dir())
+
+
+def house(name: str) -> dict[str, str]:
+    return {file.name: file.read_text() for file in (HOUSE / name).iterdir()}
+
+
+def codes(**files: str) -> list[tuple[str, str]]:
+    named = {name.replace("_toml", ".toml").replace("_txt", ".txt").replace("_html", ".html"): text for name, text in files.items()}
+    return [(problem.pointer, problem.code) for problem in templates.problems("welcome", named)]
+
+
+def test_a_template_in_order_has_no_problems() -> None:
+    assert codes(sms_txt="Hello {{ user.name | default('you') }}") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"sms_txt": "{{ user.name }}"}, ("sms.txt", "no_default")),
+        ({"sms_txt": "{{ user.name | upper }}"}, ("sms.txt", "no_default")),
+        ({"sms_txt": "{% if user.name %}a{% endif %}"}, ("sms.txt", "no_default")),
+        ({"sms_txt": "{% for i in entry.items | default([]) %}{{ i.name }}{% endfor %}"}, ("sms.txt", "no_default")),
+        ({"sms_txt": "{{ profile.name | default('x') }}"}, ("sms.txt", "unknown_variable")),
+        ({"sms_txt": "{{ user.name"}, ("sms.txt", "syntax")),
+        ({"sms_txt": "{{ visit | shout }}"}, ("sms.txt", "syntax")),
+        ({"sms_txt": "{% if visit is odder %}{% endif %}"}, ("sms.txt", "syntax")),
+        ({"sms_txt": "{{ visit / 0 }}"}, ("sms.txt", "sample_fails")),
+        ({"sms_txt": "{{ entry.id }}", "template_toml": 'required = ["entry.id"]'}, ("sms.txt", "sample_missing")),
+        ({"sms_txt": "a", "template_toml": 'required = ["entry.id"]'}, ("template.toml", "required_unused")),
+        ({"sms_txt": "a", "template_toml": "required = 3"}, ("template.toml", "bad_file")),
+        ({"sms_txt": "a", "template_toml": "sender = 'x'"}, ("template.toml", "bad_file")),
+        ({"sms_txt": "a", "template_toml": "= x"}, ("template.toml", "bad_file")),
+        ({"template_toml": ""}, ("template.toml", "no_content")),
+        ({"sms_txt": "a", "notes_txt": "b"}, ("notes.txt", "unknown_file")),
+        ({"body_txt": "a"}, ("subject.txt", "bad_file")),
+        ({"subject_txt": "a"}, ("body.txt", "bad_file")),
+        ({"subject_txt": "a\nb", "body_txt": "c"}, ("subject.txt", "subject_lines")),
+        ({"push_toml": 'title = "a"'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nsound = "c"'}, ("push.toml", "bad_file")),
+        ({"webhook_toml": 'url = "https://a.example"'}, ("webhook.toml", "bad_file")),
+        ({"subject_txt": "a", "body.mjml": "<mjml><mj-body>"}, ("body.mjml", "bad_file")),
+        ({"subject_txt": "a", "body.mjml": "<mjml></mjml>", "body_html": "<p>"}, ("body.html", "bad_file")),
+    ],
+)
+def test_each_problem_names_its_file_and_has_a_code(files: dict[str, str], expected: tuple[str, str]) -> None:
+    file, code = expected
+    assert (f"templates/welcome/{file}", code) in codes(**files)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ visit }} {{ app.name }} {{ user.user_id }} {{ links.unsubscribe }}",  # always there
+        "{% if entry.code is defined %}{{ entry.code }}{% endif %}",
+        "{% if entry.code is defined and entry.code != '' %}{{ entry.code }}{% endif %}",
+        "{{ entry.code if entry.code is defined else 'none' }}",
+        "{% for item in entry.items | default([]) %}{{ item.name | default('x') }}{{ loop.index }}{% endfor %}",
+        "{% set name = user.name | default('you') %}{{ name }}",
+    ],
+)
+def test_a_variable_that_was_looked_at_first_needs_no_default(source: str) -> None:
+    assert codes(sms_txt=source) == []
+
+
+def test_every_problem_is_told_at_once_with_its_remedy() -> None:
+    found = templates.problems("welcome", {"sms.txt": "{{ a }}\n{{ user.b }}", "push.toml": "x"})
+    assert len(found) == 3
+    assert (
+        "line 2: user.b may be missing: write {{ user.b | default(...) }} or name it under required" in found[-1].message + found[1].message
+    )
+
+
+def test_the_same_files_have_the_same_hash_in_any_order() -> None:
+    assert templates.content_hash({"a": "1", "b": "2"}) == templates.content_hash({"b": "2", "a": "1"})
+    assert templates.content_hash({"a": "1", "b": "2"}) != templates.content_hash({"a": "12", "b": ""})
+
+
+async def test_templates_of_strangers_are_judged_in_a_child_by_the_same_rules() -> None:
+    renderer = Renderer(children=1, wall_s=10)
+    files = {"sms.txt": "{{ user.name }}"}
+    assert await renderer.problems("welcome", files) == templates.problems("welcome", files)
+    [problem] = await renderer.problems("welcome", {"sms.txt": "{{ 'aaaaaaaaaa'" + "|replace('a','aaaaaaaaaa')" * 12 + " }}"})
+    assert problem.code == "template_too_slow"
+    await renderer.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_houses_own_templates_are_in_order(name: str) -> None:
+    assert templates.problems(name, house(name)) == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if "email" in templates.channels_of(house(name)) and not name.startswith("order-")]
+)
+def test_the_houses_marketing_mail_shows_how_to_leave(name: str) -> None:
+    assert templates.shows_unsubscribe(house(name))
+
+
+async def test_the_houses_templates_are_harmless_enough_for_our_own_process() -> None:
+    renderer = Renderer(children=1)
+    for name in NAMES:
+        for channel in templates.channels_of(house(name)):
+            assert (await renderer._prepared(house(name), channel)).compiled is not None
+    await renderer.close()
