@@ -9,12 +9,13 @@ from fastapi import Path, Request
 from pydantic import BaseModel, Field
 
 from api import publishing
+from api.completeness import missing_content
 from api.publishing import JourneyChange, TemplateChange, Written
 from api.strict import App, Body, Db, LongTextRoute, Word, management
 from channels.render import Renderer
-from channels.templates import channels_of, content_hash
+from channels.templates import content_hash
 from journeys.language.codec import from_json
-from journeys.language.errors import Invalid, NotFound
+from journeys.language.errors import Invalid, NotFound, Problem
 from storage import journeys, templates
 from storage.database import Connection
 from storage.journeys import JourneyState
@@ -147,9 +148,9 @@ async def _compare(
     connection: Connection, app: str, written: Sequence[Written], body: Publication
 ) -> tuple[list[JourneyChange], list[TemplateChange]]:
     live = {stored.name: stored for stored in await templates.live_with_files(connection, app)}
-    channels = {name: channels_of(files) for name, files in {**{n: s.files for n, s in live.items()}, **body.templates}.items()}
-    if found := publishing.missing_content(written, channels):
-        raise Invalid(found)
+    texts = {name: stored.files for name, stored in live.items()} | body.templates
+    if found := missing_content([each.journey for each in written], texts):
+        raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
     definitions = {stored.journey: stored.definition for stored in await journeys.live(connection, app)}
     changes = publishing.compare(written, await journeys.states(connection, app), definitions)
     return changes, publishing.compare_templates(body.templates, {name: (stored.version, stored.hash) for name, stored in live.items()})

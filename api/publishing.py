@@ -1,7 +1,7 @@
 """What publishing would change: definitions and templates against what is live. Pure: no SQL, no clock."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from journeys.language.describe import duration_words
 from journeys.language.durations import Always
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
-from journeys.language.steps import Send, Split
+from journeys.language.steps import Split
 from journeys.language.walk import all_steps
 from storage.journeys import JourneyState
 
@@ -93,25 +93,6 @@ def name_problems(templates: Mapping[str, Mapping[str, str]]) -> list[Problem]:
         for file in files
         if not _FILE_NAME.fullmatch(file)
     ]
-
-
-def missing_content(written: Iterable[Written], channels: Mapping[str, Collection[str]]) -> list[Problem]:
-    """Find sends without content; `channels` are those that each template has content for, whether published now or live already."""
-    return [
-        Problem(f"/journeys/{place}", code, f"{each.journey.name}/{step.id}: {words}")
-        for place, each in enumerate(written)
-        for step in all_steps(each.journey.steps)
-        if isinstance(step, Send)
-        for code, words in _lacks(step, channels)
-    ]
-
-
-def _lacks(step: Send, channels: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
-    message = step.message
-    if message.template not in channels:
-        yield "no_template", f"there is no template {message.template}: add journeys/templates/{message.template}/"
-    elif message.channel not in channels[message.template]:
-        yield "no_content", f"template {message.template} has nothing for {message.channel}: add the file of that channel"
 
 
 def compare(written: Sequence[Written], live: Sequence[JourneyState], live_definitions: Mapping[str, str]) -> list[JourneyChange]:

@@ -19,6 +19,16 @@ from journeys.language.errors import ConfigurationError, Invalid, SojournError, 
 # Temporal, SQL and HTTP libraries take seconds, and `check` needs none of them.
 COMMANDS = {
     "dev": "cli.dev",
+    "check": "cli.check",
+    "rehearse": "cli.rehearse",
+    "draw": "cli.draw",
+    "plan": "cli.plan",
+    "apply": "cli.plan",
+    "why": "cli.users",
+    "send": "cli.send",
+    "sandbox": "cli.sandbox",
+    "pause": "cli.pause",
+    "resume": "cli.pause",
     "doctor": "cli.doctor",
     "api": "cli.api",
     "worker": "cli.worker",
@@ -26,6 +36,8 @@ COMMANDS = {
 }
 GROUPS = {
     "keys": "cli.keys",
+    "users": "cli.users",
+    "enrollments": "cli.enrollments",
 }
 
 

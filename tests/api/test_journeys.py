@@ -7,7 +7,7 @@ import pytest
 from journeys.language import Journey, Send, email, event
 from journeys.language.codec import to_json
 
-TEMPLATES = {"hello": {"subject.txt": "Hello", "body.txt": "Welcome."}}
+TEMPLATES = {"hello": {"subject.txt": "Hello", "body.txt": "Welcome. {{ links.unsubscribe }}"}}
 
 
 def definition(name: str = "welcome", **more: Any) -> Any:
@@ -57,12 +57,20 @@ async def test_a_send_without_its_template_is_refused_with_journey_and_step(mana
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
         {
-            "pointer": "/journeys/0",
+            "pointer": "/journeys",
             "code": "no_template",
             "message": "welcome/hello: there is no template hello: add journeys/templates/hello/",
         }
     ]
     assert (await manager.get("/v1/journeys")).json()["items"] == []
+
+
+async def test_marketing_mail_that_shows_no_way_out_is_refused(manager: httpx.AsyncClient) -> None:
+    silent = {"hello": {"subject.txt": "Hello", "body.txt": "Buy."}}
+    answer = await manager.post("/v1/journeys/apply", json={"journeys": [definition()], "templates": silent})
+    assert answer.json()["errors"][0]["code"] == "no_unsubscribe"
+    told = definition(message_class="transactional")
+    assert (await manager.post("/v1/journeys/apply", json={"journeys": [told], "templates": silent})).status_code == 200
 
 
 async def test_one_wrong_journey_publishes_none(manager: httpx.AsyncClient) -> None:

@@ -1,0 +1,35 @@
+"""`sojourn sandbox`: what would have left, as its receivers would see it."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cli.client import client
+from cli.console import out
+from cli.options import Most
+
+_SHOWN = ("subject", "title", "text", "body", "url")
+
+
+def sandbox(
+    channel: Annotated[str | None, typer.Option(help="only this channel")] = None,
+    most: Most = 20,
+) -> None:
+    """List kept messages, the newest first. The same with pictures: the page /sandbox."""
+    with client() as sojourn:
+        for message in sojourn.pages("/v1/sandbox/messages", most, channel=channel):
+            out.print(escape(_words(message)))
+
+
+def _words(message: Any) -> str:
+    kept = message["kept_at"][:19].replace("T", " ")
+    twice = f"  SENT {message['sends']} TIMES" if message["sends"] > 1 else ""
+    head = f"{kept}  {message['channel']} to {message['recipient']}{twice}"
+    parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]
+    return "\n".join([head, *(f"    {line}" for part in parts for line in _lines(part))])
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in re.split(r"\s*\n\s*", text.strip()) if line][:12]

@@ -1,0 +1,60 @@
+"""`sojourn users` and `sojourn why`: who somebody is, and what happened to them."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.client import client
+from cli.console import out
+from cli.options import Most, segment
+from cli.rehearse import read_json
+
+app = typer.Typer(help="Users of the app: list, show, set attributes.", no_args_is_help=True)
+UserId = Annotated[str, typer.Argument(help="your own id of the user")]
+
+
+@app.command("list")
+def list_users(most: Most = 50) -> None:
+    """List users, the newest first."""
+    table = Table("user", "anonymous ids", "zone", "since", box=None)
+    with client() as sojourn:
+        for user in sojourn.pages("/v1/users", most):
+            table.add_row(
+                escape(user["user_id"] or "-"), escape(" ".join(user["anonymous_ids"])), user["timezone"] or "-", user["created_at"][:16]
+            )
+    out.print(table)
+
+
+@app.command()
+def show(user_id: UserId) -> None:
+    """Show a user's attributes and addresses."""
+    with client() as sojourn:
+        user = sojourn.get(f"/v1/users/{segment(user_id)}")
+    out.print_json(orjson.dumps(user["attributes"]).decode())
+    for endpoint in user["endpoints"]:
+        out.print(escape(_endpoint(endpoint)))
+
+
+@app.command("set")
+def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(help="a JSON object; null removes one")]) -> None:
+    """Create a user, or set attributes: those that are not named stay."""
+    with client() as sojourn:
+        sojourn.put(f"/v1/users/{segment(user_id)}", {"attributes": read_json(attributes, "attributes")})
+    out.print("Set.")
+
+
+def why(user_id: UserId, most: Most = 50) -> None:
+    """Tell what happened to a user, the newest first: why they did, or didn't, get something."""
+    with client() as sojourn:
+        for item in sojourn.pages(f"/v1/users/{segment(user_id)}/timeline", most):
+            out.print(escape(f"{item['at'][:19].replace('T', ' ')}  {item['words']}"))
+
+
+def _endpoint(endpoint: Any) -> str:
+    words = f"{endpoint['channel']}: {endpoint['address']} ({endpoint['state']}"
+    if endpoint["reason"]:
+        words += f", {endpoint['reason']}"
+    return words + (f", suppressed: {endpoint['suppression']})" if endpoint["suppression"] else ")")
