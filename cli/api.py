@@ -1,5 +1,6 @@
 """`sojourn api`: serves the HTTP door."""
 
+import socket
 from typing import Annotated
 
 import typer
@@ -13,8 +14,10 @@ from settings import Settings
 def api(
     host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 in a container")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8080,
+    fd: Annotated[int, typer.Option(help="a listening socket to inherit, instead of host and port", hidden=True)] = -1,
     drain_s: Annotated[float, typer.Option(help="seconds between SIGTERM, when /readyz turns 503, and closing the door")] = 0.0,
 ) -> None:
     """Serve the API. Run one process per core, as many as you like: they share nothing but Postgres."""
     configure_logs()
-    server(create_app(Settings()), host=host, port=port, drain_s=drain_s).run()
+    inherited = [socket.socket(fileno=fd)] if fd >= 0 else None
+    server(create_app(Settings()), host=host, port=port, drain_s=drain_s).run(inherited)

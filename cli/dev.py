@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from socket import socket
 from types import FrameType
 from typing import IO, Annotated
 
@@ -21,7 +22,7 @@ from cli.dev_house import HouseWatch, publish_first
 from cli.dev_ports import Ports, choose_ports
 from cli.dev_setup import prepare
 from cli.dev_words import greeting
-from cli.embedded_postgres import EmbeddedPostgres
+from cli.embedded_postgres import EmbeddedPostgres, listening_socket
 from cli.error_tail import ErrorTail
 from cli.local_keys import FOLDER, LocalKeys
 from cli.supervisor import Part, Supervisor
@@ -51,12 +52,13 @@ def dev(
 
 
 def _run(settings: Settings, binary: Path, lock: IO[str]) -> None:
-    ports = choose_ports(FOLDER, _say)
+    # Held from now on, so that a second Sojourn on this machine cannot take it; while the api starts again, requests wait.
+    door = listening_socket(Ports().api)
+    ports = choose_ports(FOLDER, door, _say)
     postgres = EmbeddedPostgres((FOLDER / "postgres").absolute(), ports.postgres)
     supervisor = Supervisor(_warn, keep_open=(lock.fileno(),))
     try:
-        postgres.start()
-        keys = _start_parts(settings, binary, ports, postgres, supervisor)
+        keys = _start_parts(settings, binary, ports, postgres, supervisor, door=door)
         out.print(greeting(keys, ports, fast=settings.fast))
         _watch(supervisor, postgres, HouseWatch(keys, settings.house / "journeys"))
     except KeyboardInterrupt:
@@ -69,12 +71,15 @@ def _run(settings: Settings, binary: Path, lock: IO[str]) -> None:
     notes.print("Stopped. Everything is kept in .sojourn/; the next start goes on from there.")
 
 
-def _start_parts(settings: Settings, binary: Path, ports: Ports, postgres: EmbeddedPostgres, supervisor: Supervisor) -> LocalKeys:
+def _start_parts(
+    settings: Settings, binary: Path, ports: Ports, postgres: EmbeddedPostgres, supervisor: Supervisor, *, door: socket
+) -> LocalKeys:
     server = DevServer(
         binary, ports.temporal, FOLDER / "temporal.log", ui_port=ports.temporal_ui, database=(FOLDER / "temporal.db").absolute()
     )
     temporal = Part("temporal", server.command(), server.log)
     supervisor.start(temporal)
+    postgres.start()
     prepared = asyncio.run(prepare(postgres.url, settings.app, f"http://127.0.0.1:{ports.api}"))
     assert temporal.child is not None
     asyncio.run(server.wait_until_healthy(temporal.child))
@@ -84,7 +89,7 @@ def _start_parts(settings: Settings, binary: Path, ports: Ports, postgres: Embed
         "SOJOURN_FAST": str(settings.fast).lower(),
         "TEMPORAL_ADDRESS": server.address,
     }
-    api = Part("api", sojourn("api", "--port", str(ports.api)), FOLDER / "api.log", environment)
+    api = Part("api", sojourn("api", "--fd", str(door.fileno())), FOLDER / "api.log", environment, keep_open=(door.fileno(),))
     supervisor.start(api)
     supervisor.start(Part("worker", sojourn("worker"), FOLDER / "worker.log", environment))
     _wait_until_ready(api, prepared.keys.url)

@@ -1,5 +1,6 @@
 """The ports of `sojourn dev`: the usual ones, or others when somebody else has them."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ class Ports:
     postgres: int = 54329
 
 
-def choose_ports(folder: Path, say: Callable[[str], None]) -> Ports:
-    """Take the usual ports as far as they are free, and tell which are not. A Postgres left running keeps its own."""
+def choose_ports(folder: Path, door: socket.socket, say: Callable[[str], None]) -> Ports:
+    """Take the usual ports as far as they are free, and tell which are not. A Postgres left running keeps its own.
+
+    `door` is the api's socket, which listens already.
+    """
     usual = Ports()
     left_running = EmbeddedPostgres((folder / "postgres").absolute(), 0)
     ports = Ports(
-        api=free_port(usual.api),
+        api=int(door.getsockname()[1]),
         temporal=free_port(usual.temporal),
         temporal_ui=free_port(usual.temporal_ui),
         postgres=left_running.listening_port() if left_running.is_running() else free_port(usual.postgres),

@@ -7,7 +7,6 @@ import shutil
 import socket
 import stat
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,14 +113,24 @@ class EmbeddedPostgres:
 
 def free_port(preferred: int = 0) -> int:
     """Find a port nobody listens on: `preferred` or one of the next if they are free, else any."""
+    with listening_socket(preferred) as probe:
+        return int(probe.getsockname()[1])
+
+
+def listening_socket(preferred: int = 0) -> socket.socket:
+    """Take a free port and hold it, so that nobody else can have it meanwhile: `preferred`, one of the next, or any."""
     for port in range(preferred, preferred + 20 if preferred else 1):
-        with socket.socket() as probe:
-            # Without this a port would count as taken for a minute after its last connection was closed.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    return free_port()
+        held = socket.socket()
+        # Without this a port would count as taken for a minute after its last connection was closed.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", port))
+            held.listen(1024)
+        except OSError:
+            held.close()
+        else:
+            return held
+    return listening_socket()
 
 
 def _account() -> pwd.struct_passwd | None:

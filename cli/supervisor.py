@@ -14,12 +14,13 @@ LONGEST_PAUSE_S = 30.0
 
 @dataclass
 class Part:
-    """One child process and how often it has ended soon after its start."""
+    """One child process and how often it has ended soon after its start. It inherits the descriptors in `keep_open`."""
 
     name: str
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    keep_open: tuple[int, ...] = ()
     child: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     early_ends: int = 0
@@ -60,7 +61,7 @@ class Supervisor:
         self._parts.clear()
 
     def _start(self, part: Part) -> None:
-        part.child = start_child(part.command, part.log, environment=part.environment, keep_open=self._keep_open)
+        part.child = start_child(part.command, part.log, environment=part.environment, keep_open=(*self._keep_open, *part.keep_open))
         part.started_at = self._clock()
 
     def _note_end(self, part: Part, code: int) -> None:

@@ -55,7 +55,8 @@ class DevServer:
     async def wait_until_healthy(self, server: subprocess.Popen[bytes], timeout_s: float = 30) -> None:
         """Wait until the server answers and knows our search attributes (its UI port answers earlier)."""
         deadline = time.monotonic() + timeout_s
-        while not await _serves(self.address):
+        # The child is asked too, because another server may have taken the port and be the one that answers.
+        while not (await _serves(self.address) and server.poll() is None):
             if server.poll() is not None or time.monotonic() > deadline:
                 words = self.log.read_text(errors="replace")[-2000:]
                 raise ConfigurationError(f"the Temporal server did not start on {self.address} ({self.log}):\n{words}")
