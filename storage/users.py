@@ -22,12 +22,15 @@ class LockedUser:
     profile: Profile | None = None
 
 
+# One index probe a person, in the order of the array: the order of the locks is ours and not the planner's.
 _LOCK = text(
     """
-    SELECT id, user_id, merged_into, timezone, locale,
-           CASE WHEN id = ANY(CAST(:profiles AS bigint[])) THEN attributes END AS attributes,
-           CASE WHEN id = ANY(CAST(:profiles AS bigint[])) THEN attribute_clock END AS clock
-    FROM users WHERE app = :app AND id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE
+    SELECT u.* FROM unnest(CAST(:ids AS bigint[]), CAST(:is_read AS boolean[])) AS k (id, is_read)
+    CROSS JOIN LATERAL (
+        SELECT id, user_id, merged_into, timezone, locale,
+            CASE WHEN k.is_read THEN attributes END AS attributes, CASE WHEN k.is_read THEN attribute_clock END AS clock
+        FROM users WHERE app = :app AND id = k.id FOR NO KEY UPDATE
+    ) AS u
     """
 )
 _STORE = text(
@@ -46,7 +49,8 @@ async def lock_users(connection: Connection, app: str, ids: Collection[int], *, 
 
     Take them all at once, before endpoints, enrollments and messages. Ids that do not exist are left out of the answer.
     """
-    rows = await connection.execute(_LOCK, {"app": app, "ids": sorted(ids), "profiles": sorted(profiles_of)})
+    in_order = sorted(ids)
+    rows = await connection.execute(_LOCK, {"app": app, "ids": in_order, "is_read": [id_ in profiles_of for id_ in in_order]})
     return {row.id: LockedUser(row.id, row.user_id, row.merged_into, _profile(row) if row.attributes is not None else None) for row in rows}
 
 
