@@ -6,7 +6,24 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
-from api import consents, endpoints, enrollments, errors, health, ingest, journeys, messages, pauses, sends, signatures, suppressions, users
+from api import (
+    consents,
+    endpoints,
+    enrollments,
+    errors,
+    health,
+    html,
+    ingest,
+    journeys,
+    links,
+    messages,
+    pauses,
+    sandbox,
+    sends,
+    signatures,
+    suppressions,
+    users,
+)
 from api.logs import RequestLog
 from channels.render import Renderer
 from settings import Settings
@@ -26,6 +43,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     sends.router,
     messages.router,
     pauses.router,
+    sandbox.router,
+    sandbox.pages,
+    links.router,
+    html.router,
 )
 
 

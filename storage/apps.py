@@ -7,6 +7,7 @@ from sqlalchemy import text
 from storage.database import Connection
 
 _CREATE = text("INSERT INTO apps (id, name) VALUES (:app, :name) ON CONFLICT DO NOTHING RETURNING id")
+_NAME = text("SELECT name FROM apps WHERE id = :app")
 _SETTINGS = text("SELECT settings FROM apps WHERE id = :app")
 _ALL = text("SELECT id FROM apps ORDER BY id")
 
@@ -24,3 +25,8 @@ async def settings(connection: Connection, app: str) -> dict[str, Any]:
     """The app's defaults: topic, from, reply_to, postal_address, timezone, quiet_hours, caps, as far as they are set."""
     found: dict[str, Any] | None = (await connection.execute(_SETTINGS, {"app": app})).scalar()
     return found or {}
+
+
+async def name(connection: Connection, app: str) -> str:
+    """What the app is called where people read it."""
+    return str((await connection.execute(_NAME, {"app": app})).scalar_one())

@@ -47,7 +47,7 @@ class Gauges:
 
 
 async def is_current(connection: Connection) -> bool:
-    """Is the schema the one that this code needs? Raises Unavailable through the transaction when Postgres is away."""
+    """Tell whether the schema is the one that this code needs. The transaction raises Unavailable when Postgres is away."""
     return (await connection.execute(_REVISION)).scalar() == head()
 
 

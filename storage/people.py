@@ -104,3 +104,24 @@ async def deactivate(connection: Connection, app: str, user_id: int, endpoint_id
     key = {"app": app, "user_id": user_id, "id": endpoint_id}
     if (await connection.execute(_DEACTIVATE, key)).first() is None:
         raise NotFound("no such endpoint")
+
+
+_EXISTS = text("SELECT EXISTS (SELECT FROM users WHERE app = :app AND id = :id)")
+_CHANNEL = text("SELECT channel FROM endpoints WHERE app = :app AND id = :id")
+
+
+async def exists(connection: Connection, app: str, internal: int) -> bool:
+    """Tell whether there is a person with this internal id."""
+    return bool((await connection.execute(_EXISTS, {"app": app, "id": internal})).scalar_one())
+
+
+async def channel_of(connection: Connection, app: str, endpoint_id: int) -> str | None:
+    """The channel of an endpoint, or None when it is gone."""
+    channel: str | None = (await connection.execute(_CHANNEL, {"app": app, "id": endpoint_id})).scalar()
+    return channel
+
+
+async def find(connection: Connection, app: str, user_id: str) -> int | None:
+    """The internal id of whom the caller knows by `user_id`, or None."""
+    found: int | None = (await connection.execute(_INTERNAL_ID, {"app": app, "user_id": user_id})).scalar()
+    return found

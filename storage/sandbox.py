@@ -33,6 +33,7 @@ _KEPT = text("""
     WHERE app = :app
       AND (CAST(:channel AS text) IS NULL OR channel = :channel)
       AND (CAST(:recipient AS text) IS NULL OR recipient = :recipient)
+      AND (CAST(:user_id AS bigint) IS NULL OR id IN (SELECT m.id FROM messages m WHERE m.app = :app AND m.user_id = :user_id))
       AND (CAST(:before_at AS timestamptz) IS NULL OR (kept_at, id) < (:before_at, CAST(:before_id AS uuid)))
     ORDER BY kept_at DESC, id DESC LIMIT :limit
 """)
@@ -52,16 +53,18 @@ async def kept(
     *,
     channel: str | None = None,
     recipient: str | None = None,
-    before: SandboxMessage | None = None,
+    user_id: int | None = None,
+    before: tuple[datetime, UUID] | None = None,
     limit: int = 100,
 ) -> list[SandboxMessage]:
-    """List kept messages, newest first; `before` is the last row of the page before."""
+    """List kept messages, newest first; `user_id` is internal; `before` is (kept_at, id) of the last row of the page before."""
     values = {
         "app": app,
         "channel": channel,
         "recipient": recipient,
-        "before_at": before.kept_at if before else None,
-        "before_id": before.id if before else None,
+        "user_id": user_id,
+        "before_at": before[0] if before else None,
+        "before_id": before[1] if before else None,
         "limit": limit,
     }
     return [SandboxMessage(**row) for row in (await connection.execute(_KEPT, values)).mappings()]

@@ -25,7 +25,7 @@ async def test_the_newest_message_comes_first_and_pages_join_without_a_gap(datab
         for message_id in ids:
             await keep(connection, message_id)
         first = await sandbox.kept(connection, "demo", limit=2)
-        second = await sandbox.kept(connection, "demo", before=first[-1], limit=10)
+        second = await sandbox.kept(connection, "demo", before=(first[-1].kept_at, first[-1].id), limit=10)
     assert [row.id for row in [*first, *second]] == ids[::-1]
 
 
