@@ -42,7 +42,7 @@ def greeting(keys: LocalKeys, ports: Ports, *, fast: bool) -> str:
 
 The welcome mail is in the sandbox at once. The push comes in {day}; to see it now:
 
-  {call} enrollments advance --user ada onboarding
+  {call} enrollments advance ada
 
 Then: edit journeys/onboarding.py, `make check`, `make apply`. Segment libraries take {keys.url} as their host.
 """

@@ -6,6 +6,7 @@ Postgres is an installed one where there is one. Temporal is the stand-alone ser
 
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -61,7 +62,8 @@ def installation() -> Iterator[Installation]:
         finally:
             for child in reversed(children):
                 stop_child(child)
-        assert [child.returncode for child in children] == [0, 0], "they end cleanly when they are told to"
+        # uvicorn finishes its requests and then ends by the signal it was told to end by; -9 would be stop_child's patience running out.
+        assert [child.returncode for child in children] == [-signal.SIGTERM, 0]
 
 
 def test_an_event_goes_in_and_a_mail_is_kept(installation: Installation) -> None:
@@ -76,7 +78,7 @@ def test_an_event_goes_in_and_a_mail_is_kept(installation: Installation) -> None
 
 
 def kept(installation: Installation) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = installation.get("/v1/sandbox/messages")["messages"]
+    messages: list[dict[str, Any]] = installation.get("/v1/sandbox/messages")["items"]
     return messages
 
 
