@@ -113,7 +113,7 @@ def _walk(steps: Sequence[AnyStep], place: Place, longest: Duration) -> Iterator
     for number, step in enumerate(steps, 1):
         yield from step_problems(step, place.at(step.id), longest)
         inside = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
-        for _, branch in branches(step):
+        for branch in branches(step):
             yield from _walk(branch, inside.after([step]), longest)
         if isinstance(step, Exit) and number < len(steps):
             yield place.at(steps[number].id).problem("unreachable", f"nothing comes after Exit {step.id!r}: remove the steps behind it")

@@ -9,7 +9,6 @@ from journeys.language.durations import Always
 from journeys.language.entries import DateEntry, Requested, ScheduleEntry, SegmentEntry
 from journeys.language.events import Events
 from journeys.language.steps import AnyStep, Arm, Call, Exit, If, Repeat, Send, Split, Switch, Wait, WaitFor
-from journeys.language.walk import branches
 
 if TYPE_CHECKING:
     from journeys.language.journey import Journey
@@ -125,11 +124,10 @@ def _ways_on(step: AnyStep, drawn: Drawing) -> list[Loose]:
     if isinstance(step, Repeat):
         _tie(_draw(step.steps, [(step.id, "again")], drawn), step.id, drawn)
         return [(step.id, "done")]
-    ways = [way for words, inner in _labelled_branches(step) for way in _draw(inner, [(step.id, words)], drawn)]
-    return ways if ways or branches(step) else [(step.id, "")]
+    return [way for words, inner in _branches(step) for way in _draw(inner, [(step.id, words)], drawn)]
 
 
-def _labelled_branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:
+def _branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:
     match step:
         case Send() | Call():
             return (("", ()), ("nothing sent" if isinstance(step, Send) else "failed", step.otherwise)) if step.otherwise else (("", ()),)

@@ -32,6 +32,12 @@ class Duration(Node):
     def __neg__(self) -> "Duration":
         return Duration(-self.seconds)
 
+    def __add__(self, other: "Duration") -> "Duration":
+        return Duration(self.seconds + other.seconds)
+
+    def __sub__(self, other: "Duration") -> "Duration":
+        return Duration(self.seconds - other.seconds)
+
 
 def seconds(count: float) -> Duration:
     return Duration(round(count))

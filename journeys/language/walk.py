@@ -7,24 +7,23 @@ from journeys.language.nodes import Node, fields_of
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
 
 
-def branches(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:
-    """Every way on from a step, with its name, in the order in which it is written; empty ones included."""
+def branches(step: AnyStep) -> Sequence[Sequence[AnyStep]]:
+    """Every way on from a step, in the order in which it is written; empty ones included."""
     match step:
         case Send() | Call():
-            return (("otherwise", step.otherwise),)
+            return (step.otherwise,)
         case Wait():
-            return (("then", step.then), ("if past", step.if_past))
+            return (step.then, step.if_past)
         case WaitFor():
-            caught = [(" or ".join(case.events.names), case.steps) for case in step.cases] or [("then", step.then)]
-            return (*caught, ("otherwise", step.otherwise))
+            return (*(case.steps for case in step.cases), step.then, step.otherwise)
         case If():
-            return (("then", step.then), ("otherwise", step.otherwise))
+            return (step.then, step.otherwise)
         case Switch():
-            return (*((f"case {place}", case.steps) for place, case in enumerate(step.cases, 1)), ("otherwise", step.otherwise))
+            return (*(case.steps for case in step.cases), step.otherwise)
         case Split():
-            return tuple((arm.name, arm.steps) for arm in step.arms)
+            return tuple(arm.steps for arm in step.arms)
         case Repeat():
-            return (("again", step.steps),)
+            return (step.steps,)
         case Update() | Enter() | Exit():
             return ()
         case _:
@@ -35,7 +34,7 @@ def all_steps(steps: Sequence[AnyStep]) -> Iterator[AnyStep]:
     """Each step with all inside it, in the order in which they are written."""
     for step in steps:
         yield step
-        for _, inner in branches(step):
+        for inner in branches(step):
             yield from all_steps(inner)
 
 

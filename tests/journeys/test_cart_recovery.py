@@ -1,0 +1,44 @@
+"""A cart of 20 or more goes quiet for an hour: a reminder or a discount, a day later the app or a text."""
+
+from dataclasses import replace
+
+import pytest
+
+from journeys.cart_recovery import journey
+from journeys.language import ANYBODY, days, hours, minutes, rehearse
+
+CART = {"total": 35}
+WITHOUT_APP = replace(ANYBODY, channels=("email", "sms"))
+
+
+@pytest.mark.parametrize("arm", ["reminder", "discount"])
+def test_a_quiet_cart_is_remembered_twice(arm: str) -> None:
+    assert rehearse(journey, entry=CART, arms={"offer": arm}).sent == [arm, "nudge"]
+
+
+def test_who_has_no_app_gets_a_text() -> None:
+    assert rehearse(journey, entry=CART, arms={"offer": "reminder"}, user=WITHOUT_APP).sent == ["reminder", "text"]
+
+
+def test_each_change_of_the_cart_starts_the_hour_over() -> None:
+    busy = [(minutes(50), "cart_updated", {"total": 40}), (minutes(100), "cart_updated", {"total": 45})]
+    shown = rehearse(journey, busy, entry=CART, arms={"offer": "reminder"})
+    sent_at = next(line.at for line in shown.lines if line.step == "reminder" and "sent" in line.words)
+    assert shown.sent == ["reminder", "nudge"]
+    assert f"{sent_at:%H:%M}" == "14:40"  # it began at 12:00
+
+
+def test_an_order_ends_it() -> None:
+    bought = rehearse(journey, [(hours(2), "order_placed")], entry=CART, arms={"offer": "discount"})
+    assert bought.sent == ["discount"]
+    assert bought.ended == "exited: order_placed"
+
+
+def test_a_cart_that_shrinks_below_20_ends_it() -> None:
+    emptied = rehearse(journey, [(minutes(30), "cart_updated", {"total": 19.99})], entry=CART)
+    assert emptied.sent == []
+    assert emptied.ended == "exited: cart_updated"
+
+
+def test_an_order_after_everything_changes_nothing() -> None:
+    assert rehearse(journey, [(days(3), "order_placed")], entry=CART, arms={"offer": "reminder"}).ended == "completed"
