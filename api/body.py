@@ -26,7 +26,10 @@ KEY_BYTES = 128
 STRING_BYTES = 8 * 1024
 LARGEST_INTEGER = 2**53
 
-_DIGITS = re.compile(rb"[0-9]{19}")
+# What makes long runs of digits visible in one pass: every digit becomes 0, everything else a space.
+_ZEROS = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else ord(" ") for byte in range(256))
+_ROUNDED_DIGITS = b"0" * 19
+_LARGE_DIGITS = b"0" * len(str(LARGEST_INTEGER))
 _MOST_DIGITS = 1000
 _JSON = frozenset({"application/json"})
 _PLAIN_SURROGATES = re.compile("[\ud800-\udfff]")
@@ -106,12 +109,40 @@ def parse(raw: bytes) -> Any:
     """
     try:
         # orjson turns an integer of 2^64 and more into a float, which would hide that it is too large.
-        return orjson.loads(raw) if _DIGITS.search(raw) is None else _parse_exactly(raw)
+        return _parse_exactly(raw) if _ROUNDED_DIGITS in raw.translate(_ZEROS) else orjson.loads(raw)
     except orjson.JSONDecodeError:
         # orjson refuses a lone surrogate with the whole body.
         if b"\\ud" in raw or b"\\uD" in raw:
             return _parse_exactly(raw)
         raise Malformed("the body is not JSON in UTF-8") from None
+
+
+def is_plain(raw: bytes) -> bool:
+    """Tell from the bytes alone that no NUL, no lone surrogate and no integer beyond 2^53 can be in it; most bodies are so."""
+    return b"\\u0000" not in raw and b"\\ud" not in raw and b"\\uD" not in raw and _LARGE_DIGITS not in raw.translate(_ZEROS)
+
+
+def is_small(value: Mapping[str, Any], level: int = 1) -> bool:
+    """Tell quickly that an object breaks no limit of depth, keys and their length. False: it may (`broken_rule` says)."""
+    if level > DEPTH or len(value) > KEYS:
+        return False
+    for key, inner in value.items():
+        if len(key) > KEY_BYTES // 4:
+            return False
+        kind = type(inner)
+        if (kind is dict and not is_small(inner, level + 1)) or (kind is list and not _is_small_list(inner, level + 1)):
+            return False
+    return True
+
+
+def _is_small_list(value: list[Any], level: int) -> bool:
+    if level > DEPTH:
+        return False
+    for inner in value:
+        kind = type(inner)
+        if (kind is dict and not is_small(inner, level + 1)) or (kind is list and not _is_small_list(inner, level + 1)):
+            return False
+    return True
 
 
 def _parse_exactly(raw: bytes) -> Any:

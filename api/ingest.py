@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 
 from api import metrics
 from api.auth import is_signed, key_ring, written_key
-from api.body import broken_rule, parse, read_raw
+from api.body import broken_rule, is_plain, parse, read_raw
 from api.errors import Answer, Forbidden, Unauthenticated, answer_to, problem, problem_of, retry_after
 from api.segment import KINDS, Envelope, Read, read_item, read_time
 from journeys.language.errors import Invalid, Problem, SojournError, Unavailable
@@ -122,11 +122,12 @@ def _refusal(request: Request, door: Door, error: SojournError) -> Response:
 async def _take(request: Request, door: Door) -> Response:
     await _admit(request, door)
     key = await _key_of_header(request, door)
-    body = parse(await read_raw(request, most_bytes=door.most_bytes, types=door.types))
+    raw = await read_raw(request, most_bytes=door.most_bytes, types=door.types)
+    body = parse(raw)
     if type(body) is not dict:
         raise Invalid([Problem("", "not_an_object")])
     key = key or await _key_of_body(request, door, body)
-    envelope = _envelope(request, door, key, body)
+    envelope = replace(_envelope(request, door, key, body), is_plain=is_plain(raw))
     batch = read_batch([body] if door.kind else _items(body), envelope)
     if door.kind and batch.refused:
         raise Invalid(batch.refused[0])

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import orjson
 
-from api.body import broken_rule
+from api.body import STRING_BYTES, broken_rule, is_small
 from journeys.language.errors import Invalid, Problem
 from storage.consents import EVERY, ConsentRecord
 from storage.endpoints import PUSH, normalised
@@ -47,13 +47,17 @@ _STATES = frozenset({"granted", "withdrawn"})
 
 @dataclass(frozen=True)
 class Envelope:
-    """What the items of one request share. `kind`: of a single call, None in a batch. `trust` weighs (user id, signed token)."""
+    """What the items of one request share. `kind`: of a single call, None in a batch. `trust` weighs (user id, signed token).
+
+    `is_plain` is what `api.body` says of the bytes they came in: then a quick look is enough for most items.
+    """
 
     received_at: datetime
     kind: str | None = None
     sent_at: datetime | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     is_history: bool = False
+    is_plain: bool = False
     trust: Callable[[str | None, object], Trust] = lambda _user_id, _token: "server"
 
 
@@ -69,13 +73,19 @@ def read_item(raw: Any, envelope: Envelope) -> Read:
     """Read one call. Raises Invalid with all its problems."""
     if type(raw) is not dict:
         raise Invalid([Problem("", "not_an_object")])
-    broken = broken_rule(raw)
-    if broken is not None:
-        raise Invalid([broken])
-    said = orjson.dumps({key: value for key, value in raw.items() if key not in _NOT_THE_CALL}, option=orjson.OPT_SORT_KEYS)
+    said = _said(raw) if envelope.is_plain else b""
+    if not said or len(said) > STRING_BYTES or not is_small(raw):
+        broken = broken_rule(raw)
+        if broken is not None:
+            raise Invalid([broken])
+    said = said or _said(raw)
     if len(said) > ITEM_BYTES:
         raise Invalid([Problem("", "item_too_large")])
     return _Reader(raw, envelope).read(sha256(said).digest()[:16])
+
+
+def _said(raw: Mapping[str, Any]) -> bytes:
+    return orjson.dumps({key: value for key, value in raw.items() if key not in _NOT_THE_CALL}, option=orjson.OPT_SORT_KEYS)
 
 
 def read_time(value: Any) -> datetime | None:
@@ -101,7 +111,8 @@ class _Reader:
     def read(self, fingerprint: bytes) -> Read:
         kind = self.envelope.kind or self.kind()
         user_id, anonymous_id = self.id("userId"), self.id("anonymousId")
-        context = {**self.envelope.context, **self.object("context")}
+        own = self.object("context")
+        context = {**self.envelope.context, **own} if self.envelope.context else own
         traits = self.traits(kind, context)
         occurred_at = self.occurred_at()
         incoming = Incoming(
@@ -277,9 +288,11 @@ class _Reader:
         return zone
 
     def addresses(self, traits: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[Address, ...]:
+        device = context.get("device")
+        if not traits and device is None:
+            return ()
         found = [self.address("/traits/email", "email", traits.get("email"), "invalid_email")]
         found.append(self.address("/traits/phone", "sms", traits.get("phone"), "invalid_phone"))
-        device = context.get("device")
         if type(device) is dict:
             kept = {key: value for key, value in device.items() if key != "token"} | _software(context)
             found.append(self.address("/context/device/token", PUSH, device.get("token"), "invalid_address", kept))
@@ -320,7 +333,7 @@ class _Reader:
         )
 
     def kept(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
-        kept = {key: value for key, value in context.items() if key not in _NOT_KEPT}
+        kept = context if _NOT_KEPT.isdisjoint(context) else {key: value for key, value in context.items() if key not in _NOT_KEPT}
         return {**kept, "timestampInFuture": True} if "time_in_future" in self.notes else kept
 
 

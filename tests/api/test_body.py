@@ -11,7 +11,7 @@ from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.body import broken_rule, parse, read_json, read_raw
+from api.body import broken_rule, is_plain, is_small, parse, read_json, read_raw
 from api.errors import Malformed, TooLarge, UnsupportedMediaType
 from journeys.language.errors import Invalid
 
@@ -165,6 +165,19 @@ def test_any_json_parses_and_what_passes_the_limits_can_be_stored(value: Any) ->
     parsed = parse(json.dumps(value).encode())
     if broken_rule(parsed) is None:
         assert b"\\u0000" not in orjson.dumps(parsed)
+
+
+@given(json_values)
+def test_the_quick_look_never_passes_what_breaks_a_limit(value: Any) -> None:
+    raw = json.dumps({"a": value}).encode()
+    item = parse(raw)
+    if is_plain(raw) and len(raw) <= 8192 and is_small(item):
+        assert broken_rule(item) is None
+
+
+@pytest.mark.parametrize("raw", [b'{"a": 9007199254740993}', b'{"a": "\\u0000"}', b'{"a": "\\uD800"}', b'{"a": "\\ud800"}'])
+def test_bytes_that_may_hold_a_broken_rule_are_not_plain(raw: bytes) -> None:
+    assert not is_plain(raw)
 
 
 @given(st.binary())
