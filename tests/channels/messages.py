@@ -8,7 +8,7 @@ from channels.base import Content, Outgoing
 
 MAIL_PARTS = {
     "subject": "Welcome, Ann",
-    "text": "Hello Ann,\nthis is it.\n.\nA line after a dot.",
+    "text": "Hello Ann,\nthis is it.\n.\nA line after a dot.\n.hidden",
     "html": "<p>Hello Ann, größer &amp; so</p>",
     "from": "Acme <hello@acme.example>",
     "reply_to": "help@acme.example",

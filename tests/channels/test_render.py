@@ -208,6 +208,11 @@ async def test_neighbours_of_hostile_templates_go_on_and_no_process_grows_beyond
     await renderer.close()
 
 
+async def test_a_template_that_wants_more_memory_than_its_bound_is_too_large(renderer: Renderer) -> None:
+    assert await attack(renderer, HOSTILE["a wide centre"]) == "template_too_large"
+    assert await sms(renderer, "{{ 'still there'.upper() }}") == "STILL THERE"
+
+
 async def test_a_template_in_a_child_waits_only_for_its_turn() -> None:
     renderer = Renderer(children=1, wall_s=10)
     slow = asyncio.create_task(refused(renderer, HOSTILE["replaced until it is huge"], user={}))

@@ -168,7 +168,7 @@ async def test_a_real_server_gets_a_mail_that_the_standard_library_reads(receivi
     assert got["To"] == "ann@xn--bcher-kva.example"
     assert got["Message-ID"] == f"<{message.message_id}@acme.example>"
     assert got["List-Unsubscribe"] == "<https://acme.example/unsubscribe/abc>"
-    assert read(got.get_body(("plain",))) == "Hello Ann,\nthis is it.\n.\nA line after a dot.\n"
+    assert read(got.get_body(("plain",))) == "Hello Ann,\nthis is it.\n.\nA line after a dot.\n.hidden\n"
     assert read(got.get_body(("html",))) == "<p>Hello Ann, größer &amp; so</p>\n"
     assert receiving.envelopes()[0]["to"] == ["ann@xn--bcher-kva.example"]
 

@@ -178,6 +178,17 @@ async def test_an_endpoint_that_is_gone_is_suppressed() -> None:
         await adapter.close()
 
 
+async def test_a_redirect_is_not_followed_not_even_to_a_place_that_may_be_called() -> None:
+    async with receiver() as second:
+        away = b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % second.port
+        async with receiver(away) as first:
+            adapter = http()
+            with pytest.raises(Rejected):
+                await adapter.send(hook(first.port))
+            await adapter.close()
+        assert (len(first.requests), len(second.requests)) == (1, 0)
+
+
 async def test_a_refused_connection_is_certainly_not_sent() -> None:
     async with receiver() as found:
         port = found.port
