@@ -25,7 +25,7 @@ _JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
 _MARK = re.compile(r"<!--\s*sjx(\d+)x\s*-->|sjx(\d+)x")
 
 
-class BadFile(Exception):  # noqa: N818 - a fact about a file
+class BadFile(Exception):
     """A file of the template cannot be read. `file` names it, the message says why, without quoting it."""
 
     def __init__(self, file: str, why: str) -> None:
