@@ -16,7 +16,7 @@ _BATCH = {
             "messageId": "ada-is-ada",
             "userId": "ada",
             "traits": {"name": "Ada", "email": "ada@example.com", "phone": "+14155550123"},
-            "context": {"consents": [{"channel": "sms", "state": "granted"}]},
+            "context": {"device": {"type": "android", "token": "ada-phone"}, "consents": [{"channel": "sms", "state": "granted"}]},
         },
         {"type": "track", "messageId": "ada-signs-up", "userId": "ada", "event": "signed_up"},
     ]
