@@ -2,20 +2,24 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from activities.messages import Messages
+from activities.sending import Timing
 from activities.steps import Steps, deliveries
 from journeys.language.codec import content_hash, to_json
 from journeys.language.journey import Journey
@@ -32,6 +36,7 @@ from workflows.relay import Relay
 from workflows.worker import temporal_worker
 
 APP = "demo"
+HISTORIES = Path(__file__).parents[1] / "histories"
 ADDRESSES = (Address("email", "ann@example.com"), Address("sms", "+4915112345678"), Address("push", "device-token-1"))
 FILES = {
     "template.toml": 'from = "Demo <demo@example.com>"\n',
@@ -80,7 +85,12 @@ class Stage:
             return await accept(connection, APP, items, received_at=received_at or datetime.now(UTC), is_history=is_history)
 
     async def person(
-        self, user: str = "ann", *, addresses: Sequence[Address] = ADDRESSES, traits: Mapping[str, Any] | None = None, consents: Sequence[Any] = ()
+        self,
+        user: str = "ann",
+        *,
+        addresses: Sequence[Address] = ADDRESSES,
+        traits: Mapping[str, Any] | None = None,
+        consents: Sequence[Any] = (),
     ) -> None:
         """Make somebody known, with addresses and consent for SMS."""
         await self.accept(self.item("identified", user, addresses=addresses, traits=traits or {}, consents=consents))
@@ -118,11 +128,22 @@ class Stage:
 
     async def pass_time(self, handle: WorkflowHandle[Any, Any], duration: timedelta) -> datetime:
         """Let the workflow's time pass; returns what its clock shows then."""
-        await asyncio.wait_for(self.skipper.fast_forward(handle, duration), 30)
+        try:
+            await asyncio.wait_for(self.skipper.fast_forward(handle, duration), 30)
+        except RPCError as error:
+            if "already completed" not in str(error):
+                raise
         return await self.skipper.get_current_time(handle)
 
     async def finished(self, handle: WorkflowHandle[Any, Any]) -> str:
-        return str(await asyncio.wait_for(handle.result(), 30))
+        """Wait for the end and return its reason. With SOJOURN_RECORD set, keep the history for the replay test."""
+        reason = str(await asyncio.wait_for(handle.result(), 30))
+        if os.environ.get("SOJOURN_RECORD"):
+            name = re.sub(r"[^a-z0-9]+", "-", os.environ["PYTEST_CURRENT_TEST"].partition("::test_")[2].partition(" (")[0].lower()).strip(
+                "-"
+            )
+            (HISTORIES / f"{name[:90]}.json").write_text(_without_this_machine((await handle.fetch_history()).to_json()))
+        return reason
 
     async def sent(self) -> list[str]:
         """Step ids of what left, in order."""
@@ -138,12 +159,17 @@ class Stage:
         rows = await self.execute("SELECT state, end_reason FROM enrollments ORDER BY started_at")
         return [(row.state, row.end_reason) for row in rows]
 
-
     def answers(self, channel: str, *script: str, delay_s: float = 0.0) -> Provider:
         """Let this channel's provider answer by a script (tests/activities/provider.py), the last word for ever."""
         provider = Provider(list(script), name=f"scripted-{channel}", channel=channel, delay_s=delay_s)
         self.adapters[channel] = provider
         return provider
+
+
+def _without_this_machine(history: str) -> str:
+    """Take out what a replay does not need and what names the machine it was recorded on."""
+    without_traces = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', history)
+    return re.sub(r'"[0-9]+@[^"]*"', '"worker"', without_traces)
 
 
 @asynccontextmanager
@@ -155,7 +181,7 @@ async def stage(database: Database, address: str, **settings: Any) -> AsyncItera
     skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False, max_session_skip_count=5000))
     made = hands(configured, database)
     adapters = dict(made.delivery.adapters)
-    delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None)
+    delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None, timing=Timing(endpoint_wait=timedelta(0)))
     messages = Messages(database, delivery, exit_conditions_hold)
     temporal = Enrollments(skipper.client, queue)
     entry = Entry(Definitions())

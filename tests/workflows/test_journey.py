@@ -200,7 +200,9 @@ async def test_an_event_during_the_last_send_loses_its_result_but_the_message_go
 
 
 async def test_a_verdict_is_written_once_whatever_changes_afterwards(scene: Stage) -> None:
-    journey = Journey("branch", starts_on=event("signed_up"), steps=[If("app", has("push"), then=[Send("a", push("a"))], otherwise=[Wait("b", days(1))])])
+    journey = Journey(
+        "branch", starts_on=event("signed_up"), steps=[If("app", has("push"), then=[Send("a", push("a"))], otherwise=[Wait("b", days(1))])]
+    )
     await scene.publish(journey)
     await scene.publish_template("a")
     await scene.person()

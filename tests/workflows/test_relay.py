@@ -244,9 +244,7 @@ async def test_while_temporal_is_away_nothing_is_lost_and_nothing_counts_as_a_fa
     assert await scene.enrollments() == [("open", None)]
 
 
-async def test_a_poison_row_is_put_aside_after_five_failures_and_later_events_go_on(
-    scene: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_poison_row_is_put_aside_after_five_failures_and_later_events_go_on(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await begin(scene)
     await scene.accept(scene.item("signed_up", properties={"poison": True}))
     await scene.accept(scene.item("signed_up"))
