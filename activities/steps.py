@@ -3,12 +3,13 @@
 Each answers from Postgres and writes its verdict there once, because a local activity may run again after its result was lost.
 """
 
+import random
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.messages import Messages
 from activities.orders import SendOrder
@@ -22,6 +23,9 @@ from storage.database import Database
 from storage.enrollments import Enrollment
 
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+# 2 s, 4 s, ... up to 17 minutes.
+FIRST_RETRY = timedelta(seconds=2)
+MOST_DOUBLINGS = 9
 # More than anybody has of the names that a journey waits for; it only bounds memory.
 MOST_RECALLED = 100_000
 
@@ -122,7 +126,12 @@ def deliveries(messages: Messages) -> list[Callable[..., Any]]:
 
 
 def _not_yet(verdict: SendVerdict) -> ApplicationError:
-    """Let Temporal retry, and show people why in the UI."""
-    wait = verdict.until - datetime.now(UTC) if verdict.until else None
-    words = ", ".join(verdict.reasons) or "the provider cannot take it now"
-    return ApplicationError(words, type="NotYet", next_retry_delay=max(wait, timedelta(seconds=1)) if wait else None)
+    """Let Temporal retry, and show people why in the UI; what is in the way names the shortest delay, backoff the usual one."""
+    backoff = FIRST_RETRY * 2.0 ** min(activity.info().attempt - 1, MOST_DOUBLINGS)
+    named = verdict.until - datetime.now(UTC) if verdict.until else timedelta(0)
+    return ApplicationError(
+        ", ".join(verdict.reasons) or "the provider cannot take it now",
+        type="NotYet",
+        category=ApplicationErrorCategory.BENIGN,
+        next_retry_delay=max(named, backoff) * random.uniform(1.0, 1.25),  # noqa: S311 - spreads those who wait for one provider
+    )
