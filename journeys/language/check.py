@@ -18,8 +18,8 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import Node
-from journeys.language.steps import AnyStep, Call, Enter, Exit, Repeat, Update, WaitFor
-from journeys.language.walk import all_steps, branches, nodes_in
+from journeys.language.steps import AnyStep, Call, Enter, Repeat, Update, WaitFor
+from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
     from journeys.language.journey import Journey
@@ -115,6 +115,6 @@ def _walk(steps: Sequence[AnyStep], place: Place, longest: Duration) -> Iterator
         inside = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
         for branch in branches(step):
             yield from _walk(branch, inside.after([step]), longest)
-        if isinstance(step, Exit) and number < len(steps):
-            yield place.at(steps[number].id).problem("unreachable", f"nothing comes after Exit {step.id!r}: remove the steps behind it")
+        if always_leaves(step) and number < len(steps):
+            yield place.at(steps[number].id).problem("unreachable", f"every way through {step.id!r} exits: remove the steps behind it")
         place = place.after(all_steps([step]))

@@ -178,5 +178,5 @@ def _quoted(text: str, *, escape: bool) -> str:
 
 def _escaped(text: str) -> str:
     """Mermaid reads quotes, angle brackets and hashes as its own: write them as character codes."""
-    codes = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "\n": " ", "|": "#124;"}
-    return "".join(codes.get(character, character) for character in text)
+    codes = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "|": "#124;"}
+    return "".join(codes.get(character, character if character.isprintable() else " ") for character in text)

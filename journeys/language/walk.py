@@ -30,6 +30,31 @@ def branches(step: AnyStep) -> Sequence[Sequence[AnyStep]]:
             assert_never(step)
 
 
+def always_leaves(step: AnyStep) -> bool:
+    """Whether every way through a step ends the journey, so that nothing behind it can be reached."""
+    match step:
+        case Exit():
+            return True
+        case Wait(duration=None) | Send() | Call() | Update() | Enter():
+            return False
+        case Wait():
+            return _leaves(step.then)
+        case WaitFor(cases=()):
+            return _leaves(step.then) and _leaves(step.otherwise)
+        case WaitFor() | Switch():
+            return all(_leaves(case.steps) for case in step.cases) and _leaves(step.otherwise)
+        case If() | Split():
+            return all(map(_leaves, branches(step)))
+        case Repeat():
+            return step.until is None and _leaves(step.steps)
+        case _:
+            assert_never(step)
+
+
+def _leaves(steps: Sequence[AnyStep]) -> bool:
+    return any(map(always_leaves, steps))
+
+
 def all_steps(steps: Sequence[AnyStep]) -> Iterator[AnyStep]:
     """Each step with all inside it, in the order in which they are written."""
     for step in steps:

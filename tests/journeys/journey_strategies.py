@@ -44,7 +44,7 @@ from journeys.language import (
 )
 from journeys.language.events import Events
 from journeys.language.steps import AnyStep
-from journeys.language.walk import all_steps
+from journeys.language.walk import all_steps, always_leaves
 from tests.journeys.strategies import CAUGHT, DURATIONS, EVENTS, Known, conditions, expressions, json_values, whens, wheres
 
 
@@ -81,7 +81,7 @@ class _Writer:
             step = self.step(known, depth)
             written.append(step)
             known = known.with_inside(_inside(step))
-            if isinstance(step, Exit):
+            if always_leaves(step):
                 break
         return written
 

@@ -156,6 +156,13 @@ def test_steps_behind_an_exit_are_never_reached() -> None:
     assert codes(Exit("e", "done"), HELLO) == [("hello", "unreachable")]
 
 
+def test_steps_behind_a_choice_of_which_every_branch_exits_are_never_reached() -> None:
+    leaves = If("i", has("push"), then=[Exit("a", "done")], otherwise=[WaitFor("w", X, within=days(1), then=[Exit("b", "b")])])
+    assert codes(leaves, HELLO) == []
+    leaves = If("i", has("push"), then=[Exit("a", "done")], otherwise=[Wait("w", days(1), then=[Exit("b", "b")])])
+    assert codes(leaves, HELLO) == [("hello", "unreachable")]
+
+
 def test_what_another_branch_captured_is_not_known() -> None:
     caught = WaitFor("caught", X, within=days(1))
     asks = If("asks", captured("caught", "n") == 1)
