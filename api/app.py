@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from api import (
     consents,
+    documentation,
     endpoints,
     enrollments,
     errors,
@@ -64,6 +65,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.renderer = Renderer(children=1)
     app.state.draining = False
     errors.install(app)
+    documentation.install(app)
     app.add_middleware(RequestLog)
     for router in ROUTERS:
         app.include_router(router)

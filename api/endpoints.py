@@ -40,6 +40,8 @@ class NewEndpoint(Body):
 
 
 class EndpointList(BaseModel):
+    """All addresses of a user."""
+
     items: list[EndpointView]
 
 

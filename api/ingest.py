@@ -19,6 +19,7 @@ from api import metrics
 from api.auth import is_signed, key_ring, written_key
 from api.body import broken_rule, is_plain, parse, read_raw
 from api.errors import Answer, Forbidden, Unauthenticated, answer_to, problem, problem_of, retry_after
+from api.ingest_words import said
 from api.segment import KINDS, Envelope, Read, read_item, read_time
 from journeys.language.errors import Invalid, Problem, SojournError, Unavailable
 from storage import events, keys
@@ -33,7 +34,7 @@ MOST_IN_FLIGHT = 256
 BULK_SHARE = 0.9
 _OUTBOX_READ_EVERY_S = 5.0
 
-router = APIRouter(tags=["ingest"])
+router = APIRouter(tags=["Events"])
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ async def _preflight() -> Response:
 for _each in DOORS:
     for _path in (f"/v1/{_each.name}", f"/v1/{_each.name}/"):
         _is_listed = not _path.endswith("/")
-        router.add_api_route(_path, _door(_each), methods=["POST"], name=_each.name, include_in_schema=_is_listed)
+        router.add_api_route(_path, _door(_each), methods=["POST"], name=_each.name, include_in_schema=_is_listed, **said(_each.name))
         if not _each.is_history:
             router.add_api_route(_path, _preflight, methods=["OPTIONS"], include_in_schema=False)
 

@@ -38,6 +38,8 @@ class JourneyView(BaseModel):
 
 
 class JourneyList(BaseModel):
+    """All journeys, by name."""
+
     items: list[JourneyView]
 
 

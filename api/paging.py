@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from journeys.language.errors import Invalid, Problem
 
@@ -19,6 +19,9 @@ Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the
 
 class Page(BaseModel, Generic[Item]):
     """One page of a list. Ask again with `cursor` set to `next`; without `next` this was the last page."""
+
+    # A parametrised model does not inherit the docstring.
+    model_config = ConfigDict(json_schema_extra={"description": "One page; ask again with `cursor` set to `next`, unless that is null."})
 
     items: list[Item]
     next: str | None = Field(None, description="the cursor of the next page", examples=["WyIyMDI2LTExLTIzIl0"])

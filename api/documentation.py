@@ -1,0 +1,94 @@
+"""What the server says about itself: /docs and /openapi.json, with tags, keys, and the shape of every error."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+
+SECRET, WRITE, PUBLIC = "secret key", "write key", "public key"
+# tag -> (what stands under it, which keys open it); in the order of the page.
+TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Events": ("Where events come in: the paths of the Segment spec, and history.", (WRITE, PUBLIC, SECRET)),
+    "Users": ("Who your users are, what is known of them, and what happened to them.", (SECRET,)),
+    "Endpoints": ("Addresses of users.", (SECRET,)),
+    "Consents": ("What users agreed to and withdrew.", (SECRET,)),
+    "Suppressions": ("Addresses that nothing may be sent to.", (SECRET,)),
+    "Journeys": ("What is published, and publishing.", (SECRET,)),
+    "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
+    "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
+    "Pausing": ("The big switches.", (SECRET,)),
+    "Sandbox": ("What would have left.", (SECRET,)),
+    "Links in messages": ("Pages that receivers open; the signed link is the key.", ()),
+    "Running it": ("For whoever runs Sojourn. Keep them inside your network.", ()),
+}
+_DESCRIPTION = """
+Send events with any Segment library; manage everything else with a **secret key** (`Authorization: Bearer sj_secret_...`).
+
+Errors are `application/problem+json` (RFC 9457) with a stable `code`, a `request_id`, and for each broken rule a pointer and a code; they
+never repeat a value. Lists are pages: ask again with `cursor` set to `next`. `503` and `429` say in `Retry-After` when to come back.
+""".strip()
+_SCHEMES = {
+    SECRET: {"type": "http", "scheme": "bearer", "description": "sj_secret_...: for your servers, everything but browsers"},
+    WRITE: {"type": "http", "scheme": "basic", "description": "sj_write_... as user, any password: for events from your servers"},
+    PUBLIC: {"type": "http", "scheme": "basic", "description": "sj_public_... as user, any password: for events from browsers and apps"},
+}
+
+
+class BrokenRule(BaseModel):
+    """One broken rule of a request."""
+
+    pointer: str = Field(description="where in the body (RFC 6901); with `in`, the name of a parameter", examples=["/attributes/plan"])
+    code: str = Field(description="which rule; stable", examples=["string_too_long"])
+    message: str | None = Field(None, description="what to do, for people")
+    place: str | None = Field(None, alias="in", description="query, path or header, when it is not the body")
+
+
+class Problem(BaseModel):
+    """Every error (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Some values break a rule"])
+    status: int = Field(examples=[422])
+    code: str = Field(description="what went wrong; stable", examples=["invalid"])
+    message: str = Field(description="the title or the detail: Segment's libraries read this")
+    detail: str | None = None
+    errors: list[BrokenRule] | None = None
+    request_id: str = Field(description="as in X-Request-Id and in our logs", examples=["0f6c1f0c9f5e4c3f8a1d2b3c4d5e6f70"])
+
+
+def install(app: FastAPI) -> None:
+    """Let /openapi.json be made here, once."""
+    made: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not made:
+            made.update(_openapi(app))
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    tags = [{"name": name, "description": words} for name, (words, _) in TAGS.items()]
+    schema = get_openapi(title="Sojourn", version=app.version, description=_DESCRIPTION, routes=app.routes, tags=tags)
+    shapes = schema["components"]["schemas"]
+    for shape in (BrokenRule, Problem):
+        whole = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+        whole.pop("$defs", None)
+        shapes[shape.__name__] = whole
+    for unused in ("HTTPValidationError", "ValidationError"):
+        shapes.pop(unused, None)
+    schema["components"]["securitySchemes"] = _SCHEMES
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            _finish(operation)
+    return schema
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    """Name the keys, and let every error be a Problem."""
+    operation["security"] = [{key: []} for key in TAGS[operation["tags"][0]][1]]
+    for status, answer in operation["responses"].items():
+        if status >= "400":
+            answer["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -1,0 +1,225 @@
+"""Every operation is documented, opens only to its keys, and shows nothing of another app. A new operation without a row fails here."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.documentation import TAGS
+from settings import Settings
+from storage import keys
+from storage.database import Database
+
+SCHEMA = create_app(Settings()).openapi()
+OPERATIONS = [(method.upper(), path, operation) for path, methods in SCHEMA["paths"].items() for method, operation in methods.items()]
+NAMES = [f"{method} {path}" for method, path, _ in OPERATIONS]
+REFERENCE = Path("docs/reference/http.md").read_text()
+
+EVERYBODY = frozenset({"nobody", "write", "public", "secret"})
+SENDERS = frozenset({"write", "public", "secret"})
+MANAGER = frozenset({"secret"})
+# Who gets past the key of each operation. Nobody but these may.
+OPENS_TO: dict[str, frozenset[str]] = {
+    "GET /livez": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "GET /startupz": EVERYBODY,
+    "GET /metrics": EVERYBODY,
+    "POST /v1/identify": SENDERS,
+    "POST /v1/track": SENDERS,
+    "POST /v1/page": SENDERS,
+    "POST /v1/screen": SENDERS,
+    "POST /v1/group": SENDERS,
+    "POST /v1/alias": SENDERS,
+    "POST /v1/batch": SENDERS,
+    "POST /v1/import": SENDERS,
+    "POST /v1/history": MANAGER,
+    "GET /v1/users": MANAGER,
+    "GET /v1/users/{user_id}": MANAGER,
+    "PUT /v1/users/{user_id}": MANAGER,
+    "GET /v1/users/{user_id}/timeline": MANAGER,
+    "POST /v1/users/{user_id}/signature": MANAGER,
+    "GET /v1/users/{user_id}/endpoints": MANAGER,
+    "POST /v1/users/{user_id}/endpoints": MANAGER,
+    "DELETE /v1/users/{user_id}/endpoints/{endpoint_id}": MANAGER,
+    "GET /v1/users/{user_id}/consents": MANAGER,
+    "POST /v1/users/{user_id}/consents": MANAGER,
+    "GET /v1/suppressions": MANAGER,
+    "POST /v1/suppressions": MANAGER,
+    "DELETE /v1/suppressions/{channel}/{suppression_id}": MANAGER,
+    "GET /v1/journeys": MANAGER,
+    "POST /v1/journeys/plan": MANAGER,
+    "POST /v1/journeys/apply": MANAGER,
+    "GET /v1/journeys/{name}": MANAGER,
+    "POST /v1/journeys/{name}/pause": MANAGER,
+    "POST /v1/journeys/{name}/resume": MANAGER,
+    "GET /v1/enrollments": MANAGER,
+    "GET /v1/enrollments/{enrollment_id}": MANAGER,
+    "POST /v1/enrollments/{enrollment_id}/advance": MANAGER,
+    "POST /v1/enrollments/{enrollment_id}/exit": MANAGER,
+    "POST /v1/messages": MANAGER,
+    "GET /v1/messages": MANAGER,
+    "GET /v1/messages/{message_id}": MANAGER,
+    "GET /v1/sandbox/messages": MANAGER,
+    "POST /v1/pause": MANAGER,
+    "POST /v1/resume": MANAGER,
+    "GET /unsubscribe/{token}": EVERYBODY,
+    "POST /unsubscribe/{token}": EVERYBODY,
+}
+
+
+def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
+    assert set(OPENS_TO) == set(NAMES)
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
+def test_an_operation_is_documented(method: str, path: str, operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["description"].strip()
+    assert operation["tags"][0] in TAGS
+    assert path in REFERENCE, f"{method} {path} is missing in docs/reference/http.md"
+    assert _has_examples(operation), "a body without an example"
+
+
+def _has_examples(operation: dict[str, Any]) -> bool:
+    body = operation.get("requestBody")
+    if body is None:
+        return True
+    media = body["content"]["application/json"]
+    if "example" in media:
+        return True
+    shape = SCHEMA["components"]["schemas"][media["schema"]["$ref"].rsplit("/", 1)[1]]
+    return any("examples" in member for member in shape["properties"].values())
+
+
+def test_every_shape_says_what_it_is() -> None:
+    shapes = SCHEMA["components"]["schemas"].items()
+    assert [name for name, shape in shapes if shape["type"] == "object" and not shape.get("description")] == []
+
+
+@dataclass(frozen=True)
+class Keys:
+    secret: str
+    write: str
+    public: str
+
+
+@pytest.fixture
+async def two_apps(database: Database) -> Keys:
+    """Keys of `other`; everything else stands in `demo`."""
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO apps (id, name) VALUES ('other', 'Other')")
+        return Keys(*[await keys.create(connection, "other", kind) for kind in ("secret", "write", "public")])
+
+
+@pytest.fixture
+async def anybody(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn") as client:
+        yield client
+
+
+async def test_each_operation_opens_only_to_its_keys(anybody: httpx.AsyncClient, two_apps: Keys) -> None:
+    """One database for the whole matrix: nothing here changes anything, because every id is unknown and every body empty."""
+    wrong: list[str] = []
+    for method, path, _ in OPERATIONS:
+        for who in sorted(EVERYBODY):
+            key = getattr(two_apps, who, None)
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            answer = await anybody.request(method, _filled(path), json={} if method in {"POST", "PUT"} else None, headers=headers)
+            is_open = answer.status_code not in {401, 403}
+            if is_open != (who in OPENS_TO[f"{method} {path}"]) or answer.status_code >= 500:
+                wrong.append(f"{method} {path} as {who}: {answer.status_code}")
+    assert wrong == []
+
+
+def _filled(path: str) -> str:
+    return path.format(
+        user_id="nobody",
+        endpoint_id=1,
+        channel="email",
+        suppression_id="00",
+        name="nothing",
+        enrollment_id=UUID(int=1),
+        message_id=UUID(int=1),
+        token="x",
+    )
+
+
+EVERYTHING = """
+INSERT INTO users (app, id, user_id) OVERRIDING SYSTEM VALUE VALUES ('demo', 1, 'ann');
+INSERT INTO identities (app, kind, value, user_id) VALUES ('demo', 'u', 'ann', 1);
+INSERT INTO endpoints (app, id, user_id, channel, address, address_hash, confirmed_at) OVERRIDING SYSTEM VALUE
+    VALUES ('demo', 1, 1, 'email', 'ann@example.com', 'x', now());
+INSERT INTO suppressions (app, channel, address_hash, reason) VALUES ('demo', 'email', '\\xab', 'manual');
+INSERT INTO journeys (app, name, live_version) VALUES ('demo', 'onboarding', 1);
+INSERT INTO journey_versions (app, journey, version, hash, definition, entry_names, listen_names)
+    VALUES ('demo', 'onboarding', 1, 'h', '{}', '{}', '{}');
+INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at, state)
+    VALUES ('demo', '00000000-0000-8000-8000-0000000000aa', 1, 'ann', 'onboarding', 1, 1, 'w', 'e', 'signed_up', now(), 'open');
+INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)
+    VALUES ('00000000-0000-8000-8000-0000000000bb', 'demo', 1, 's', 'a', 1, 't', 'email', 'marketing', 'sent');
+INSERT INTO sandbox_messages (app, id, channel, recipient, content)
+    VALUES ('demo', '00000000-0000-8000-8000-0000000000bb', 'email', 'a', '{}')
+"""
+# What stands in `demo`, asked for with a key of `other`, and the same request for what stands nowhere.
+FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
+    ("GET", "/v1/users/ann", "/v1/users/nobody", None),
+    ("GET", "/v1/users/ann/timeline", "/v1/users/nobody/timeline", None),
+    ("GET", "/v1/users/ann/endpoints", "/v1/users/nobody/endpoints", None),
+    ("POST", "/v1/users/ann/endpoints", "/v1/users/nobody/endpoints", {"channel": "email", "address": "a@example.com"}),
+    ("DELETE", "/v1/users/ann/endpoints/1", "/v1/users/nobody/endpoints/2", None),
+    ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
+    ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
+    ("DELETE", "/v1/suppressions/email/ab", "/v1/suppressions/email/cd", None),
+    ("GET", "/v1/journeys/onboarding", "/v1/journeys/nothing", None),
+    ("POST", "/v1/journeys/onboarding/pause", "/v1/journeys/nothing/pause", None),
+    ("POST", "/v1/journeys/onboarding/resume", "/v1/journeys/nothing/resume", None),
+    ("GET", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa", f"/v1/enrollments/{UUID(int=1)}", None),
+    ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/advance", f"/v1/enrollments/{UUID(int=1)}/advance", None),
+    ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/exit", f"/v1/enrollments/{UUID(int=1)}/exit", {}),
+    ("GET", "/v1/messages/00000000-0000-8000-8000-0000000000bb", f"/v1/messages/{UUID(int=1)}", None),
+    ("GET", "/v1/enrollments?user_id=ann", "/v1/enrollments?user_id=nobody", None),
+    ("GET", "/v1/messages?user_id=ann", "/v1/messages?user_id=nobody", None),
+    ("GET", "/v1/sandbox/messages?user_id=ann", "/v1/sandbox/messages?user_id=nobody", None),
+]
+LISTS = ("users", "suppressions", "journeys", "enrollments", "messages", "sandbox/messages")
+
+
+@pytest.fixture
+async def stranger(anybody: httpx.AsyncClient, two_apps: Keys, database: Database, app: FastAPI) -> httpx.AsyncClient:
+    """A client with a secret key of `other`, beside a full `demo`; Temporal is never reached."""
+    async with database.transaction() as connection:
+        for statement in EVERYTHING.split(";\n"):
+            await connection.exec_driver_sql(statement)
+    app.state.temporal = object()
+    anybody.headers["authorization"] = f"Bearer {two_apps.secret}"
+    return anybody
+
+
+async def test_another_apps_id_and_an_unknown_one_get_the_same_404(stranger: httpx.AsyncClient) -> None:
+    for method, foreign, unknown, body in FOREIGN:
+        answers = [await stranger.request(method, path, json=body, headers={"x-request-id": "the-same-one"}) for path in (foreign, unknown)]
+        assert [answer.status_code for answer in answers] == [404, 404], foreign
+        assert answers[0].content == answers[1].content, foreign
+
+
+async def test_another_apps_rows_are_in_no_list(stranger: httpx.AsyncClient) -> None:
+    assert [(await stranger.get(f"/v1/{name}")).json()["items"] for name in LISTS] == [[] for _ in LISTS]
+
+
+def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
+    swept = {(method, path.split("?")[0]) for method, path, _, _ in FOREIGN}
+    shapes = {(method, path) for method, path, _ in OPERATIONS if "{" in path and path.startswith("/v1")}
+    # PUT makes the user of its own app; a signature says nothing about anybody who is stored.
+    own = {("PUT", "/v1/users/{user_id}"), ("POST", "/v1/users/{user_id}/signature")}
+    assert {shape for shape in shapes - own if not any(_matches(shape, one) for one in swept)} == set()
+
+
+def _matches(shape: tuple[str, str], one: tuple[str, str]) -> bool:
+    wanted, given = shape[1].split("/"), one[1].split("/")
+    return shape[0] == one[0] and len(wanted) == len(given) and all(w.startswith("{") or w == g for w, g in zip(wanted, given, strict=True))
