@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from sqlalchemy import text
@@ -15,16 +15,19 @@ from sqlalchemy import text
 from storage import endpoints, joins, users
 from storage.attributes import LOCALE, TIMEZONE, Profile, changed, joined, without
 from storage.consents import ConsentRecord, record
-from storage.database import Connection, Contended
-from storage.identities import Mention, Person, Plan, resolve
+from storage.database import Connection
+from storage.identities import PROBE, Key, Mention, Person, Plan, found, keys_of, probe, resolve
 from storage.ids import event_hash
-from storage.users import Change, LockedUser
+from storage.users import Change
 
 Verdict = Literal["new", "duplicate", "conflict"]
 Trust = Literal["server", "signed", "public"]
 
 # What a browser may not set for a person whom a server knows: somebody's mails would go elsewhere.
 GUARDED = frozenset({"email", "phone"})
+
+
+_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ class Address:
     device: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Incoming:
+class Incoming(NamedTuple):  # made for every item: a tuple costs a fifth of a frozen dataclass
     """One item, checked and with its times settled. At least one of user_id and anonymous_id is there.
 
     `name` None stores no event (an alias only joins). `joins` says that the ids are one person. A trait of None deletes the attribute.
@@ -51,9 +53,9 @@ class Incoming:
     anonymous_id: str | None = None
     previous_id: str | None = None
     joins: bool = False
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    context: Mapping[str, Any] = field(default_factory=dict)
-    traits: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = _NOTHING
+    context: Mapping[str, Any] = _NOTHING
+    traits: Mapping[str, Any] = _NOTHING
     timezone: str | None = None
     locale: str | None = None
     addresses: Sequence[Address] = ()
@@ -62,8 +64,7 @@ class Incoming:
     body_hash: bytes = b""
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What became of one item. `user` is the internal id of its person, None for a repeat.
 
     `is_told`: a journey listens, so the relay has something to do. `is_withheld`: the item named an address, a consent or a join of
@@ -85,13 +86,14 @@ async def accept(
     History is stored and counted; it starts and signals nothing. Returns one result an item. Raises Contended when another
     transaction got in the way: nothing holds then, and the whole transaction must be done again (`Database.run`).
     """
-    verdicts = await _dedupe(connection, app, items, received_at)
+    verdicts, known = await _open(connection, app, items, received_at)
     fresh = [item for item, verdict in zip(items, verdicts, strict=True) if verdict == "new"]
     if not fresh:
         return [Accepted(item.event_id, verdict) for item, verdict in zip(items, verdicts, strict=True)]
-    plan = await resolve(connection, app, [_mention(item) for item in fresh])
-    rows = await _lock(connection, app, fresh, plan)
-    await _change_people(connection, app, fresh, plan, rows)
+    plan = await resolve(connection, app, [_mention(item) for item in fresh], known)
+    profiles = await _lock(connection, app, fresh, plan)
+    if profiles or any(item.addresses or item.consents for item in fresh):
+        await _change_people(connection, app, fresh, plan, profiles)
     told = await _store(connection, app, fresh, plan, received_at, is_history=is_history)
     results = iter(
         [
@@ -104,22 +106,37 @@ async def accept(
 
 # Repeats ----------------------------------------------------------------------------------------------------------------
 
-_CLAIM_IDS = text(
-    """
-    INSERT INTO event_ids (hash, received_at, body_hash)
-    SELECT i.hash, :received_at, i.body FROM unnest(CAST(:hashes AS bytea[]), CAST(:bodies AS bytea[])) AS i (hash, body) ORDER BY i.hash
-    ON CONFLICT (hash) DO NOTHING RETURNING hash
+# Claiming the ids and looking people up in one statement spares a journey to the database. Neither depends on the other.
+_OPEN = text(
+    f"""
+    WITH fresh AS (
+        INSERT INTO event_ids (hash, received_at, body_hash)
+        SELECT i.hash, :received_at, i.body
+        FROM unnest(CAST(:hashes AS bytea[]), CAST(:bodies AS bytea[])) AS i (hash, body) ORDER BY i.hash
+        ON CONFLICT (hash) DO NOTHING RETURNING hash
+    )
+    SELECT (SELECT array_agg(hash) FROM fresh) AS fresh, people.* FROM ({PROBE}) AS people
     """
 )
 _KNOWN_BODIES = text("SELECT hash, body_hash FROM event_ids WHERE hash = ANY(CAST(:hashes AS bytea[]))")
 _FORGET_IDS = text("DELETE FROM event_ids WHERE received_at < :before")
 
 
-async def _dedupe(connection: Connection, app: str, items: Sequence[Incoming], received_at: datetime) -> list[Verdict]:
+async def _open(
+    connection: Connection, app: str, items: Sequence[Incoming], received_at: datetime
+) -> tuple[list[Verdict], dict[Key, tuple[int, str | None]]]:
+    """Claim the ids that are new, and read who is known of the people that the items name."""
     keyed = [(event_hash(app, item.event_id), item.body_hash or fingerprint(item)) for item in items]
     first = dict(reversed(keyed))
-    rows = await connection.execute(_CLAIM_IDS, {"hashes": list(first), "bodies": list(first.values()), "received_at": received_at})
-    fresh = set(rows.scalars())
+    keys = keys_of([_mention(item) for item in items])
+    claims = {"app": app, "hashes": list(first), "bodies": list(first.values()), "received_at": received_at}
+    row = (await connection.execute(_OPEN, {**claims, **probe(keys)})).one()
+    return await _verdicts(connection, keyed, first, set(row.fresh or ())), found(keys, row)
+
+
+async def _verdicts(
+    connection: Connection, keyed: Sequence[tuple[bytes, bytes]], first: Mapping[bytes, bytes], fresh: set[bytes]
+) -> list[Verdict]:
     known = dict(first)
     if len(fresh) < len(first):
         stored = await connection.execute(_KNOWN_BODIES, {"hashes": [hash_ for hash_ in first if hash_ not in fresh]})
@@ -158,25 +175,21 @@ def _mention(item: Incoming) -> Mention:
     return Mention(item.user_id, item.anonymous_id, item.previous_id, item.joins, item.trust != "public", may_join_known)
 
 
-async def _lock(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan) -> dict[int, LockedUser]:
-    """Lock everybody in sorted order, and make sure that they still are who they were when the plan was made."""
-    stored = {person.id: person for person in plan.stored if person.id is not None}
+async def _lock(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan) -> dict[int, Profile]:
+    """Lock everybody in sorted order, and read the attributes of those who change."""
+    changing = [person for person in plan.stored if person.one_with is not None or person.is_promoted]
     readers = {_id(person) for item, person in zip(items, plan.people, strict=True) if _says_something(item)}
-    readers |= {id_ for id_, person in stored.items() if person.one_with is not None or person.is_promoted}
-    readers |= {_id(person) for person in plan.stored if person.one_with is not None}
-    rows = await users.lock_users(connection, app, readers | {_id(person) for person in plan.people}, profiles_of=readers)
-    for id_, row in rows.items():
-        if row.merged_into is not None or (id_ in stored and row.user_id != stored[id_].was_known_as):
-            raise Contended("a person was joined with another meanwhile")
-    return rows
+    readers |= {id_ for person in changing for id_ in (person.id or 0, _id(person))}
+    people = {_id(person): person.survivor.user_id is not None for person in plan.people}
+    people |= {person.id or 0: person.was_known_as is not None for person in (*changing, *(p.survivor for p in changing))}
+    return await users.lock_users(connection, app, people, profiles_of=readers)
 
 
 def _says_something(item: Incoming) -> bool:
     return bool(item.traits or item.timezone or item.locale)
 
 
-async def _change_people(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan, rows: Mapping[int, LockedUser]) -> None:
-    profiles = {id_: row.profile for id_, row in rows.items() if row.profile is not None}
+async def _change_people(connection: Connection, app: str, items: Sequence[Incoming], plan: Plan, profiles: dict[int, Profile]) -> None:
     await _join(connection, app, plan, profiles)
     promoted = {_id(person): person for person in plan.stored if person.one_with is None and person.is_promoted}
     for id_, person in promoted.items():

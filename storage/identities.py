@@ -6,6 +6,7 @@ another transaction was quicker. Joining moves these pointers; events stay where
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
@@ -19,8 +20,7 @@ Key = tuple[str, str]
 """(kind, value): kind u is the caller's user id, a an anonymous id; the two are separate name spaces."""
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):  # made for every item: a tuple costs a fifth of a frozen dataclass
     """Whom one item names. `previous_id` (an alias) is an anonymous id, else a user id.
 
     `joins`: the item says that its ids are one person. `may_join_known`: it may even join two known people (server keys, alias only).
@@ -163,15 +163,16 @@ def keys_of(mentions: Sequence[Mention]) -> list[Key]:
 
 
 # LATERAL with LIMIT probes the index once a key, whatever the statistics say: a plan that reads all people would be kept for hours.
-_READ = text(
-    """
-    SELECT k.kind, k.value, u.id, u.user_id
-    FROM unnest(CAST(:kinds AS text[]), CAST(:vals AS text[])) AS k (kind, value)
+# Whom a user id points to is known; whether an anonymous id points to somebody known stands in their row. Arrays are read in one go.
+PROBE = """
+    SELECT array_agg(k.n) AS positions, array_agg(i.id) AS ids,
+        array_agg(coalesce(u.user_id, CASE WHEN k.kind = 'u' THEN k.value END)) AS user_ids
+    FROM unnest(CAST(:kinds AS text[]), CAST(:vals AS text[])) WITH ORDINALITY AS k (kind, value, n)
     CROSS JOIN LATERAL (SELECT i.user_id AS id FROM identities i
         WHERE i.app = :app AND i.kind = CAST(k.kind AS char(1)) AND i.value = k.value LIMIT 1) AS i
-    CROSS JOIN LATERAL (SELECT u.id, u.user_id FROM users u WHERE u.app = :app AND u.id = i.id LIMIT 1) AS u
-    """
-)
+    LEFT JOIN LATERAL (SELECT u.user_id FROM users u WHERE k.kind = 'a' AND u.app = :app AND u.id = i.id LIMIT 1) AS u ON true
+"""
+_READ = text(PROBE)
 # A person is made only with at least one of their keys: who loses the race for all of them leaves no orphan behind.
 _CREATE = text(
     """
@@ -197,23 +198,34 @@ _CREATE = text(
 )
 
 
-async def resolve(connection: Connection, app: str, mentions: Sequence[Mention]) -> Plan:
-    """Find or make the person of each mention. What was read must be checked again once the rows are locked (`users.lock_users`).
+async def resolve(connection: Connection, app: str, mentions: Sequence[Mention], known: Mapping[Key, tuple[int, str | None]]) -> Plan:
+    """Find or make the person of each mention. `known` was read in this transaction; it must be checked again under the lock.
 
     Raises Contended when other transactions were quicker again and again.
     """
-    keys = keys_of(mentions)
     for _ in range(_TRIES):
-        made = plan(mentions, await read(connection, app, keys))
+        made = plan(mentions, known)
         if not made.missing or await _create(connection, app, made):
             return made
+        known = await read(connection, app, keys_of(mentions))
     raise Contended("others are creating the same people")
 
 
 async def read(connection: Connection, app: str, keys: Sequence[Key]) -> dict[Key, tuple[int, str | None]]:
     """What each stored key points to: (internal id, the caller's user id or None). Keys that are not stored are left out."""
-    rows = await connection.execute(_READ, {"app": app, "kinds": [kind for kind, _ in keys], "vals": [value for _, value in keys]})
-    return {(row.kind, row.value): (row.id, row.user_id) for row in rows}
+    row = (await connection.execute(_READ, {"app": app, **probe(keys)})).one()
+    return found(keys, row)
+
+
+def probe(keys: Sequence[Key]) -> dict[str, list[str]]:
+    """The parameters of PROBE, beside the app."""
+    return {"kinds": [kind for kind, _ in keys], "vals": [value for _, value in keys]}
+
+
+def found(keys: Sequence[Key], row: Any) -> dict[Key, tuple[int, str | None]]:
+    """What a row of PROBE says of these keys."""
+    people = zip(row.ids or (), row.user_ids or (), strict=True)
+    return {keys[position - 1]: person for position, person in zip(row.positions or (), people, strict=True)}
 
 
 async def _create(connection: Connection, app: str, made: Plan) -> bool:

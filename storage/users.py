@@ -9,28 +9,22 @@ from sqlalchemy import text
 
 from storage import identities
 from storage.attributes import LOCALE, TIMEZONE, Profile
-from storage.database import Connection
+from storage.database import Connection, Contended
 
-
-@dataclass(frozen=True)
-class LockedUser:
-    """A person's row under lock. `profile` is there for those whose attributes were asked for."""
-
-    id: int
-    user_id: str | None
-    merged_into: int | None
-    profile: Profile | None = None
-
-
-# One index probe a person, in the order of the array: the order of the locks is ours and not the planner's.
+# One index probe a person, in the order of the array: the order of the locks is ours and not the planner's. Told are only those
+# whose attributes are asked for, and those who are not any more who the caller thinks.
 _LOCK = text(
     """
-    SELECT u.* FROM unnest(CAST(:ids AS bigint[]), CAST(:is_read AS boolean[])) AS k (id, is_read)
-    CROSS JOIN LATERAL (
-        SELECT id, user_id, merged_into, timezone, locale,
-            CASE WHEN k.is_read THEN attributes END AS attributes, CASE WHEN k.is_read THEN attribute_clock END AS clock
-        FROM users WHERE app = :app AND id = k.id FOR NO KEY UPDATE
-    ) AS u
+    WITH locked AS MATERIALIZED (
+        SELECT k.is_read, k.is_known, u.* FROM unnest(CAST(:ids AS bigint[]), CAST(:is_read AS boolean[]), CAST(:is_known AS boolean[]))
+            AS k (id, is_read, is_known)
+        CROSS JOIN LATERAL (
+            SELECT id, user_id, merged_into, timezone, locale,
+                CASE WHEN k.is_read THEN attributes END AS attributes, CASE WHEN k.is_read THEN attribute_clock END AS clock
+            FROM users WHERE app = :app AND id = k.id FOR NO KEY UPDATE
+        ) AS u
+    )
+    SELECT * FROM locked WHERE is_read OR merged_into IS NOT NULL OR (user_id IS NOT NULL) <> is_known
     """
 )
 _STORE = text(
@@ -44,14 +38,20 @@ _STORE = text(
 )
 
 
-async def lock_users(connection: Connection, app: str, ids: Collection[int], *, profiles_of: Collection[int] = ()) -> dict[int, LockedUser]:
+async def lock_users(
+    connection: Connection, app: str, people: Mapping[int, bool], *, profiles_of: Collection[int] = ()
+) -> dict[int, Profile]:
     """Lock people's rows in the order of their internal ids, so that two batches never wait for each other in a ring.
 
-    Take them all at once, before endpoints, enrollments and messages. Ids that do not exist are left out of the answer.
+    Take them all at once, before endpoints, enrollments and messages. `people`: internal id -> is their user id known. Returns the
+    profiles that were asked for. Raises Contended when somebody was joined with another, or became known, since the caller looked.
     """
-    in_order = sorted(ids)
-    rows = await connection.execute(_LOCK, {"app": app, "ids": in_order, "is_read": [id_ in profiles_of for id_ in in_order]})
-    return {row.id: LockedUser(row.id, row.user_id, row.merged_into, _profile(row) if row.attributes is not None else None) for row in rows}
+    ids = sorted(people)
+    parameters = {"ids": ids, "is_read": [id_ in profiles_of for id_ in ids], "is_known": [people[id_] for id_ in ids]}
+    rows = (await connection.execute(_LOCK, {"app": app, **parameters})).all()
+    if any(row.merged_into is not None or (row.user_id is not None) != row.is_known for row in rows):
+        raise Contended("a person was joined with another meanwhile")
+    return {row.id: _profile(row) for row in rows}
 
 
 async def resolve(connection: Connection, app: str, *, user_id: str | None = None, anonymous_id: str | None = None) -> int | None:

@@ -170,7 +170,7 @@ async def test_who_enrolls_while_an_event_comes_in_is_told_of_it(database: Datab
     await publish(database, listens=["order_placed"])
     ada = (await take(database, [track("ada")]))[0].user or 0
     async with database.transaction() as connection:
-        await users.lock_users(connection, "demo", [ada])
+        await users.lock_users(connection, "demo", {ada: True})
         arriving = asyncio.create_task(take(database, [track("ada", "order_placed")]))
         await _until_somebody_waits(database)
         await enroll(connection, ada)
