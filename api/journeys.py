@@ -177,7 +177,7 @@ async def _publish(connection: Connection, app: str, written: Written, *, paused
         definition=written.definition,
         content_hash=written.hash,
         entry_names=written.journey.entry_names,
-        listen_names=written.journey.listen_names,
+        listen_names=written.journey.signal_names,
         accepts_entries=not paused,
     )
 
