@@ -173,7 +173,7 @@ def _without_this_machine(history: str) -> str:
 
 
 @asynccontextmanager
-async def stage(database: Database, address: str, **settings: Any) -> AsyncIterator[Stage]:
+async def stage(database: Database, address: str, *, with_virtual_time: bool = True, **settings: Any) -> AsyncIterator[Stage]:
     """Open a stage on this database and server; `settings` are those of the worker."""
     queue = f"test-{uuid4().hex[:12]}"
     configured = Settings(database_url=database.engine.url.render_as_string(hide_password=False), temporal_task_queue=queue, **settings)
@@ -183,7 +183,7 @@ async def stage(database: Database, address: str, **settings: Any) -> AsyncItera
     adapters = dict(made.delivery.adapters)
     delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None, timing=Timing(endpoint_wait=timedelta(0)))
     messages = Messages(database, delivery, exit_conditions_hold)
-    temporal = Enrollments(skipper.client, queue)
+    temporal = Enrollments(skipper.client if with_virtual_time else client, queue)
     entry = Entry(Definitions())
     relay = Relay(database, temporal, entry, uuid4())
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
