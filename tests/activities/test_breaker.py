@@ -1,0 +1,79 @@
+"""The gate before a provider, on a clock of its own."""
+
+from activities.breaker import Bounds, Gate, Gates, Outcome
+
+BOUNDS = Bounds(failures=2, first_pause_s=1, longest_pause_s=4, local_slots=2, crowded_wait_s=0.5)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def attempt(gate: Gate, outcome: Outcome, *, retry_after_s: float | None = None) -> None:
+    assert gate.enter(is_local=False) is None
+    gate.leave(outcome, is_local=False, retry_after_s=retry_after_s)
+
+
+def test_failures_in_a_row_shut_it_and_one_probe_at_a_time_goes_in() -> None:
+    clock = Clock()
+    gate = Gate(BOUNDS, clock)
+    attempt(gate, Outcome.FAILED)
+    attempt(gate, Outcome.ANSWERED)
+    attempt(gate, Outcome.FAILED)
+    assert not gate.is_open, "the answer between them counts"
+    attempt(gate, Outcome.FAILED)
+    assert gate.enter(is_local=False) == 1
+    clock.now += 1
+    assert gate.enter(is_local=False) is None
+    assert gate.enter(is_local=False) == 0.5, "the probe is still under way"
+    gate.leave(Outcome.ANSWERED, is_local=False)
+    assert not gate.is_open
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_the_longest() -> None:
+    clock = Clock()
+    gate = Gate(BOUNDS, clock)
+    attempt(gate, Outcome.FAILED)
+    pauses = []
+    for _ in range(5):
+        attempt(gate, Outcome.FAILED)
+        wait_s = gate.enter(is_local=False)
+        assert wait_s is not None
+        pauses.append(wait_s)
+        clock.now += wait_s
+    assert pauses == [1, 2, 4, 4, 4]
+
+
+def test_a_provider_that_names_a_time_gets_it_but_not_an_absurd_one() -> None:
+    gate = Gate(BOUNDS, Clock())
+    attempt(gate, Outcome.FAILED, retry_after_s=3)
+    assert gate.enter(is_local=True) == 3
+    other = Gate(BOUNDS, Clock())
+    attempt(other, Outcome.FAILED, retry_after_s=10**9)
+    assert other.enter(is_local=True) == 4
+
+
+def test_a_slow_provider_holds_only_its_own_local_slots() -> None:
+    gates = Gates(BOUNDS, Clock())
+    slow = gates.of("slow")
+    assert [slow.enter(is_local=True) for _ in range(3)] == [None, None, 0.5]
+    assert slow.enter(is_local=False) is None, "the ordinary activity has slots of its own"
+    assert gates.of("quick").enter(is_local=True) is None
+    slow.leave(Outcome.UNUSED, is_local=True)
+    assert slow.enter(is_local=True) is None
+
+
+def test_a_probe_that_sent_nothing_says_nothing() -> None:
+    clock = Clock()
+    gates = Gates(BOUNDS, clock)
+    gate = gates.of("ses")
+    attempt(gate, Outcome.FAILED)
+    attempt(gate, Outcome.FAILED)
+    clock.now += 1
+    attempt(gate, Outcome.UNUSED)
+    assert gates.closed_to() == ["ses"]
+    attempt(gate, Outcome.ANSWERED)
+    assert gates.closed_to() == []
