@@ -1,5 +1,7 @@
 """`sojourn enrollments`: who is in which journey, where they stand and why; letting somebody go on, or out."""
 
+import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ from cli.options import Most
 from journeys.language.errors import NotFound, Refused
 
 app = typer.Typer(help="Who is in which journey: list, show, advance, exit.", no_args_is_help=True)
+_UUID = re.compile(r"[0-9a-fA-F-]{36}")
 Which = Annotated[str, typer.Argument(help="the enrollment's id, or a user id who is in one journey")]
 
 
@@ -64,8 +67,10 @@ def take_out(which: Which, reason: Annotated[str, typer.Option(help="shown in th
 
 def _id(sojourn: Client, which: str) -> str:
     """An enrollment's id as it is; a user id stands for the one journey that this user is in."""
-    if len(which) == 36 and which.count("-") == 4:  # noqa: PLR2004 - the form of a UUID
-        return which
+    if _UUID.fullmatch(which):
+        # Many apps name their users by UUIDs too.
+        with suppress(NotFound):
+            return str(sojourn.get(f"/v1/enrollments/{which}")["id"])
     found = [each for each in sojourn.pages("/v1/enrollments", 200, user_id=which) if each["state"] != "closed"]
     if not found:
         raise NotFound(f"{which} is in no journey at present")

@@ -35,7 +35,7 @@ def _show(answer: Any, *, done: bool) -> None:
     journeys = [each for each in answer["journeys"] if each["change"] != "same"]
     templates = [each for each in answer["templates"] if each["change"] != "same"]
     if not journeys and not templates:
-        out.print("Everything is as it is live.")
+        out.print("Nothing differs from what is live.")
         return
     for each in journeys:
         out.print(escape(_journey(each)))

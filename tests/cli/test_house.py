@@ -1,0 +1,100 @@
+"""What `check` says of the team's files. Each broken file is named, and the sound ones are still read."""
+
+from pathlib import Path
+
+import pytest
+
+from cli import house
+from journeys.language.errors import Invalid, NotFound
+
+SOUND = """
+from journeys.language import Journey, Send, email, event
+journey = Journey("{name}", starts_on=event("signed_up"), steps=[Send("hello", email("hello"))])
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    room = tmp_path / "journeys"
+    (room / "templates" / "hello").mkdir(parents=True)
+    (room / "templates" / "hello" / "template.toml").write_text('from = "a@example.com"\n')
+    (room / "templates" / "hello" / "subject.txt").write_text("Hello")
+    (room / "templates" / "hello" / "body.txt").write_text("Hello. {{ links.unsubscribe }}")
+    (room / "welcome.py").write_text(SOUND.format(name="welcome"))
+    return room
+
+
+def problems(room: Path) -> list[tuple[str, str]]:
+    return [(problem.pointer, problem.code) for problem in house.load(room.parent).problems]
+
+
+def test_a_sound_house_has_no_problems(room: Path) -> None:
+    found = house.load(room.parent)
+    assert (list(found.journeys), list(found.templates), found.problems) == (["welcome"], ["hello"], [])
+
+
+@pytest.mark.parametrize(
+    ("source", "pointer", "code"),
+    [
+        ("def (", "broken.py", "import_failed"),  # no Python
+        ("import nothing_of_that_name", "broken.py", "import_failed"),
+        ("1 / 0", "broken.py", "import_failed"),
+        ("x = 1", "broken.py", "no_journey"),
+        (SOUND.format(name="welcome"), "welcome.py", "name_twice"),
+        (SOUND.format(name="Not kebab"), "Not kebab", "name_not_kebab"),
+        (SOUND.format(name="other").replace('"hello"))', '"nothing"))'), "other/hello", "no_template"),
+        (SOUND.format(name="other").replace("email", "push"), "other/hello", "no_content"),
+    ],
+)
+def test_a_broken_file_is_named_and_hides_no_other(room: Path, source: str, pointer: str, code: str) -> None:
+    (room / "broken.py").write_text(source)
+    found = house.load(room.parent)
+    assert "welcome" in [journey.name for journey in found.journeys.values()]
+    assert problems(room) == [(pointer, code)]
+
+
+def test_an_error_names_its_line(room: Path) -> None:
+    (room / "broken.py").write_text("\n\n1 / 0\n")
+    assert "(line 3)" in house.load(room.parent).problems[0].message
+
+
+def test_a_journey_that_the_catalogue_does_not_name_is_said(room: Path) -> None:
+    (room / "catalogue.py").write_text("from journeys import other\nJOURNEYS = (other.journey,)\n")
+    assert problems(room) == [("welcome.py", "not_listed"), ("catalogue.py", "no_such_file")]
+
+
+def test_marketing_mail_must_show_the_way_out(room: Path) -> None:
+    (room / "templates" / "hello" / "body.txt").write_text("Hello.")
+    assert ("welcome/hello", "no_unsubscribe") in problems(room)
+
+
+def test_a_broken_template_is_named_with_its_file(room: Path) -> None:
+    (room / "templates" / "hello" / "subject.txt").write_text("{{ user.name ")
+    assert any(pointer == "templates/hello/subject.txt" for pointer, _ in problems(room))
+
+
+def test_nothing_is_published_while_something_is_wrong(room: Path) -> None:
+    (room / "broken.py").write_text("1 / 0")
+    with pytest.raises(Invalid):
+        house.load(room.parent).publication()
+
+
+def test_a_folder_without_journeys_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="SOJOURN_HOUSE"):
+        house.load(tmp_path)
+
+
+def test_a_journey_is_found_by_its_name_and_its_file(room: Path) -> None:
+    (room / "second.py").write_text(SOUND.format(name="second-one"))
+    found = house.load(room.parent)
+    assert found.journey("second") is found.journey("second-one")
+    with pytest.raises(NotFound, match="welcome"):
+        found.journey("nothing")
+
+
+def test_two_houses_do_not_share_modules(room: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "journeys"
+    other.mkdir(parents=True)
+    (other / "welcome.py").write_text(SOUND.format(name="elsewhere"))
+    assert house.load(room.parent).journeys["welcome"].name == "welcome"
+    assert house.load(other.parent).journeys["welcome"].name == "elsewhere"
