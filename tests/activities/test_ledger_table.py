@@ -362,3 +362,14 @@ async def test_a_person_who_is_cancelled_in_the_middle_of_a_send_is_settled(town
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert await town.states() == [("sent", None)]
+
+
+async def test_an_ended_enrollment_leaves_nothing_planned_behind(town: Town) -> None:
+    town.provider.script[:] = ["ok", "not_sent"]
+    await town.endpoint()
+    order = order_of(await enroll(town))
+    await town.hands().deliver(order)
+    await town.hands().deliver(replace(order, step="next"))
+    async with town.database.transaction() as connection:
+        assert await messages.drop_planned(connection, "demo", order.enrollment_id, "exited") == 1
+    assert await town.states() == [("sent", None), ("skipped", "exited")]
