@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from api import (
     consents,
+    docs,
     documentation,
     endpoints,
     enrollments,
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sandbox.router,
     sandbox.pages,
     links.router,
+    docs.router,
     html.router,
 )
 
@@ -56,7 +58,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
 
     On `app.state`: settings, database, temporal, notify (call it after a commit), draining.
     """
-    app = FastAPI(title="Sojourn", version="0.1.0", lifespan=_close_at_the_end)
+    app = FastAPI(title="Sojourn", version="0.1.0", lifespan=_close_at_the_end, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url)
     app.state.owns_database = database is None

@@ -22,6 +22,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Links in messages": ("Pages that receivers open; the signed link is the key.", ()),
     "Running it": ("For whoever runs Sojourn. Keep them inside your network.", ()),
 }
+# Where one operation asks for more than its neighbours.
+_KEYS = {"/v1/history": (SECRET,)}
 _DESCRIPTION = """
 Send events with any Segment library; manage everything else with a **secret key** (`Authorization: Bearer sj_secret_...`).
 
@@ -80,15 +82,15 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         shapes.pop(unused, None)
     schema["components"]["securitySchemes"] = _SCHEMES
-    for operations in schema["paths"].values():
+    for path, operations in schema["paths"].items():
         for operation in operations.values():
-            _finish(operation)
+            _finish(path, operation)
     return schema
 
 
-def _finish(operation: dict[str, Any]) -> None:
+def _finish(path: str, operation: dict[str, Any]) -> None:
     """Name the keys, and let every error be a Problem."""
-    operation["security"] = [{key: []} for key in TAGS[operation["tags"][0]][1]]
+    operation["security"] = [{key: []} for key in _KEYS.get(path, TAGS[operation["tags"][0]][1])]
     for status, answer in operation["responses"].items():
         if status >= "400":
             answer["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

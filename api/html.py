@@ -20,6 +20,8 @@ _HEADERS = {
 
 router = APIRouter()
 _pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+# Descriptions are Markdown for other readers of /openapi.json; here their marks would only stand about.
+_pages.filters["plain"] = lambda text: text.replace("**", "").replace("`", "")
 
 
 def page(name: str, values: Mapping[str, Any], *, status: int = 200, policy: str = POLICY) -> HTMLResponse:

@@ -86,6 +86,14 @@ def test_an_operation_is_documented(method: str, path: str, operation: dict[str,
     assert _has_examples(operation), "a body without an example"
 
 
+async def test_the_page_shows_every_operation_without_a_script(anybody: httpx.AsyncClient) -> None:
+    page = await anybody.get("/docs")
+    assert page.status_code == 200
+    assert [path for _, path, _ in OPERATIONS if f"<code>{path}</code>" not in page.text] == []
+    assert "<script" not in page.text
+    assert "//cdn" not in page.text
+
+
 def _has_examples(operation: dict[str, Any]) -> bool:
     body = operation.get("requestBody")
     if body is None:
