@@ -7,6 +7,7 @@ Attributes, endpoints, subscriptions and segments have no past: they are as they
 import operator
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, assert_never
@@ -41,6 +42,7 @@ from journeys.language.zones import instant_of, shifted, zone_of
 __all__ = ["holds", "matches", "value"]
 
 EARTH_KM = 6371.0
+EVERY = "*"
 _EVER = datetime.min.replace(tzinfo=UTC)
 _NOTHING = Facts()
 _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -76,7 +78,7 @@ def holds(condition: AnyCondition, facts: Facts, at: datetime, event: EventFact 
         case InSegment(segment):
             return segment in facts.segments
         case Subscribed(topic):
-            return topic not in facts.unsubscribed_topics
+            return not {topic, EVERY} & facts.unsubscribed_topics
         case And(parts):
             return all(holds(part, facts, at, event) for part in parts)
         case Or(parts):
@@ -131,12 +133,18 @@ def _is_near(condition: Near, facts: Facts) -> bool:
     latitude, longitude = _degrees(place.get("latitude"), 90), _degrees(place.get("longitude"), 180)
     if latitude is None or longitude is None:
         return False
-    return _distance_km(latitude, longitude, condition.latitude, condition.longitude) <= condition.km
+    there = (rounded_degrees(Decimal(str(each))) for each in (condition.latitude, condition.longitude))
+    return _distance_km(latitude, longitude, *there) <= condition.km
 
 
 def _degrees(given: Any, most: int) -> float | None:
     exact = number(given)
-    return float(exact) if exact is not None and -most <= exact <= most else None
+    return rounded_degrees(exact) if exact is not None and -most <= exact <= most else None
+
+
+def rounded_degrees(exact: Decimal) -> float:
+    """A tenth of a millimetre is near enough, and nothing can underflow on the way."""
+    return float(exact.quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP))
 
 
 def _distance_km(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:

@@ -87,8 +87,13 @@ def _walk(inside: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(inside, Mapping):
             inside = inside.get(part)
-        elif isinstance(inside, (list, tuple)) and part.isascii() and part.isdigit() and len(part) < 9 and int(part) < len(inside):
+        elif isinstance(inside, (list, tuple)) and is_place(part) and int(part) < len(inside):
             inside = inside[int(part)]
         else:
             return None
     return inside
+
+
+def is_place(part: str) -> bool:
+    """Whether a part of a path may be a place in a list: 0, 1, ..."""
+    return part.isascii() and part.isdigit() and len(part) < 9

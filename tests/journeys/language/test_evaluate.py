@@ -1,155 +1,26 @@
 """What conditions mean over given facts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from journeys.language import (
-    ago,
-    ahead,
-    captured,
-    clicked,
-    days,
-    delivered,
-    device,
     did,
-    did_not,
     entry,
     event,
-    has,
-    hours,
-    in_segment,
     last_did,
-    location,
     near,
-    opened,
     prop,
     sent,
-    subscribed,
     trait,
 )  # fmt: skip
 from journeys.language.conditions import Condition
 from journeys.language.evaluate import holds, matches, value
-from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
+from journeys.language.facts import EventFact, Facts
+from tests.journeys.ada import ADA, FALSE, NOW, TRUE, bought
 from tests.journeys.strategies import conditions, facts, wheres
-
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-
-
-def bought(before: timedelta, **properties: Any) -> EventFact:
-    return EventFact(f"bought {before}", "order_placed", NOW - before, properties)
-
-
-ADA = Facts(
-    attributes={
-        "plan": "gold", "n": 10, "share": 0.1, "is_new": True, "seven": "7", "gone": None, "tags": ["a", 1, True], "city": {"name": "Ulm"},
-        "items": [{"price": 5}, {"price": 7}], "renews_on": "2026-03-10",
-        "location": {"country": "DE", "latitude": 48.4, "longitude": 9.99},
-    },
-    timezone="Europe/Berlin",
-    endpoints=(
-        EndpointFact("push", NOW - timedelta(days=2), {"os": "iOS"}),
-        EndpointFact("push", NOW - timedelta(days=1), {"os": "Android"}),
-        EndpointFact("email", NOW),
-    ),
-    events=(
-        bought(timedelta(days=1), amount=0.1, sku="x"), bought(timedelta(days=2), amount=0.2), bought(timedelta(days=40), amount="100"),
-        bought(-timedelta(days=1), amount=50),
-    ),
-    messages=(
-        MessageFact("this", "welcome", "welcome", sent_at=NOW - timedelta(hours=2), opened_at=NOW + timedelta(hours=1)),
-        MessageFact("earlier", "offer", "win-back", sent_at=NOW - timedelta(days=9), clicked_at=NOW - timedelta(days=8)),
-    ),
-    segments=frozenset({"vip"}),
-    unsubscribed_topics=frozenset({"surveys"}),
-    entry=EventFact("e", "signed_up", NOW - timedelta(days=3), {"total": 30}),
-    entered_at=NOW - timedelta(days=3),
-    captured={"answer": EventFact("a", "survey_answered", NOW, {"score": 9})},
-    source="this",
-)  # fmt: skip
-
-TRUE: list[Condition] = [
-    trait("plan") == "gold",
-    trait("plan") != "silver",
-    trait("n") == 10.0,
-    trait("seven") != 7,  # a number does not equal its text
-    trait("share") <= 0.1,
-    trait("is_new") == True,  # noqa: E712
-    trait("city.name") == "Ulm",
-    trait("items.1.price") > 6,
-    trait("tags").contains("a"),
-    trait("plan").contains("ol"),
-    trait("plan").starts_with("go"),
-    trait("n").is_in([9, 10]),
-    trait("plan").exists(),
-    entry("total") >= 20,
-    entry("$event") == "signed_up",
-    captured("answer", "score") >= 9,
-    captured("answer", "$event") == "survey_answered",
-    entry("total") > trait("n"),
-    device("os") == "Android",  # the device confirmed last
-    location("country") == "DE",
-    near(48.0, 9.99, 50),
-    has("email"),
-    last_did("order_placed").before(ago(hours(23))),
-    last_did("order_placed").after(ago(days(2))),
-    trait("renews_on").before(ahead(days(8))),
-    trait("renews_on").after(ahead(days(7))),
-    trait("renews_on").before(datetime(2026, 3, 9, 23, 0, 1, tzinfo=UTC)),  # local midnight in Berlin is 23:00 UTC
-    trait("renews_on").after(trait("renews_on") - days(1)),
-    did("order_placed", at_least=3),
-    did("order_placed", at_most=3),
-    did("order_placed", last=days(1)),  # the limit counts
-    did("order_placed", since="entry", at_least=2, at_most=2),
-    did("order_placed", between=(NOW - timedelta(days=2), NOW - timedelta(days=1)), at_most=1),  # the end does not count, the start does
-    did("order_placed", where=prop("sku") == "x", at_most=1),
-    did("order_placed", total=prop("amount"), at_least=0.3, at_most=0.3),  # exact decimals; the text "100" adds nothing
-    did_not("app_opened"),
-    sent(step="welcome"),
-    sent(template="win-back"),
-    clicked(template="win-back"),
-    in_segment("vip"),
-    subscribed("general"),
-    ~(trait("plan") == "silver"),
-    ~(trait("no.such") == "gold"),  # not gold, or no plan
-]
-FALSE: list[Condition] = [
-    trait("no.such") == "gold",
-    trait("no.such") != "gold",  # missing data makes a comparison false, != too
-    trait("gone") != 1,  # null is missing
-    trait("gone").exists(),
-    trait("seven") == 7,
-    trait("is_new") == 1,
-    trait("seven") > 6,
-    trait("is_new") >= False,
-    trait("tags").contains("1"),
-    trait("n").contains(1),
-    trait("n").starts_with("1"),
-    trait("n").is_in(["10"]),
-    trait("items.2.price").exists(),
-    trait("n").before(NOW),  # a number is no time
-    trait("plan").after(NOW),
-    captured("shipped", "on").exists(),
-    prop("n").exists(),
-    near(48.0, 9.99, 40),
-    has("sms"),
-    last_did("order_placed").after(ago(days(1))),  # strict
-    last_did("order_placed").before(ago(days(1))),
-    last_did("app_opened").before(NOW),
-    did("order_placed", at_least=4),  # tomorrow's does not count today
-    did("order_placed", last=hours(1)),
-    did("order_placed", between=(trait("no.such"), NOW)),
-    did("order_placed", between=(trait("no.such"), NOW), at_most=9),
-    did("app_opened"),
-    opened(step="welcome"),  # opened later than now
-    delivered(step="welcome"),
-    sent(step="offer"),  # another enrollment's
-    in_segment("lapsed"),
-    subscribed("surveys"),
-    (trait("plan") == "gold") & has("sms"),
-]
 
 
 @pytest.mark.parametrize("condition", TRUE, ids=str)

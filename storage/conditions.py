@@ -1,0 +1,270 @@
+"""Conditions compiled to SQL: what they mean for whole tables of users. journeys/language/evaluate.py is the other reader; they agree.
+
+Every condition becomes one boolean expression over a row of `users`, never NULL, with bound values only. The same expression answers for
+one user (`holds`) and selects a segment (`users_where`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, assert_never
+
+from sqlalchemy import Double, Select, and_, bindparam, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import NUMERIC
+from sqlalchemy.sql.selectable import NamedFromClause
+
+from journeys.language.conditions import (
+    After,
+    And,
+    AnyCondition,
+    Before,
+    Compare,
+    Contains,
+    Did,
+    Exists,
+    Has,
+    InSegment,
+    IsIn,
+    LastDid,
+    MessageWas,
+    Near,
+    Not,
+    Or,
+    StartsWith,
+    Subscribed,
+)
+from journeys.language.evaluate import rounded_degrees
+from journeys.language.facts import EventFact, Facts
+from journeys.language.reading import LOCATION, value
+from storage.database import Connection
+from storage.expressions import (
+    APP,
+    AT,
+    ENTERED_AT,
+    SOURCE,
+    Given,
+    Sql,
+    as_text,
+    instant_of,
+    interval_of,
+    json_of,
+    last_did,
+    number_of,
+    of_user,
+    text_of,
+    walk,
+    within_years,
+)
+from storage.tables import consents, endpoints, events, messages, users
+
+EVERY = "*"
+_ORDERED = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}
+_NO_SEGMENTS: Mapping[str, AnyCondition] = {}
+
+
+async def holds(
+    connection: Connection,
+    app: str,
+    condition: AnyCondition,
+    *,
+    user_id: int,
+    at: datetime,
+    entry: EventFact | None = None,
+    captured: Mapping[str, EventFact] | None = None,
+    source: str = "",
+    segments: Mapping[str, AnyCondition] = _NO_SEGMENTS,
+) -> bool:
+    """Say whether a condition holds for one user (the survivor, where people were joined) as of a moment.
+
+    `entry`, `captured` and `source` are those of the enrollment that asks. `segments` gives the definitions of those that the condition
+    names; a name that is not there is a segment without anybody. A user who does not exist satisfies nothing.
+    """
+    question = _question(condition) if not segments else _written(condition, segments)
+    statement = question.statement.where(users.c.id == bindparam("user_id"))
+    facts = Facts(entry=entry, captured=captured or {})
+    found = await connection.execute(
+        statement,
+        {
+            "app": app,
+            "at": at,
+            "user_id": user_id,
+            "entered_at": entry.occurred_at if entry else None,
+            "source": source,
+            **{name: as_text(value(expression, facts, at)) for name, expression in question.given.readings.items()},
+        },
+    )
+    return bool(found.scalar())
+
+
+@dataclass(frozen=True)
+class Question:
+    """One condition as a statement over users, and what must be read in Python before it runs."""
+
+    statement: Select[Any]
+    given: Given
+
+
+@lru_cache(maxsize=2048)
+def _question(condition: AnyCondition) -> Question:
+    return _written(condition, _NO_SEGMENTS)
+
+
+def _written(condition: AnyCondition, segments: Mapping[str, AnyCondition]) -> Question:
+    given = Given()
+    clause = _Compiler(given, segments).compile(condition, None)
+    return Question(select(clause).select_from(users).where(users.c.app == APP), given)
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    given: Given
+    segments: Mapping[str, AnyCondition] = field(default_factory=dict)
+
+    def compile(self, condition: AnyCondition, event: NamedFromClause | None) -> Sql:  # noqa: C901, PLR0911, PLR0912 - a case a kind
+        """The condition as an expression that is true or false, never NULL. `event` is the row that `prop` reads."""
+        match condition:
+            case Compare():
+                return self._compare(condition, event)
+            case IsIn(left, values):
+                return _sure(or_(false(), *(self._json(left, event) == self._json(each, event) for each in values)))
+            case Contains(left, right):
+                whole, part = self._json(left, event), self._json(right, event)
+                in_text = func.strpos(text_of(whole), text_of(part)) > 0
+                return _sure(func.coalesce(in_text, and_(part.is_not(None), func.list_has(whole, part))))
+            case StartsWith(left, right):
+                return _sure(func.starts_with(text_of(self._json(left, event)), text_of(self._json(right, event))))
+            case Exists(of):
+                return (last_did(of) if isinstance(of, LastDid) else self._json(of, event)).is_not(None)
+            case Before(left, right):
+                return _sure(instant_of(left, self.given, event) < instant_of(right, self.given, event))
+            case After(left, right):
+                return _sure(instant_of(left, self.given, event) > instant_of(right, self.given, event))
+            case Near():
+                return _is_near(condition)
+            case Has(channel):
+                return _has(channel)
+            case Did():
+                return self._did(condition, event)
+            case MessageWas():
+                return _message_was(condition)
+            case InSegment(segment):
+                return self._in_segment(segment)
+            case Subscribed(topic):
+                return and_(*(_is_not_withdrawn(*each) for each in ((None, topic), (EVERY, EVERY))))
+            case And(parts):
+                return and_(true(), *(self.compile(part, event) for part in parts))
+            case Or(parts):
+                return or_(false(), *(self.compile(part, event) for part in parts))
+            case Not(part):
+                return not_(self.compile(part, event))
+            case _:
+                assert_never(condition)
+
+    def _json(self, operand: Any, event: NamedFromClause | None) -> Sql:
+        return json_of(operand, self.given, event)
+
+    def _compare(self, asked: Compare, event: NamedFromClause | None) -> Sql:
+        times = [last_did(side) for side in (asked.left, asked.right) if isinstance(side, LastDid)]
+        sides = [self._json(side, event) for side in (asked.left, asked.right) if not isinstance(side, LastDid)]
+        if len(times) == 1:
+            # An instant is neither equal to a JSON value nor before or after it.
+            return and_(times[0].is_not(None), sides[0].is_not(None)) if asked.op == "!=" else false()
+        left, right = times or sides
+        if asked.op in ("==", "!="):
+            return _sure(left == right if asked.op == "==" else left != right)
+        compared = _ORDERED[asked.op]
+        if times:
+            return _sure(getattr(left, compared)(right))
+        numbers = getattr(number_of(left), compared)(number_of(right))
+        return _sure(func.coalesce(numbers, getattr(text_of(left), compared)(text_of(right))))
+
+    def _in_segment(self, name: str) -> Sql:
+        if name not in self.segments:
+            return false()
+        others = {each: condition for each, condition in self.segments.items() if each != name}
+        return _Compiler(self.given, others).compile(self.segments[name], None)
+
+    def _did(self, asked: Did, event: NamedFromClause | None) -> Sql:
+        done = events.alias()
+        limits, window = self._window(asked, event, done)
+        rows = [*of_user(done), done.c.name == asked.event, done.c.occurred_at <= AT, *window]
+        if asked.where is not None:
+            rows.append(self.compile(asked.where, done))
+        if asked.at_least is None and asked.at_most is None:
+            return and_(*limits, exists(select(literal(1)).select_from(done).where(*rows).correlate(users)))
+        what: Sql = func.count()
+        if asked.total is not None:
+            what = func.coalesce(func.sum(number_of(json_of(asked.total, self.given, done))), 0)
+        measure = select(what).select_from(done).where(*rows).correlate(users).scalar_subquery()
+        return and_(*limits, *_bounds(measure, asked))
+
+    def _window(self, asked: Did, event: NamedFromClause | None, done: NamedFromClause) -> tuple[list[Sql], list[Sql]]:
+        """What must be known for the question to make sense, and which events are in its window."""
+        limits: list[Sql] = [true()]
+        window: list[Sql] = []
+        if asked.last is not None:
+            window.append(done.c.occurred_at >= within_years(AT - interval_of(asked.last)))
+        if asked.since is not None:
+            limits.append(ENTERED_AT.is_not(None))
+            window.append(done.c.occurred_at >= ENTERED_AT)
+        if asked.between is not None:
+            first, end = (instant_of(each, self.given, event) for each in asked.between)
+            limits += [first.is_not(None), end.is_not(None)]
+            window += [done.c.occurred_at >= first, done.c.occurred_at < end]
+        return limits, window
+
+
+def _bounds(measure: Sql, asked: Did) -> list[Sql]:
+    bounds = []
+    if asked.at_least is not None:
+        bounds.append(measure >= literal(Decimal(str(asked.at_least)), NUMERIC))
+    if asked.at_most is not None:
+        bounds.append(measure <= literal(Decimal(str(asked.at_most)), NUMERIC))
+    return bounds
+
+
+def _is_near(asked: Near) -> Sql:
+    latitude = number_of(walk(users.c.attributes, f"{LOCATION}.latitude"))
+    longitude = number_of(walk(users.c.attributes, f"{LOCATION}.longitude"))
+    here = [sql_cast(func.round(each, 9), Double) for each in (latitude, longitude)]
+    there = [literal(rounded_degrees(Decimal(str(each))), Double) for each in (asked.latitude, asked.longitude)]
+    is_place = and_(latitude.between(-90, 90), longitude.between(-180, 180))
+    return _sure(and_(is_place, func.distance_km(*here, *there) <= literal(asked.km, Double)))
+
+
+def _has(channel: str) -> Sql:
+    endpoint = endpoints.alias()
+    active = (endpoint.c.app == APP, endpoint.c.user_id == users.c.id, endpoint.c.channel == channel, endpoint.c.state == "active")
+    return exists(select(literal(1)).select_from(endpoint).where(*active).correlate(users))
+
+
+def _message_was(asked: MessageWas) -> Sql:
+    message = messages.alias()
+    rows: list[Sql] = [message.c.app == APP, message.c.user_id == users.c.id]
+    if asked.state == "sent":
+        rows += [message.c.state == "sent", message.c.settled_at <= AT]
+    else:
+        rows.append(message.c[f"{asked.state}_at"] <= AT)
+    if asked.step is not None:
+        rows += [message.c.source == SOURCE, message.c.step == asked.step]
+    if asked.template is not None:
+        rows.append(message.c.template == asked.template)
+    return exists(select(literal(1)).select_from(message).where(*rows).correlate(users))
+
+
+def _is_not_withdrawn(channel: str | None, topic: str) -> Sql:
+    """The newest word on a topic, of any channel unless one is named, is not that it is over."""
+    said = consents.alias()
+    rows = [said.c.app == APP, said.c.user_id == users.c.id, said.c.topic == topic]
+    if channel is not None:
+        rows.append(said.c.channel == channel)
+    newest = select(said.c.state).where(*rows).order_by(said.c.id.desc()).limit(1).correlate(users).scalar_subquery()
+    return func.coalesce(newest != "withdrawn", true())
+
+
+def _sure(asked: Sql) -> Sql:
+    """Two-valued: what is not known is false."""
+    return func.coalesce(asked, false())

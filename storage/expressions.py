@@ -1,0 +1,185 @@
+"""What an expression reads, as SQL over one row of `users`: a JSON value, or an instant. Missing and null are SQL's NULL.
+
+What the entry and captured events hold is known before the statement runs, so it goes in as a parameter: one statement serves every
+enrollment that asks the same condition.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, assert_never, cast
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, bindparam, func, literal, null, or_, select
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, NUMERIC, TIMESTAMP, array
+from sqlalchemy.sql.selectable import NamedFromClause, ScalarSelect
+
+from journeys.language.conditions import (
+    Captured,
+    Device,
+    Entry,
+    ExpressionNode,
+    LastDid,
+    Location,
+    Operand,
+    Prop,
+    Shifted,
+    Timed,
+    TimeExpression,
+    Trait,
+    When,
+)
+from journeys.language.durations import Ago, Ahead, Day, Duration, Instant
+from journeys.language.reading import EVENT_NAME, LOCATION, is_place
+from storage.tables import endpoints, events, users
+
+Sql = ColumnElement[Any]
+INSTANT = TIMESTAMP(timezone=True)
+WALL = TIMESTAMP(timezone=False)
+UNKNOWN_JSON: Sql = sql_cast(null(), JSONB)
+
+APP: Sql = bindparam("app", type_=Text)
+AT: Sql = sql_cast(bindparam("at"), INSTANT)
+ENTERED_AT: Sql = sql_cast(bindparam("entered_at"), INSTANT)
+SOURCE: Sql = bindparam("source", type_=Text)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Collects what has to be read in Python before the statement runs: parameter name to expression."""
+
+    readings: dict[str, ExpressionNode] = field(default_factory=dict)
+
+    def parameter(self, expression: ExpressionNode) -> Sql:
+        name = f"given_{len(self.readings)}"
+        self.readings[name] = expression
+        return stored(bindparam(name, type_=Text))
+
+
+def people() -> ScalarSelect[Any]:
+    """Internal ids whose events are this user's: their own, and those of everybody who was found to be them."""
+    other = users.alias()
+    mine = select(other.c.id).where(other.c.app == APP, or_(other.c.id == users.c.id, other.c.merged_into == users.c.id))
+    return cast("ScalarSelect[Any]", func.array(mine.correlate(users).scalar_subquery(), type_=ARRAY(BigInteger)))
+
+
+def json_of(operand: Operand, given: Given, event: NamedFromClause | None) -> Sql:  # noqa: PLR0911 - a case a kind
+    """The JSON value of an expression or a literal. `last_did` is no JSON: ask `instant_of` for it."""
+    match operand:
+        case Trait(path):
+            return walk(users.c.attributes, path)
+        case Location(path):
+            return walk(users.c.attributes, f"{LOCATION}.{path}")
+        case Entry() | Captured():
+            return given.parameter(operand)
+        case Prop(path):
+            return UNKNOWN_JSON if event is None else _of_event(event, path)
+        case Device(path):
+            return walk(_last_device(), path)
+        case LastDid():
+            return UNKNOWN_JSON
+        case str() | int() | float():
+            return stored(literal(as_text(operand), Text))
+        case _:
+            assert_never(operand)
+
+
+def last_did(wanted: LastDid) -> Sql:
+    event = events.alias()
+    found = select(func.max(event.c.occurred_at)).where(*of_user(event), event.c.name == wanted.event, event.c.occurred_at <= AT)
+    return found.correlate(users).scalar_subquery()
+
+
+def of_user(event: NamedFromClause) -> tuple[Sql, Sql]:
+    """An event is one of this user's."""
+    return event.c.app == APP, event.c.user_id == func.any(people())
+
+
+def instant_of(moment: When, given: Given, event: NamedFromClause | None) -> Sql:  # noqa: PLR0911 - a case a kind
+    """The instant of a moment in a condition; NULL when it is missing or no time."""
+    match moment:
+        case Instant(point):
+            return sql_cast(literal(point, INSTANT), INSTANT)
+        case Day(day):
+            return func.wall_to_instant(sql_cast(literal(day.isoformat(), Text), WALL), _zone())
+        case Ago(duration):
+            return within_years(AT - interval_of(duration))
+        case Ahead(duration):
+            return within_years(AT + interval_of(duration))
+        case Shifted(inner, by):
+            return within_years(instant_of(inner, given, event) + interval_of(by))
+        case Timed():
+            return func.wall_to_instant(_wall(moment, given, event), _zone())
+        case LastDid():
+            return last_did(moment)
+        case _:
+            return func.instant_of(json_of(moment, given, event), users.c.timezone, type_=INSTANT)
+
+
+def _wall(moment: TimeExpression, given: Given, event: NamedFromClause | None) -> Sql:
+    match moment:
+        case Timed(inner, clock):
+            return sql_cast(func.date_trunc("day", _wall(inner, given, event)), WALL) + sql_cast(literal(clock, Text), INTERVAL)
+        case Shifted(inner, by):
+            return func.wall_within_years(_wall(inner, given, event) + interval_of(by), type_=WALL)
+        case LastDid():
+            return last_did(moment).op("AT TIME ZONE")(_zone())
+        case _:
+            return func.wall_of(json_of(moment, given, event), users.c.timezone, type_=WALL)
+
+
+def walk(value: Sql, path: str) -> Sql:
+    """Follow a dotted path: keys of objects, and places of lists."""
+    if "\0" in path:
+        return UNKNOWN_JSON
+    for part in path.split("."):
+        if is_place(part):
+            value = value.op("#>", return_type=JSONB())(array([literal(part, Text)]))
+        else:
+            value = value.op("->", return_type=JSONB())(literal(part, Text))
+    return func.nullif(value, sql_cast(literal("null", Text), JSONB), type_=JSONB)
+
+
+def stored(text: Sql) -> Sql:
+    """JSON given as text; null is missing."""
+    return func.nullif(sql_cast(text, JSONB), sql_cast(literal("null", Text), JSONB), type_=JSONB)
+
+
+def as_text(value: Any) -> str | None:
+    """A value as JSON text; what jsonb could not hold (a NUL) is as missing."""
+    text = json.dumps(value)
+    return None if "\\u0000" in text else text
+
+
+def number_of(value: Sql) -> Sql:
+    """The JSON value as an exact number, NULL when it is none."""
+    return func.json_number(value, type_=NUMERIC)
+
+
+def text_of(value: Sql) -> Sql:
+    """The JSON value as a text ordered by code point, NULL when it is none."""
+    return func.json_text(value, type_=Text).collate("C")
+
+
+def within_years(moment: Sql) -> Sql:
+    return func.within_years(moment, type_=INSTANT)
+
+
+def interval_of(duration: Duration) -> Sql:
+    # In seconds: `1 day` would be a day of the calendar.
+    return sql_cast(literal(f"{duration.seconds} seconds", Text), INTERVAL)
+
+
+def _zone() -> Sql:
+    return func.known_zone(users.c.timezone, type_=Text)
+
+
+def _of_event(event: NamedFromClause, path: str) -> Sql:
+    return func.to_jsonb(event.c.name, type_=JSONB) if path == EVENT_NAME else walk(event.c.properties, path)
+
+
+def _last_device() -> Sql:
+    device = endpoints.alias()
+    newest = select(device.c.device).where(
+        device.c.app == APP, device.c.user_id == users.c.id, device.c.channel == "push", device.c.state == "active"
+    )
+    return newest.order_by(device.c.confirmed_at.desc(), device.c.id.desc()).limit(1).correlate(users).scalar_subquery()

@@ -1,0 +1,68 @@
+"""The tables that compiled conditions read, with the columns that they read. The migrations make them; a test holds the two together."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+def _instant(name: str) -> Column[Any]:
+    return Column(name, DateTime(timezone=True))
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("app", Text),
+    Column("id", BigInteger),
+    Column("attributes", JSONB),
+    Column("timezone", Text),
+    Column("merged_into", BigInteger),
+)
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("app", Text),
+    Column("id", BigInteger),
+    Column("user_id", BigInteger),
+    Column("channel", Text),
+    Column("state", Text),
+    Column("device", JSONB),
+    _instant("confirmed_at"),
+)
+events = Table(
+    "events",
+    metadata,
+    Column("app", Text),
+    Column("user_id", BigInteger),
+    Column("name", Text),
+    Column("properties", JSONB),
+    _instant("occurred_at"),
+)
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Uuid),
+    Column("app", Text),
+    Column("user_id", BigInteger),
+    Column("source", Text),
+    Column("step", Text),
+    Column("template", Text),
+    Column("state", Text),
+    _instant("settled_at"),
+    _instant("delivered_at"),
+    _instant("opened_at"),
+    _instant("clicked_at"),
+)
+consents = Table(
+    "consents",
+    metadata,
+    Column("app", Text),
+    Column("id", BigInteger),
+    Column("user_id", BigInteger),
+    Column("channel", Text),
+    Column("topic", Text),
+    Column("state", Text),
+)
