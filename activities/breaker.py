@@ -3,6 +3,7 @@
 One gate a provider and process. It knows nothing of the ledger: who is refused leaves the row as it is and comes back.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,12 +21,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Bounds:
-    """After so many failures in a row nobody is let in for a pause, which doubles with each failed probe; local tries have few slots."""
+    """After so many failures in a row nobody is let in for a pause, which doubles with each failed probe.
+
+    Local tries have few slots: they wait a moment in line for one, then leave it to the ordinary activity.
+    """
 
     failures: int = 5
     first_pause_s: float = 1.0
     longest_pause_s: float = 60.0
-    local_slots: int = 32
+    local_slots: int = 16
     crowded_wait_s: float = 1.0
 
 
@@ -38,32 +42,40 @@ class Gate:
     failures: int = 0
     opens_at: float = 0.0
     is_probing: bool = False
-    local: int = 0
     pause_s: float = field(init=False)
+    _turns: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self.pause_s = self.bounds.first_pause_s
+        self._turns = asyncio.Semaphore(self.bounds.local_slots)
+
+    async def take_turn(self) -> bool:
+        """Wait in line for a slot of the local tries; False when the line is too long. After True `give_turn` must follow."""
+        try:
+            async with asyncio.timeout(self.bounds.crowded_wait_s):
+                return await self._turns.acquire()
+        except TimeoutError:
+            return False
+
+    def give_turn(self) -> None:
+        self._turns.release()
 
     @property
     def is_open(self) -> bool:
         """In the sense of a breaker: nobody passes, or only one probe does."""
         return self.failures >= self.bounds.failures
 
-    def enter(self, *, is_local: bool) -> float | None:
+    def enter(self) -> float | None:
         """Return None when let in (then `leave` must follow), else how many seconds to stay away."""
         if self.is_open:
             left = self.opens_at - self.clock()
             if left > 0 or self.is_probing:
                 return max(left, self.bounds.crowded_wait_s)
-        if is_local and self.local >= self.bounds.local_slots:
-            return self.bounds.crowded_wait_s
         self.is_probing = self.is_open
-        self.local += is_local
         return None
 
-    def leave(self, outcome: Outcome, *, is_local: bool, retry_after_s: float | None = None) -> None:
+    def leave(self, outcome: Outcome, *, retry_after_s: float | None = None) -> None:
         """Say how it went. A provider that named a time gets it, up to the longest pause."""
-        self.local -= is_local
         self.is_probing = False
         if outcome is Outcome.ANSWERED:
             self.failures, self.pause_s = 0, self.bounds.first_pause_s

@@ -46,7 +46,6 @@ class House:
 class Admission:
     """Whether the provider's gate lets a claim through; if not, when to come back."""
 
-    is_local: bool
     wait: timedelta | None = None
 
 
@@ -182,20 +181,20 @@ class _Step:
         return await finish(self.connection, self.order, exited(left))
 
     async def _plan(self, waiting: MessageRow | None) -> Taken | SendVerdict:
-        """Fix the targets, once. An endpoint that is not there yet is waited for, because identify and track race."""
+        """Fix the targets, once. In the minute after entry an endpoint is waited for, because identify and track race."""
         places = places_to_plan(self.order.channel, self.standing) if self.order.to is None else [self.named] if self.named else []
         if places:
             if waiting is not None:
                 await forget_planned(self.connection, self.order.app, waiting.id)
             return await self._take([], [(self._new_row(place), place) for place in places])
-        first_try = waiting.planned_at if waiting and waiting.planned_at else self.now
-        until = first_try + self.house.timing.endpoint_wait
+        since = self.enrolled.started_at
+        until = since + self.house.timing.endpoint_wait
         if self.now >= until:
             place = nowhere(self.standing)
             return await self._take([waiting] if waiting else [], [(waiting or self._new_row(place), place)])
         if waiting is None:
             await self._insert([replace(move_for(self._new_row(nowhere(self.standing)), Go(), may_claim=False), reason="no_endpoint")])
-        soon = self.now + max(timedelta(seconds=2), (self.now - first_try) * 2)
+        soon = self.now + max(timedelta(seconds=2), (self.now - since) * 2)
         return SendVerdict("again", reasons=("no_endpoint",), until=min(soon, until))
 
     def _new_row(self, place: Place) -> MessageRow:
@@ -247,7 +246,7 @@ class _Step:
 
     @property
     def _claim_for(self) -> timedelta:
-        return self.house.timing.claim_for(is_local=self.admission.is_local)
+        return self.house.timing.claim_for
 
     async def _insert(self, moves: Sequence[Move]) -> list[Claim]:
         order = self.order

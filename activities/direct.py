@@ -91,7 +91,7 @@ class DirectLane:
             return
         adapter = self._delivery.adapters[waiting.channel]
         gate = self._delivery.gates.of(adapter.name)
-        wait_s = gate.enter(is_local=False)
+        wait_s = gate.enter()
         if wait_s is not None:
             await self._postpone(waiting, timedelta(seconds=wait_s))
             return
@@ -102,7 +102,7 @@ class DirectLane:
             if taken is not None:
                 await asyncio.shield(self._send_and_settle(taken, adapter, began, ended))
         finally:
-            tell(gate, ended, is_local=False)
+            tell(gate, ended)
 
     async def _postpone(self, waiting: Waiting, wait: timedelta) -> None:
         async with self._database.transaction() as connection:
@@ -131,7 +131,7 @@ class DirectLane:
             topic=taken.topic or None,
             compose=lambda: self._compose(taken, leave),
             began=began,
-            deadline=began + timing.send_for_s(is_local=False),
+            deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(waiting.message_class),
             unsubscribe_url=leave,
             device=taken.place.device,
@@ -231,7 +231,7 @@ class _Claiming:
             self.connection,
             self.waiting.app,
             [move],
-            claim_for=timing.claim_for(is_local=False),
+            claim_for=timing.claim_for,
             unknown_for=timing.unknown_for(self.waiting.message_class),
             template_version=standing.template_version,
         )

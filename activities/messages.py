@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from activities.breaker import Gates
+from activities.breaker import Gate, Gates
 from activities.claiming import Admission, House, Taken, abandon_step, claim_step, finish
 from activities.contents import Contents, Filled, variables_of
 from activities.exits import ConditionsHold
@@ -51,6 +51,7 @@ class Messages:
         self._delivery = delivery
         self._hold = conditions_hold
         self._contents = Contents(database, delivery.renderer)
+        self._under_way: dict[tuple[str, str, int], asyncio.Task[SendVerdict]] = {}
 
     async def deliver(self, order: SendOrder) -> SendVerdict:
         """Make one try. A final verdict (`settled`, `exited`) is stored and comes back for every later try of the same visit.
@@ -58,30 +59,55 @@ class Messages:
         Raises Unavailable when Postgres does not answer; trouble with a provider is a verdict, never an error. A try that is cancelled
         while it sends still settles what it sent, within the claim.
         """
+        if not order.may_wait:
+            return await self._try_at_once(order)
+        under_way = self._under_way.get(_place(order))
+        return await self._try(order) if under_way is None else await asyncio.shield(under_way)
+
+    async def drain(self) -> None:
+        """Wait for the sends that a local try has begun and left behind; each ends within its claim."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def _try_at_once(self, order: SendOrder) -> SendVerdict:
+        """The local try: a place in line, and a moment. What has begun then goes on, and the ordinary activity joins it."""
+        gate = self._delivery.gates.of(self._delivery.adapters[order.channel].name)
+        if not await gate.take_turn():
+            return await self._only_plan(order, timedelta(seconds=gate.bounds.crowded_wait_s))
+        task = asyncio.ensure_future(self._try(order))
+        self._under_way[_place(order)] = task
+        task.add_done_callback(lambda _: self._forget(order, gate))
+        done, _ = await asyncio.wait({task}, timeout=self._delivery.timing.local_s)
+        return task.result() if done else SendVerdict("again", reasons=("slow_provider",))
+
+    def _forget(self, order: SendOrder, gate: Gate) -> None:
+        gate.give_turn()
+        self._under_way.pop(_place(order), None)
+
+    async def _try(self, order: SendOrder) -> SendVerdict:
         adapter = self._delivery.adapters[order.channel]
         gate = self._delivery.gates.of(adapter.name)
-        is_local = not order.may_wait
-        wait_s = gate.enter(is_local=is_local)
+        wait_s = gate.enter()
         if wait_s is not None:
-            return await self._only_plan(order, Admission(is_local, timedelta(seconds=wait_s)))
+            return await self._only_plan(order, timedelta(seconds=wait_s))
         ended: list[Ended] = []
         try:
             began = time.monotonic()
-            taken = await self._claim(order, Admission(is_local))
+            taken = await self._claim(order, Admission())
             if isinstance(taken, SendVerdict):
                 return taken
             return await _to_its_end(self._send_and_settle(order, adapter, taken, began, ended))
         finally:
-            tell(gate, ended, is_local=is_local)
+            tell(gate, ended)
 
     async def abandon(self, order: SendOrder) -> SendVerdict:
         """End a Send that could not be done within 72 hours: what is still planned is skipped (`gave_up`), and the verdict is final."""
         async with self._database.transaction() as connection:
             return await abandon_step(connection, order, self._house(order))
 
-    async def _only_plan(self, order: SendOrder, admission: Admission) -> SendVerdict:
+    async def _only_plan(self, order: SendOrder, wait: timedelta) -> SendVerdict:
         """The provider's gate is shut: rows are planned and rules applied, but nothing is claimed."""
-        verdict = await self._claim(order, admission)
+        verdict = await self._claim(order, Admission(wait))
         assert isinstance(verdict, SendVerdict)
         return verdict
 
@@ -128,11 +154,15 @@ class Messages:
             topic=taken.topic or None,
             compose=lambda: self._contents.compose(filled),
             began=began,
-            deadline=began + timing.send_for_s(is_local=not order.may_wait),
+            deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(order.message_class),
             unsubscribe_url=leave,
             device=place.device,
         )
+
+
+def _place(order: SendOrder) -> tuple[str, str, int]:
+    return order.enrollment_id, order.step, order.visit
 
 
 async def _to_its_end(work: Coroutine[Any, Any, SendVerdict]) -> SendVerdict:

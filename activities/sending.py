@@ -17,10 +17,12 @@ from storage.messages import Claim, Settlement
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a try may take. A send is shorter than its claim, and the claim shorter than the activity's timeout."""
+    """How long a try may take. A send is shorter than its claim, and the claim shorter than the activity's timeout.
 
-    local_send_s: float = 1.5
-    local_claim_s: float = 8.0
+    A local try is waited for only `local_s`; what it has begun goes on in the process, because cutting it would leave it unconfirmed.
+    """
+
+    local_s: float = 1.5
     send_s: float = 20.0
     claim_s: float = 30.0
     endpoint_wait: timedelta = timedelta(minutes=1)
@@ -28,15 +30,13 @@ class Timing:
     patience: timedelta = timedelta(hours=72)
     held_for: timedelta = timedelta(minutes=5)
 
-    def send_for_s(self, *, is_local: bool) -> float:
-        return self.local_send_s if is_local else self.send_s
-
     def unknown_for(self, message_class: str) -> timedelta:
         """How long an unconfirmed message stays so: transactional goes out once more, marketing is given up."""
         return self.unknown_wait if message_class == "transactional" else self.patience
 
-    def claim_for(self, *, is_local: bool) -> timedelta:
-        return timedelta(seconds=self.local_claim_s if is_local else self.claim_s)
+    @property
+    def claim_for(self) -> timedelta:
+        return timedelta(seconds=self.claim_s)
 
 
 class Renders(Protocol):
@@ -152,11 +152,11 @@ def backoff(tries: int, retry_after_s: float | None = None) -> timedelta:
     return timedelta(seconds=wait_s * random.uniform(1.0, 1.2))  # noqa: S311 - spreads load, guards nothing
 
 
-def tell(gate: Gate, endings: list[Ended], *, is_local: bool) -> None:
+def tell(gate: Gate, endings: list[Ended]) -> None:
     """Leave the gate with the worst news of the parcels: one failure among several devices is a failure."""
     worst = next((each for each in endings if each.outcome is Outcome.FAILED), None)
     answered = any(each.outcome is Outcome.ANSWERED for each in endings)
     if worst is not None:
-        gate.leave(Outcome.FAILED, is_local=is_local, retry_after_s=worst.retry_after_s)
+        gate.leave(Outcome.FAILED, retry_after_s=worst.retry_after_s)
     else:
-        gate.leave(Outcome.ANSWERED if answered else Outcome.UNUSED, is_local=is_local)
+        gate.leave(Outcome.ANSWERED if answered else Outcome.UNUSED)

@@ -27,6 +27,7 @@ class Hands:
     renderer: Renderer
 
     async def close(self) -> None:
+        await self.messages.drain()
         for channel in CHANNELS:
             await self.delivery.adapters[channel].close()
         await self.renderer.close()

@@ -13,8 +13,8 @@ class Clock:
 
 
 def attempt(gate: Gate, outcome: Outcome, *, retry_after_s: float | None = None) -> None:
-    assert gate.enter(is_local=False) is None
-    gate.leave(outcome, is_local=False, retry_after_s=retry_after_s)
+    assert gate.enter() is None
+    gate.leave(outcome, retry_after_s=retry_after_s)
 
 
 def test_failures_in_a_row_shut_it_and_one_probe_at_a_time_goes_in() -> None:
@@ -25,11 +25,11 @@ def test_failures_in_a_row_shut_it_and_one_probe_at_a_time_goes_in() -> None:
     attempt(gate, Outcome.FAILED)
     assert not gate.is_open, "the answer between them counts"
     attempt(gate, Outcome.FAILED)
-    assert gate.enter(is_local=False) == 1
+    assert gate.enter() == 1
     clock.now += 1
-    assert gate.enter(is_local=False) is None
-    assert gate.enter(is_local=False) == 0.5, "the probe is still under way"
-    gate.leave(Outcome.ANSWERED, is_local=False)
+    assert gate.enter() is None
+    assert gate.enter() == 0.5, "the probe is still under way"
+    gate.leave(Outcome.ANSWERED)
     assert not gate.is_open
 
 
@@ -40,7 +40,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_the_longest() -> None:
     pauses = []
     for _ in range(5):
         attempt(gate, Outcome.FAILED)
-        wait_s = gate.enter(is_local=False)
+        wait_s = gate.enter()
         assert wait_s is not None
         pauses.append(wait_s)
         clock.now += wait_s
@@ -50,20 +50,20 @@ def test_each_failed_probe_doubles_the_pause_up_to_the_longest() -> None:
 def test_a_provider_that_names_a_time_gets_it_but_not_an_absurd_one() -> None:
     gate = Gate(BOUNDS, Clock())
     attempt(gate, Outcome.FAILED, retry_after_s=3)
-    assert gate.enter(is_local=True) == 3
+    assert gate.enter() == 3
     other = Gate(BOUNDS, Clock())
     attempt(other, Outcome.FAILED, retry_after_s=10**9)
-    assert other.enter(is_local=True) == 4
+    assert other.enter() == 4
 
 
-def test_a_slow_provider_holds_only_its_own_local_slots() -> None:
+async def test_a_slow_provider_holds_only_its_own_local_slots() -> None:
     gates = Gates(BOUNDS, Clock())
     slow = gates.of("slow")
-    assert [slow.enter(is_local=True) for _ in range(3)] == [None, None, 0.5]
-    assert slow.enter(is_local=False) is None, "the ordinary activity has slots of its own"
-    assert gates.of("quick").enter(is_local=True) is None
-    slow.leave(Outcome.UNUSED, is_local=True)
-    assert slow.enter(is_local=True) is None
+    assert [await slow.take_turn() for _ in range(3)] == [True, True, False]
+    assert slow.enter() is None, "the ordinary activity needs no slot"
+    assert await gates.of("quick").take_turn()
+    slow.give_turn()
+    assert await slow.take_turn()
 
 
 def test_a_probe_that_sent_nothing_says_nothing() -> None:

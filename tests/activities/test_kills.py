@@ -101,7 +101,7 @@ async def test_postgres_killed_again_and_again_while_messages_are_delivered(dura
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO apps (id, name) VALUES ('demo', 'Demo')")
     town = await build(database)
-    town.timing = replace(town.timing, local_claim_s=0.5, local_send_s=0.4)
+    town.timing = replace(town.timing, claim_s=0.5, send_s=0.4)
     await town.endpoint()
     orders = [order_of(await enroll(town, key=str(number))) for number in range(60)]
     async with asyncio.timeout(120), asyncio.TaskGroup() as group:

@@ -1,6 +1,7 @@
 """One test for each row of the ledger's state table: fail at that point, then look, then go on as a fresh process would."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -219,7 +220,7 @@ async def test_what_was_certainly_not_sent_is_planned_again(town: Town) -> None:
 
 async def test_nothing_is_sent_once_the_claims_time_for_sending_is_over(town: Town) -> None:
     await town.endpoint()
-    town.timing = replace(town.timing, local_send_s=0.0)
+    town.timing = replace(town.timing, send_s=0.0)
     again = await town.hands().deliver(order_of(await enroll(town)))
     assert again.status == "again"
     assert town.provider.record == []
@@ -248,7 +249,7 @@ async def test_a_renderer_that_does_not_answer_is_tried_again(town: Town) -> Non
 @pytest.mark.parametrize("word", ["ambiguous", "accept_then_hang", "bug"])
 async def test_an_ambiguous_marketing_message_counts_as_sent_and_is_never_repeated(town: Town, word: str) -> None:
     town.provider.script[:] = [word]
-    town.timing = replace(town.timing, local_send_s=0.3)
+    town.timing = replace(town.timing, send_s=0.3)
     await town.endpoint()
     order = order_of(await enroll(town))
     verdict = await town.hands().deliver(order)
@@ -356,11 +357,29 @@ async def test_an_outage_costs_no_unconfirmed_message_beyond_those_in_flight(tow
 async def test_a_person_who_is_cancelled_in_the_middle_of_a_send_is_settled(town: Town) -> None:
     await town.endpoint()
     town.provider.delay_s = 0.2
-    sending = asyncio.create_task(town.hands().deliver(order_of(await enroll(town))))
+    hands = town.hands()
+    sending = asyncio.create_task(hands.deliver(order_of(await enroll(town))))
     await town.provider.called.wait()
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
+    await hands.drain()
+    assert await town.states() == [("sent", None)]
+
+
+async def test_a_slow_provider_is_left_to_answer_and_the_next_try_joins_it(town: Town) -> None:
+    """Cutting a send off would leave it unconfirmed; holding the workflow task for it would hold everybody."""
+    await town.endpoint()
+    town.provider.delay_s = 0.6
+    town.timing = replace(town.timing, local_s=0.1)
+    hands = town.hands()
+    order = order_of(await enroll(town))
+    began = time.monotonic()
+    first = await hands.deliver(order)
+    assert (first.status, first.reasons) == ("again", ("slow_provider",))
+    assert time.monotonic() - began < 0.5
+    assert (await hands.deliver(replace(order, may_wait=True))).sent
+    assert len(town.provider.taken) == 1
     assert await town.states() == [("sent", None)]
 
 

@@ -15,7 +15,6 @@ from temporalio.workflow import NondeterminismError
 from workflows.journey import JourneyWorkflow
 from workflows.worker import sandbox
 
-MARKER = "marker_recorded_event_attributes"
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 
 
@@ -30,7 +29,11 @@ def test_there_are_histories_of_every_activity_of_the_house() -> None:
 
 def _activities(history: WorkflowHistory) -> set[str]:
     scheduled = {each.activity_task_scheduled_event_attributes.activity_type.name for each in history.events}
-    markers = [each.marker_recorded_event_attributes.details["data"].payloads for each in history.events if each.HasField(MARKER)]
+    markers = [
+        each.marker_recorded_event_attributes.details["data"].payloads
+        for each in history.events
+        if each.HasField("marker_recorded_event_attributes")
+    ]
     return scheduled | {json.loads(payload.data)["activity_type"] for payloads in markers for payload in payloads}
 
 

@@ -1,6 +1,7 @@
 """The interpreter, over the rehearsal's World: which events count, what ends, what comes next."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from journeys.language import (
     ALWAYS,
@@ -33,9 +34,10 @@ from journeys.language import (
     trait,
 )
 from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person
+from journeys.language.steps import AnyStep
 
 
-def journey(*steps, **fields):  # type: ignore[no-untyped-def]
+def journey(*steps: AnyStep, **fields: Any) -> Journey:
     return Journey("tried", **{"starts_on": event("started"), "steps": list(steps), **fields})
 
 
@@ -57,7 +59,7 @@ class TestWaitFor:
         assert rehearse(journey(BOUGHT), [(days(4), "order_placed")]).sent == ["offer"]
 
     def test_events_count_from_the_last_send_unless_told_otherwise(self) -> None:
-        steps = [Wait("first", days(2)), Send("welcome", email("welcome")), BOUGHT]
+        steps: list[AnyStep] = [Wait("first", days(2)), Send("welcome", email("welcome")), BOUGHT]
         assert rehearse(journey(*steps), [(days(1), "order_placed")]).sent == ["welcome", "offer"]
 
     def test_since_entry_counts_what_came_before_the_last_send(self) -> None:
@@ -101,7 +103,7 @@ class TestWaitFor:
         assert played.lines[-1].at == MONDAY_NOON
 
     def test_many_events_of_a_name_do_not_hide_the_one_that_counts(self) -> None:
-        steps = [
+        steps: list[AnyStep] = [
             Wait("first", days(1)),
             WaitFor("big", event("paid").where(prop("total") > 100), since="entry", within=days(1), otherwise=[Send("no", email("no"))]),
         ]
@@ -111,7 +113,7 @@ class TestWaitFor:
 
 class TestWait:
     def test_an_event_starts_it_over_and_is_captured(self) -> None:
-        steps = [
+        steps: list[AnyStep] = [
             Wait("quiet", hours(1), reset_by=event("cart_updated")),
             If("big", captured("quiet", "total") > 50, then=[Send("nudge", email("nudge"))]),
         ]
@@ -124,7 +126,7 @@ class TestWait:
         assert played.lines[-1].at == MONDAY_NOON + minutes(140).timedelta
 
     def test_without_a_reset_the_entry_event_is_captured(self) -> None:
-        steps = [
+        steps: list[AnyStep] = [
             Wait("quiet", hours(1), reset_by=event("cart_updated")),
             If("big", captured("quiet", "total") > 50, then=[Send("nudge", email("nudge"))]),
         ]
@@ -149,7 +151,7 @@ class TestEnding:
         assert (played.sent, played.ended) == ([], "exited: closed")
 
     def test_an_exit_condition_is_read_before_each_step(self) -> None:
-        steps = [Wait("long", days(9)), Send("late", email("l"))]
+        steps: list[AnyStep] = [Wait("long", days(9)), Send("late", email("l"))]
         played = rehearse(journey(*steps, exits_on=did("order_placed")), [(days(1), "order_placed")])
         assert (played.sent, played.ended) == ([], "exited: condition")
 
@@ -169,7 +171,10 @@ class TestEnding:
 
 class TestBranches:
     def test_after_a_branch_the_next_line_of_the_parent_runs(self) -> None:
-        steps = [If("app", has("push"), then=[Send("p", push("p"))], otherwise=[Send("m", email("m"))]), Send("end", email("e"))]
+        steps: list[AnyStep] = [
+            If("app", has("push"), then=[Send("p", push("p"))], otherwise=[Send("m", email("m"))]),
+            Send("end", email("e")),
+        ]
         assert rehearse(journey(*steps)).sent == ["p", "end"]
         assert rehearse(journey(*steps), user=Person(channels=("email",))).sent == ["m", "end"]
 
