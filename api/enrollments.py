@@ -1,5 +1,6 @@
 """Enrollments: who is in which journey, where they stand and why; letting one go on, or out."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,9 +11,9 @@ from pydantic import BaseModel, Field
 from api.paging import Cursor, Limit, Page, page_of, position
 from api.strict import App, Body, Db, Word, management
 from api.temporal import RunningWorkflows, WorkflowsIfThere
-from api.words import reason_words
-from journeys.language.errors import Conflict, NotFound
-from storage import passages, people
+from api.words import left_words, reason_words
+from journeys.language.errors import Conflict, NotFound, Unavailable
+from storage import enrollments, passages, people
 from storage.database import Database
 from storage.passages import Outcome, Passage
 
@@ -124,10 +125,22 @@ async def advance_enrollment(app: App, database: Db, workflows: RunningWorkflows
 
 
 @router.post("/enrollments/{enrollment_id}/exit", status_code=202, summary="Take somebody out of a journey")
-async def exit_enrollment(app: App, database: Db, workflows: RunningWorkflows, enrollment_id: EnrollmentId, body: ExitBody) -> Told:
-    """The enrollment ends with this reason; what has begun to be sent is still sent."""
+async def exit_enrollment(app: App, database: Db, workflows: WorkflowsIfThere, enrollment_id: EnrollmentId, body: ExitBody) -> Told:
+    """The enrollment ends now, with this reason: no send begins any more, and what has begun is still sent.
+
+    Its workflow is told; where Temporal cannot be reached, it ends as soon as it can be.
+    """
     row = await _open_passage(database, app, enrollment_id)
-    await workflows.exit(row.workflow_id, body.reason)
+    async with database.transaction(app) as connection:
+        enrolled = await enrollments.get(connection, app, row.id)
+        # The lock that a claim takes: after this answer nothing more is claimed for the enrollment.
+        await enrollments.lock_person(connection, app, enrolled.user_id)
+        if not await enrollments.close(connection, app, row.id, body.reason):
+            raise Conflict("this enrollment has ended already")
+    if workflows is not None:
+        # The reconciler ends a workflow whose row is closed, so a signal that fails costs only time.
+        with suppress(Conflict, Unavailable):
+            await workflows.exit(row.workflow_id, body.reason)
     return Told(enrollment=row.id, told="exit")
 
 
@@ -148,7 +161,7 @@ async def _passage(database: Database, app: str, enrollment_id: str) -> Passage:
 
 
 def _ended(row: Passage) -> Where:
-    return Where(source="ended", words=f"left: {reason_words(row.end_reason)}", since=row.ended_at)
+    return Where(source="ended", words=f"left{left_words(row.end_reason)}", since=row.ended_at)
 
 
 def _stored(row: Passage, outcomes: list[Outcome]) -> Where:

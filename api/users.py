@@ -89,7 +89,10 @@ async def get_user(app: App, database: Db, user_id: UserId) -> UserWithEndpoints
 
 @router.put("/users/{user_id:path}", summary="Create or change a user")
 async def put_user(app: App, database: Db, user_id: UserId, body: PutUser) -> UserWithEndpoints:
-    """Set attributes, as `identify` does: attributes that are not named stay, null removes one, the latest change wins."""
+    """Set attributes, as `identify` does: attributes that are not named stay, null removes one, the latest change wins.
+
+    An `email` or `phone` here is an attribute and no address: add addresses as endpoints.
+    """
     now = datetime.now(UTC)
     change = events.Incoming(
         event_id=f"put-user-{uuid4()}",

@@ -37,7 +37,15 @@ REASONS: dict[str, str] = {
     "completed": "they came to its end",
     "ends_after": "it had lasted as long as it may",
     "goal": "they reached the goal",
-    "provider_down": "the provider cannot be reached at present",
+    "provider_away": "the provider cannot be reached at present",
+    "slow_provider": "the provider is slow at present",
+    "unavailable": "something that is needed cannot be reached at present",
+    "unsigned": "a browser brought this address without a signed user id",
+    "manual": "somebody did it by hand",
+    "exited_by_hand": "somebody took them out",
+    "workflow_gone": "their workflow was gone",
+    "terminated": "their workflow was terminated in Temporal",
+    "canceled": "their workflow was cancelled in Temporal",
 }
 STATES: dict[str, str] = {
     "planned": "planned",
@@ -60,6 +68,14 @@ def reason_words(reason: str | None) -> str:
     code, _, rest = reason.partition(":")
     words = REASONS.get(code, code.replace("_", " "))
     return f"{words} ({rest.strip()})" if rest.strip() else words
+
+
+def left_words(reason: str | None) -> str:
+    """Say why somebody left a journey, as the end of a sentence."""
+    code, _, event = (reason or "").partition(": ")
+    if code == "exited" and event:
+        return f" because of {event}"
+    return f": {reason_words(reason)}" if reason else ""
 
 
 def message_words(fact: _Fact) -> str:
@@ -97,7 +113,7 @@ def _step_words(fact: _Fact) -> str:
 _WORDS: dict[str, Callable[[_Fact], str]] = {
     "event": _event_words,
     "entered": lambda fact: f"entered {fact['journey']} (version {fact['version']}) by {fact['event']}",
-    "ended": lambda fact: f"left {fact['journey']}: {reason_words(fact['reason'])}",
+    "ended": lambda fact: f"left {fact['journey']}{left_words(fact['reason'])}",
     "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'])}",
     "step": _step_words,
     "message": lambda fact: message_words(fact) + (f" ({fact['journey']}: {fact['step']})" if fact["journey"] else ""),

@@ -159,6 +159,13 @@ async def test_without_temporal_nobody_can_be_advanced_yet(manager: httpx.AsyncC
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
 
 
+@pytest.mark.usefixtures("stored", "without_temporal")
+async def test_somebody_is_taken_out_though_temporal_is_away(manager: httpx.AsyncClient) -> None:
+    assert (await manager.post(f"/v1/enrollments/{OPEN}/exit", json={})).status_code == 202
+    shown = (await manager.get(f"/v1/enrollments/{OPEN}")).json()
+    assert (shown["state"], shown["end_reason"]) == ("closed", "exited_by_hand")
+
+
 @pytest.mark.usefixtures("stored")
 async def test_who_has_left_needs_no_workflow_to_say_so(manager: httpx.AsyncClient) -> None:
     where = (await manager.get(f"/v1/enrollments/{CLOSED}")).json()["where"]
