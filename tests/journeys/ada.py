@@ -38,7 +38,8 @@ def bought(before: timedelta, **properties: Any) -> EventFact:
 
 ADA = Facts(
     attributes={
-        "plan": "gold", "n": 10, "share": 0.1, "is_new": True, "seven": "7", "gone": None, "tags": ["a", 1, True], "city": {"name": "Ulm"},
+        "plan": "gold", "n": 10, "share": 0.1, "is_new": True, "ordered": "a", "seven": "7", "gone": None, "tags": ["a", 1, True],
+        "city": {"name": "Ulm"},
         "items": [{"price": 5}, {"price": 7}], "renews_on": "2026-03-10",
         "location": {"country": "DE", "latitude": 48.4, "longitude": 9.99},
     },
@@ -51,6 +52,7 @@ ADA = Facts(
     events=(
         bought(timedelta(days=1), amount=0.1, sku="x"), bought(timedelta(days=2), amount=0.2), bought(timedelta(days=40), amount="100"),
         bought(-timedelta(days=1), amount=50),
+        EventFact("now", "product_viewed", NOW),
     ),
     messages=(
         MessageFact("this", "welcome", "welcome", sent_at=NOW - timedelta(hours=2), opened_at=NOW + timedelta(hours=1)),
@@ -101,6 +103,12 @@ TRUE: list[Condition] = [
     did("order_placed", where=prop("sku") == "x", at_most=1),
     did("order_placed", total=prop("amount"), at_least=0.3, at_most=0.3),  # exact decimals; the text "100" adds nothing
     did_not("app_opened"),
+    did("product_viewed"),  # what occurs at the moment counts
+    last_did("product_viewed").after(last_did("order_placed")),
+    last_did("product_viewed") > last_did("order_placed"),
+    last_did("order_placed") != trait("n"),  # an instant is no JSON value
+    last_did("order_placed") == last_did("order_placed"),
+    trait("ordered") > "Z",  # by code point: small letters come after capitals
     sent(step="welcome"),
     sent(template="win-back"),
     clicked(template="win-back"),
@@ -132,6 +140,11 @@ FALSE: list[Condition] = [
     last_did("order_placed").after(ago(days(1))),  # strict
     last_did("order_placed").before(ago(days(1))),
     last_did("app_opened").before(NOW),
+    last_did("app_opened") != trait("n"),
+    last_did("order_placed") == trait("n"),
+    last_did("order_placed") > trait("n"),
+    has("voice"),  # there is one that is not active
+    did("order_placed", since="entry", at_least=3),
     did("order_placed", at_least=4),  # tomorrow's does not count today
     did("order_placed", last=hours(1)),
     did("order_placed", between=(trait("no.such"), NOW)),

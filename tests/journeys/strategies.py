@@ -64,7 +64,8 @@ integers = st.one_of(st.integers(-3, 10), st.integers(-(2**53), 2**53))
 floats = st.one_of(
     st.sampled_from((0.1, 0.2, 0.3, 1.0, 7.0, -0.0, 1e22, 5e-324, 1.5, 1e300)), st.floats(allow_nan=False, allow_infinity=False)
 )
-scalars: SearchStrategy[Any] = st.one_of(texts, integers, floats, st.booleans())
+_COMMON = ("gold", "go", "7", "", 7, 7.0, 1, 0.1, True, False, "2026-03-02", "2026-03-02T12:00:00Z")
+scalars: SearchStrategy[Any] = st.one_of(st.sampled_from(_COMMON), st.sampled_from(_COMMON), texts, integers, floats, st.booleans())
 durations: SearchStrategy[Duration] = st.sampled_from(DURATIONS)
 clocks = st.sampled_from(("00:00", "02:30", "09:00", "23:59"))
 _KEYS = st.sampled_from(("name", "price", "kind", "0"))
@@ -205,9 +206,10 @@ def conditions(known: Known = CAUGHT) -> SearchStrategy[Condition]:
 
 # Facts ------------------------------------------------------------------------------------------------------------------------------
 
+_LIMITS = [NOW, NOW - timedelta(microseconds=1), NOW + timedelta(microseconds=1)]
+_LIMITS += [NOW + sign * each.timedelta for each in DURATIONS for sign in (-1, 1)]
 instants = st.one_of(
-    st.sampled_from([NOW + sign * each.timedelta for each in DURATIONS for sign in (-1, 1)] + [NOW]),
-    st.integers(-50 * 86400, 50 * 86400).map(lambda s: NOW + timedelta(seconds=s)),
+    st.sampled_from(_LIMITS), st.sampled_from(_LIMITS), st.integers(-50 * 86400, 50 * 86400).map(lambda s: NOW + timedelta(seconds=s))
 )
 properties: SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.sampled_from(("plan", "n", "score", "tags", "renews_on", "ärger")), json_values, max_size=4

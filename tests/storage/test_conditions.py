@@ -16,7 +16,7 @@ from journeys.language import did, has, in_segment, trait
 from journeys.language.conditions import And, AnyCondition
 from journeys.language.evaluate import holds as evaluate
 from journeys.language.facts import Facts
-from storage.conditions import holds
+from storage.conditions import _question, holds
 from storage.database import Connection, Database
 from tests.journeys.ada import ADA, FALSE, TRUE
 from tests.journeys.strategies import NOW, TOPICS, facts
@@ -90,6 +90,16 @@ def test_what_others_did_does_not_count(house: House) -> None:
     assert house.run(house.answers(ADA, [did("order_placed", at_most=3), did("order_placed", at_least=4)])) == [True, False]
 
 
+def test_since_entry_asks_nothing_of_somebody_who_has_not_entered(house: House) -> None:
+    asked: list[AnyCondition] = [did("order_placed", since="entry", at_most=9), did("order_placed", at_most=9)]
+    assert house.run(house.answers(Facts(events=ADA.events), asked)) == [False, True]
+
+
+def test_texts_are_ordered_by_code_point_whatever_the_databases_collation_is(house: House) -> None:
+    asked: list[AnyCondition] = [trait("a") < "b", trait("a") > "Z", trait("a") > "ä"]
+    assert all('COLLATE "C"' in str(_question(each).statement) for each in asked)
+
+
 def test_a_user_who_does_not_exist_satisfies_nothing(house: House) -> None:
     async def ask() -> bool:
         async with house.database.transaction() as connection:
@@ -159,7 +169,11 @@ def _events(known: Facts, people: list[int]) -> list[dict[str, Any]]:
 
 def _endpoints(known: Facts, user_id: int) -> list[dict[str, Any]]:
     rows = [{"channel": each.channel, "state": "active", "device": each.device, "at": each.confirmed_at} for each in known.endpoints]
-    rows.append({"channel": "push", "state": "inactive", "device": {"plan": "gold", "n": 7}, "at": NOW + timedelta(days=999)})
+    inactive = {"state": "inactive", "device": {"plan": "gold", "n": 7}, "at": NOW + timedelta(days=999)}
+    rows += [
+        {"channel": "push", **inactive},
+        *([] if any(row["channel"] == "voice" for row in rows) else [{"channel": "voice", **inactive}]),
+    ]
     return [{**row, "user_id": user_id, "address": str(place), "hash": uuid4().bytes} for place, row in enumerate(rows)]
 
 
