@@ -18,7 +18,7 @@ from journeys.language import moments
 from journeys.language.facts import EventFact, Facts
 from journeys.language.keys import counts
 from journeys.language.verdict import SendVerdict
-from storage import conditions, enrollments, outcomes, standing
+from storage import conditions, enrollments, messages, outcomes, standing
 from storage.database import Database
 from storage.enrollments import Enrollment
 
@@ -89,6 +89,7 @@ class Steps:
     async def end(self, ending: Ending) -> None:
         async with self._database.transaction() as connection:
             await enrollments.close(connection, ending.app, ending.enrollment_id, ending.reason)
+            await messages.drop_planned(connection, ending.app, ending.enrollment_id, "exited")
 
     def activities(self) -> list[Callable[..., Any]]:
         return [self.decide, self.instant, self.recall, self.end]
@@ -105,13 +106,13 @@ def _facts(enrollment: Enrollment, attributes: Mapping[str, Any], timezone: str 
     )
 
 
-def deliveries(messages: Messages) -> list[Callable[..., Any]]:
+def deliveries(hands: Messages) -> list[Callable[..., Any]]:
     """One activity a channel, so that the UI's timeline reads email, push, sms; all of them deliver. And `give up`, after 72 hours."""
 
     def delivery(channel: str) -> Callable[[SendOrder], Coroutine[Any, Any, SendVerdict]]:
         @activity.defn(name=channel)
         async def deliver(order: SendOrder) -> SendVerdict:
-            verdict = await messages.deliver(order)
+            verdict = await hands.deliver(order)
             if verdict.status == "again" and order.may_wait:
                 raise _not_yet(verdict)
             return verdict
@@ -120,7 +121,7 @@ def deliveries(messages: Messages) -> list[Callable[..., Any]]:
 
     @activity.defn(name="give up")
     async def give_up(order: SendOrder) -> SendVerdict:
-        return await messages.abandon(order)
+        return await hands.abandon(order)
 
     return [*(delivery(channel) for channel in CHANNELS), give_up]
 

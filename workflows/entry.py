@@ -9,7 +9,7 @@ from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
 from journeys.language.keys import counts, key_of
-from storage import enrollments, ids, journeys
+from storage import enrollments, ids, journeys, messages
 from storage.database import Connection
 from storage.enrollments import Enrollment
 from workflows.definitions import Definitions
@@ -69,6 +69,7 @@ class Entry:
                 ends.append(Telling(enrollment, journey.reduced(event)))
             elif _is_exit(journey, enrollment, event):
                 await enrollments.close(connection, app, enrollment.id, f"exited: {event.name}", event.id)
+                await messages.drop_planned(connection, app, str(enrollment.id), "exited")
                 ends.append(Telling(enrollment, journey.reduced(event)))
             else:
                 start = await self.start_of(connection, enrollment) if enrollment.state == "starting" else None

@@ -132,6 +132,7 @@ async def test_an_exit_cancels_a_send_that_waits_for_its_provider(scene: Stage) 
     await scene.track("account_closed")
     assert await scene.finished(handle) == "exited: account_closed"
     assert await scene.sent() == []
+    assert await scene.execute("SELECT state, reason FROM messages") == [("skipped", "exited")]
 
 
 async def test_after_72_hours_a_send_is_given_up_and_the_journey_goes_on(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
