@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -177,9 +178,9 @@ async def test_who_enrolls_while_an_event_comes_in_is_told_of_it(database: Datab
     assert (await arriving)[0].is_told
 
 
-async def _until_somebody_waits(database: Database) -> None:
+async def _until_somebody_waits(database: Database, waiting: int = 1) -> None:
     async with asyncio.timeout(10):
-        while not await one(database, "SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - Postgres tells nobody
+        while await one(database, "SELECT count(*) FROM pg_locks WHERE NOT granted") < waiting:  # noqa: ASYNC110 - Postgres tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -226,8 +227,15 @@ async def test_batches_in_opposite_order_do_not_deadlock(database: Database) -> 
 
 
 async def test_repeats_in_opposite_order_do_not_deadlock(database: Database) -> None:
+    """Both batches are stopped at the same item. Taken in their own order, each would then hold what the other needs next."""
     items = [track(f"user-{n}") for n in range(60)]
-    results = await asyncio.gather(*(take(database, items if n % 2 else items[::-1]) for n in range(10)))
+    with suppress(ZeroDivisionError):
+        async with database.transaction("demo") as connection:
+            await events.accept(connection, "demo", [items[30]], received_at=NOW)
+            arriving = [asyncio.create_task(take(database, batch)) for batch in (items, items[::-1])]
+            await _until_somebody_waits(database, 2)
+            raise ZeroDivisionError
+    results = await asyncio.gather(*arriving)
     assert sum(a.verdict == "new" for batch in results for a in batch) == 60
     assert await one(database, "SELECT count(*) FROM events") == 60
     assert await one(database, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
