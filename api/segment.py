@@ -73,7 +73,7 @@ def read_item(raw: Any, envelope: Envelope) -> Read:
     """Read one call. Raises Invalid with all its problems."""
     if type(raw) is not dict:
         raise Invalid([Problem("", "not_an_object")])
-    said = _said(raw) if envelope.is_plain else b""
+    said = _said_if_shallow(raw) if envelope.is_plain else b""
     if not said or len(said) > STRING_BYTES or not is_small(raw):
         broken = broken_rule(raw)
         if broken is not None:
@@ -82,6 +82,14 @@ def read_item(raw: Any, envelope: Envelope) -> Read:
     if len(said) > ITEM_BYTES:
         raise Invalid([Problem("", "item_too_large")])
     return _Reader(raw, envelope).read(sha256(said).digest()[:16])
+
+
+def _said_if_shallow(raw: Mapping[str, Any]) -> bytes:
+    """Nothing for what is nested deeper than orjson writes, which `broken_rule` then refuses."""
+    try:
+        return _said(raw)
+    except orjson.JSONEncodeError:
+        return b""
 
 
 def _said(raw: Mapping[str, Any]) -> bytes:
