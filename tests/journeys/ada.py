@@ -39,6 +39,8 @@ def bought(before: timedelta, **properties: Any) -> EventFact:
 ADA = Facts(
     attributes={
         "plan": "gold", "n": 10, "share": 0.1, "is_new": True, "ordered": "a", "seven": "7", "gone": None, "tags": ["a", 1, True],
+        "late": "2026-03-30",
+        "nine": "2026-03-23T08:00:00Z",
         "city": {"name": "Ulm"},
         "items": [{"price": 5}, {"price": 7}], "renews_on": "2026-03-10",
         "location": {"country": "DE", "latitude": 48.4, "longitude": 9.99},
@@ -56,6 +58,7 @@ ADA = Facts(
     ),
     messages=(
         MessageFact("this", "welcome", "welcome", sent_at=NOW - timedelta(hours=2), opened_at=NOW + timedelta(hours=1)),
+        MessageFact("earlier", "invoice", "invoice", sent_at=NOW),
         MessageFact("earlier", "offer", "win-back", sent_at=NOW - timedelta(days=9), clicked_at=NOW - timedelta(days=8)),
     ),
     segments=frozenset({"vip"}),
@@ -111,7 +114,10 @@ TRUE: list[Condition] = [
     trait("ordered") > "Z",  # by code point: small letters come after capitals
     sent(step="welcome"),
     sent(template="win-back"),
+    sent(template="invoice"),  # sent at the moment
     clicked(template="win-back"),
+    trait("nine").after((trait("late") - days(8)).at("09:00")),
+    trait("nine").before((trait("late") - days(6)).at("09:00")),
     in_segment("vip"),
     subscribed("general"),
     ~(trait("plan") == "silver"),
@@ -131,6 +137,8 @@ FALSE: list[Condition] = [
     trait("n").starts_with("1"),
     trait("n").is_in(["10"]),
     trait("items.2.price").exists(),
+    trait("nine").before((trait("late") - days(7)).at("09:00")),  # the very moment, seven dates before, across summer time
+    trait("nine").after((trait("late") - days(7)).at("09:00")),
     trait("n").before(NOW),  # a number is no time
     trait("plan").after(NOW),
     captured("shipped", "on").exists(),
