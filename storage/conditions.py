@@ -1,7 +1,7 @@
 """Conditions compiled to SQL: what they mean for whole tables of users. journeys/language/evaluate.py is the other reader; they agree.
 
-Every condition becomes one boolean expression over a row of `users`, never NULL, with bound values only. The same expression answers for
-one user (`holds`) and selects a segment (`users_where`).
+Every condition becomes one boolean expression over a row of `users`, never NULL, with bound values only. Here it answers for
+one user; it can select a segment as it is.
 """
 
 from collections.abc import Mapping
