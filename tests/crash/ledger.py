@@ -23,6 +23,11 @@ _OUTBOX = "SELECT 'outbox ' || seq || ': ' || kind FROM outbox"
 _CLAIMS = "SELECT 'claim of ' || message_id FROM open_messages WHERE kind = 'claimed'"
 _ENROLLMENTS = "SELECT workflow_id || ' is ' || state FROM enrollments WHERE state <> 'closed'"
 _QUARANTINE = "SELECT 'quarantine: ' || kind || ' ' || reason FROM quarantine"
+_ENDS = """
+SELECT coalesce(end_reason, state) AS how, count(*) AS number FROM enrollments GROUP BY 1
+UNION ALL SELECT 'not entered: ' || reason, count(*) FROM refused_entries GROUP BY 1
+UNION ALL SELECT 'event ' || name, count(*) FROM events GROUP BY 1 ORDER BY 1
+"""
 _UNKNOWN = "SELECT message_id::text FROM open_messages WHERE kind = 'unknown'"
 
 
@@ -57,6 +62,11 @@ def remains(stack: Stack) -> Remains:
         )
 
     return _read(stack, read)
+
+
+def ends(stack: Stack) -> dict[str, int]:
+    """How many came in, entered or did not, and how they ended: where to look first when something is lost."""
+    return {row.how: row.number for row in _read(stack, lambda connection: _rows(connection, _ENDS))}
 
 
 def user_of(stack: Stack, message_id: str) -> str:
