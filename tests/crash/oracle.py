@@ -145,7 +145,8 @@ def judge(journal: Iterable[Mapping[str, Any]], left: Sequence[Left], rows: Sequ
 def _lost(sure: frozenset[Mail], went: Counter[Mail], rows: Sequence[Row]) -> list[str]:
     """Nobody saw it. A row that says so (unconfirmed, and by its class not to be tried again) is counted apart."""
     told = {row.mail for row in rows if row.state in MAY_HAVE_LEFT and (row.message_class == "marketing" or row.maybe_doubled)}
-    silent = [f"{mail} never left" for mail in sorted(sure) if not went[mail] and mail not in told]
+    known = {row.mail: f"{row.state}, {row.reason}" for row in rows}
+    silent = [f"{mail} never left: {known.get(mail, 'no row')}" for mail in sorted(sure) if not went[mail] and mail not in told]
     return silent + [f"{row.mail} is sent in the ledger and nowhere else" for row in rows if row.state == "sent" and not went[row.mail]]
 
 

@@ -106,7 +106,7 @@ def test_nothing_is_lost_and_nobody_is_written_to_twice_though_each_process_is_k
     }
     with capsys.disabled():
         print("\nkill run:", json.dumps({**measured, **verdict.figures()}))  # noqa: T201 - what the run is for
-    assert verdict.is_right, (verdict, ledger.ends(stack))
+    assert verdict.is_right, (ledger.ends(stack), verdict)
     assert verdict.expected == PEOPLE * 3
     assert_each_unknown_is_explained(stack)
 
