@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from journeys import cart_recovery, onboarding, order_status
 from journeys.language import ALWAYS, Exit, If, Journey, Send, Wait, days, email, entry, event, has, prop
@@ -63,6 +63,7 @@ def test_every_real_journey_is_drawn_with_each_step_once(journey: Journey) -> No
     assert ids == ["$start", *(step.id for step in all_steps(journey.steps)), "$end"]
 
 
+@settings(max_examples=50)
 @given(journeys())
 def test_every_box_of_any_journey_is_reached_and_every_line_is_mermaid(journey: Journey) -> None:
     drawn = drawing(journey)
