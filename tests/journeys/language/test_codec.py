@@ -127,3 +127,18 @@ def _with_a_wait_of_nothing() -> bytes:
 
 
 _SCHEMA = Draft202012Validator(json_schema())
+
+
+STORED = sorted((ROOT / "tests" / "journeys" / "stored").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", STORED, ids=lambda file: file.stem)
+def test_what_an_earlier_version_wrote_is_read_and_keeps_its_hash(file: Path) -> None:
+    """These files are never changed: people are inside such definitions, and `apply` compares hashes."""
+    text = file.read_bytes().strip()
+    assert to_json(from_json(text)) == text
+
+
+@pytest.mark.parametrize("journey", EXAMPLES, ids=lambda journey: journey.name)
+def test_the_eight_journeys_still_mean_what_they_meant(journey: Journey) -> None:
+    assert from_json((ROOT / "tests" / "journeys" / "stored" / f"0.1-{journey.name}.json").read_bytes()) == journey
