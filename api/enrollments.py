@@ -83,7 +83,7 @@ class Told(BaseModel):
 
 
 @router.get("/enrollments", summary="List enrollments")
-async def list_enrollments(  # noqa: PLR0917 - FastAPI names each of them in the query
+async def list_enrollments(
     app: App,
     database: Db,
     user_id: Annotated[Word | None, Query(description="only this user's")] = None,

@@ -53,7 +53,7 @@ class MessageView(BaseModel):
 
 
 @router.get("/messages", summary="List messages")
-async def list_messages(  # noqa: PLR0917 - FastAPI names each of them in the query
+async def list_messages(
     app: App,
     database: Db,
     user_id: Annotated[Word | None, Query(description="only this user's")] = None,

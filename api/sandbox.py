@@ -45,7 +45,7 @@ class KeptMessage(BaseModel):
 
 
 @router.get("/sandbox/messages", summary="List what would have left")
-async def list_kept(  # noqa: PLR0917 - FastAPI names each of them in the query
+async def list_kept(
     app: App,
     database: Db,
     channel: Channel | None = None,

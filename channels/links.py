@@ -20,9 +20,7 @@ class Unsubscribe:
     topic: str
 
 
-def unsubscribe_url(  # noqa: PLR0917 - in the order in which the token holds them
-    base_url: str, secret: str, app: str, user_id: int, endpoint_id: int | None, topic: str
-) -> str:
+def unsubscribe_url(base_url: str, secret: str, app: str, user_id: int, endpoint_id: int | None, topic: str) -> str:
     """The address for List-Unsubscribe and for the visible link. GET shows a page, POST acts (RFC 8058). It does not expire."""
     payload = [app, user_id, endpoint_id, topic]
     return f"{base_url.rstrip('/')}{UNSUBSCRIBE_PATH}{_key_id(secret)}.{_serializer(secret).dumps(payload)}"

@@ -11,7 +11,7 @@ from cli.rehearse import read_json
 from journeys.language.errors import Refused
 
 
-def send(  # noqa: PLR0917 - typer names the options
+def send(
     channel: Annotated[str, typer.Argument(help="email, sms, whatsapp, voice, push, in_app or webhook")],
     template: Annotated[str, typer.Argument(help="the template's name")] = "",
     user: Annotated[str | None, typer.Option(help="to this user")] = None,

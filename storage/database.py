@@ -33,7 +33,7 @@ def _dump(value: Any) -> str:
 
 
 class Database:
-    """A pool on one Postgres. `url` is postgresql+asyncpg://...; times out instead of hanging (`wait_s` for a connection, statement 30 s)."""
+    """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, 30 s a statement."""
 
     def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 1.0) -> None:
         self.engine = create_async_engine(

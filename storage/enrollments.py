@@ -202,7 +202,8 @@ _STALE_STARTING = text(
     " ORDER BY e.started_at LIMIT :most"
 )
 _OPEN_AFTER = text(
-    f"SELECT {_COLUMNS} FROM enrollments e WHERE e.state = 'open' AND e.id > :after AND e.started_at < now() - make_interval(secs => :seconds)"
+    f"SELECT {_COLUMNS} FROM enrollments e WHERE e.state = 'open' AND e.id > :after"
+    " AND e.started_at < now() - make_interval(secs => :seconds)"
     " ORDER BY e.id LIMIT :most"
 )
 

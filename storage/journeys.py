@@ -74,7 +74,8 @@ async def publish(
 
 
 _RETIRE = text(
-    "UPDATE journeys SET retired_at = now(), updated_at = now() WHERE app = :app AND name = ANY(:names) AND retired_at IS NULL RETURNING name"
+    "UPDATE journeys SET retired_at = now(), updated_at = now() WHERE app = :app AND name = ANY(:names)"
+    " AND retired_at IS NULL RETURNING name"
 )
 
 

@@ -37,7 +37,8 @@ _GONE = text("DELETE FROM processes WHERE id = :id OR seen_at < now() - interval
 _LEASE = text(
     """
     WITH fair AS (
-        SELECT ceil(64.0 / greatest(count(*), 1))::int AS share FROM processes WHERE role = 'worker' AND seen_at > now() - interval '15 seconds'
+        SELECT ceil(64.0 / greatest(count(*), 1))::int AS share
+        FROM processes WHERE role = 'worker' AND seen_at > now() - interval '15 seconds'
     ), mine AS (
         SELECT shard FROM shards WHERE owner = :owner ORDER BY shard LIMIT (SELECT share FROM fair)
     ), free AS (
@@ -87,7 +88,8 @@ _DELETE = text(
 )
 _FAILED = text(f"UPDATE outbox o SET failures = failures + 1 WHERE o.shard = :shard AND o.seq = :seq AND {_OWNED} RETURNING failures")
 _QUARANTINE = text(
-    "WITH gone AS (DELETE FROM outbox WHERE shard = :shard AND seq = :seq RETURNING app, user_id, kind, event_received_at, event_seq, enrollment_id)"
+    "WITH gone AS (DELETE FROM outbox WHERE shard = :shard AND seq = :seq"
+    " RETURNING app, user_id, kind, event_received_at, event_seq, enrollment_id)"
     " INSERT INTO quarantine (app, user_id, kind, event_received_at, event_seq, enrollment_id, reason)"
     " SELECT app, user_id, kind, event_received_at, event_seq, enrollment_id, :reason FROM gone"
 )

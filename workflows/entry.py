@@ -154,15 +154,19 @@ async def _refusal(connection: Connection, app: str, person: int, journey: Journ
     if event.received_at is not None and event.received_at - event.occurred_at > journey.late_after.timedelta:
         return "too_late"
     last = await enrollments.last(connection, app, person, journey.name, key)
-    if last is None:
-        return None
-    if last.state != "closed":
+    if last is not None and last.state != "closed":
         return "already_in"
-    if journey.again_after is None:
-        return "not_again"
-    if isinstance(journey.again_after, Always):
-        return None
-    return None if event.occurred_at - last.entry.occurred_at >= journey.again_after.timedelta else "not_again_yet"
+    return None if last is None else _too_soon(journey, last, event)
+
+
+def _too_soon(journey: Journey, last: Enrollment, event: EventFact) -> str | None:
+    match journey.again_after:
+        case None:
+            return "not_again"
+        case Always():
+            return None
+        case wait:
+            return None if event.occurred_at - last.entry.occurred_at >= wait.timedelta else "not_again_yet"
 
 
 def _is_exit(journey: Journey, enrollment: Enrollment, event: EventFact) -> bool:

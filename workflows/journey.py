@@ -1,6 +1,5 @@
 """One enrollment as one durable workflow: a World of timers, signals and activities around the interpreter, and nothing else."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -157,7 +156,7 @@ class JourneyWorkflow:
         chosen: int | None = await self._ask("decide", decision, int | None, summary=f"decide: {question.step}")  # type: ignore[arg-type]
         return chosen
 
-    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+    async def instant(self, step: str, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
         wanted = MomentWanted(self._enrollment.app, self._enrollment.enrollment_id, moment, captured)
         found: datetime | None = await self._ask("compute moment", wanted, datetime | None, summary=f"when: {step}")  # type: ignore[arg-type]
         return found

@@ -66,7 +66,9 @@ class Reconciler:
             except (SojournError, RPCError) as error:
                 if isinstance(error, RPCError) and is_transport(error):
                     raise
-                log.error("an enrollment cannot be started", app=enrollment.app, enrollment=str(enrollment.id), reason=type(error).__name__)
+                log.warning(
+                    "an enrollment cannot be started", app=enrollment.app, enrollment=str(enrollment.id), reason=type(error).__name__
+                )
 
     async def _start(self, enrollment: Enrollment) -> None:
         async with self._database.transaction() as connection:

@@ -25,7 +25,7 @@ LATE_CLOCKS = timedelta(seconds=60)
 COMPLETED = "completed"
 
 
-class Ended(Exception):  # noqa: N818 - an end is no error
+class Ended(Exception):
     """The enrollment is over."""
 
     def __init__(self, reason: str) -> None:
@@ -227,7 +227,7 @@ class Player:
         if record.until is None:
             if step.reset_by is not None:
                 self._apply_all(step, step.reset_by, since)
-            until = await self._until(step, record)
+            until = await self._until(step)
             if until is None:
                 return "no_moment"
             if until <= self._world.now():
@@ -236,7 +236,7 @@ class Player:
         while await self._pause(record.until, f"wait until {_words(record.until)}: {step.id}", step.reset_by, since):
             assert step.reset_by is not None
             self._apply_all(step, step.reset_by, since)
-            until = await self._until(step, record)
+            until = await self._until(step)
             if until is None:
                 return "no_moment"
             record.until = until
@@ -248,9 +248,9 @@ class Player:
         while (event := self._first_that_counts(events, since)) is not None:
             self._apply(step.id, event)
 
-    async def _until(self, step: Wait | WaitFor, record: Record) -> datetime | None:
+    async def _until(self, step: Wait | WaitFor) -> datetime | None:
         if step.until is not None:
-            return await self._world.instant(step.id, record.visit, step.until, dict(self.progress.captured))
+            return await self._world.instant(step.id, step.until, dict(self.progress.captured))
         duration = step.duration if isinstance(step, Wait) else step.within
         assert duration is not None
         return self._world.now() + duration.timedelta
@@ -269,7 +269,7 @@ class Player:
         any_of = _joined(branches)
         await self._recall_overflowed(any_of, since)
         if record.until is None:
-            record.until = await self._until(step, record)
+            record.until = await self._until(step)
         if record.until is None:
             return "no_moment"
         words = f"wait for {' or '.join(any_of.names)} until {_words(record.until)}: {step.id}"

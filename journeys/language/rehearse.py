@@ -157,7 +157,7 @@ class _Stage:
         self._now = max(self._now, until)
         return False
 
-    async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
+    async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:  # noqa: ARG002 - nothing here takes time
         verdict = self._verdict(order)
         step, channel, template = order.step.id, order.step.message.channel, order.step.message.template
         if verdict.status == "settled" and verdict.sent:
@@ -177,7 +177,7 @@ class _Stage:
             self._note(question.step, "none holds" if found is None else "holds" if len(question.conditions) == 1 else f"case {found + 1}")
         return found
 
-    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+    async def instant(self, step: str, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
         found = moments.instant(moment, self._facts(captured), self._now)
         if found is None:
             self._note(step, "no_moment")

@@ -82,7 +82,7 @@ class World(Protocol):
 
     async def first_that_holds(self, question: Question) -> int | None: ...
 
-    async def instant(self, step: str, visit: int, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
+    async def instant(self, step: str, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
         """The moment as an instant; None when it is missing or no time."""
 
     async def recall(self, recalled: Recall) -> list[EventFact]: ...

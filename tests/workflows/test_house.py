@@ -45,14 +45,16 @@ ORDER = {"order_id": "A1", "total": 30}
 CART = {"total": 50}
 RUNS = [
     Run("onboarding: does nothing", onboarding.journey, ["welcome", "guide"]),
-    Run("onboarding: browses, does not buy", onboarding.journey, ["welcome", "guide", "coupon"], events=lambda _: [(days(2), "product_viewed")]),
+    Run("onboarding: browses, does not buy", onboarding.journey, ["welcome", "guide", "coupon"],
+        events=lambda _: [(days(2), "product_viewed")]),
     Run(
         "onboarding: browses and buys",
         onboarding.journey,
         ["welcome", "guide"],
         events=lambda _: [(days(2), "product_viewed"), (hours(49), "order_placed")],
     ),
-    Run("onboarding: bought before", onboarding.journey, ["welcome", "guide"], events=lambda _: [(hours(2), "order_placed"), (days(2), "product_viewed")]),
+    Run("onboarding: bought before", onboarding.journey, ["welcome", "guide"],
+        events=lambda _: [(hours(2), "order_placed"), (days(2), "product_viewed")]),
     Run("onboarding: has no device", onboarding.journey, ["welcome", "guide_mail"], addresses=[EMAIL, SMS]),
     Run("onboarding: leaves", onboarding.journey, ["welcome"], "exited: account_closed", events=lambda _: [(hours(5), "account_closed")]),
     Run("cart: reminded, has the app", cart_recovery.journey, ["reminder", "nudge"], entry=CART, split="reminder"),

@@ -8,10 +8,33 @@ revision = "0001"
 down_revision = None
 
 TABLES = (
-    "idempotency_keys sandbox_messages provider_refs direct_sends open_messages messages template_versions templates step_outcomes "
-    "refused_entries enrollments journey_versions journeys quarantine processes shards outbox event_ids events suppressions consents endpoints "
-    "identities users keys apps"
-).split()
+    "idempotency_keys",
+    "sandbox_messages",
+    "provider_refs",
+    "direct_sends",
+    "open_messages",
+    "messages",
+    "template_versions",
+    "templates",
+    "step_outcomes",
+    "refused_entries",
+    "enrollments",
+    "journey_versions",
+    "journeys",
+    "quarantine",
+    "processes",
+    "shards",
+    "outbox",
+    "event_ids",
+    "events",
+    "suppressions",
+    "consents",
+    "endpoints",
+    "identities",
+    "users",
+    "keys",
+    "apps",
+)
 
 
 def upgrade() -> None:
