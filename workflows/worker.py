@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import structlog
 from prometheus_client import start_http_server
-from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -18,11 +17,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.direct import DirectLane
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
-from journeys.language.errors import Unavailable
 from settings import Settings
 from storage.database import Database
 from storage.listen import listen
 from storage.notify import DIRECT, OUTBOX
+from workflows import housekeeping
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
@@ -43,7 +42,6 @@ PASSED_THROUGH = (
     "structlog",
     "orjson",
 )
-PARTITIONS_EVERY_S = 3600.0
 DRAIN = timedelta(seconds=25)
 RECONNECT_S = 1.0
 POOL = 24
@@ -114,7 +112,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(listen(settings.database_url, DIRECT, woken.set, stopping))
         group.create_task(relay.run(stopping))
         group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
-        group.create_task(_keep_partitions(database, stopping))
+        group.create_task(housekeeping.run(database, stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
             group.create_task(Sweeper(database, made.delivery.timing).run()),
@@ -133,17 +131,6 @@ async def _connected(stopping: asyncio.Event) -> Client | None:
             log.warning("waiting for Temporal", reason=str(error)[:200])
             await _pause(stopping, RECONNECT_S)
     return None
-
-
-async def _keep_partitions(database: Database, stopping: asyncio.Event) -> None:
-    """Rows of a month that has no partition still land in the default one; this keeps that empty."""
-    while not stopping.is_set():
-        try:
-            async with database.transaction() as connection:
-                await connection.execute(text("SELECT ensure_partitions(3)"))
-        except Unavailable as error:
-            log.warning("partitions were not checked", reason=str(error))
-        await _pause(stopping, PARTITIONS_EVERY_S)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

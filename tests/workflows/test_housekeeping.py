@@ -1,0 +1,21 @@
+"""Now and then the house is kept."""
+
+from datetime import UTC, datetime, timedelta
+
+from storage.database import Database
+from storage.events import Incoming, accept
+from workflows.housekeeping import keep_house
+
+
+async def test_event_ids_are_forgotten_after_30_days_and_the_months_ahead_have_tables(database: Database) -> None:
+    now = datetime.now(UTC)
+    for age in (timedelta(days=31), timedelta(days=29)):
+        async with database.transaction() as connection:
+            await accept(connection, "demo", [Incoming(f"{age}", now - age, name="seen", user_id="ann")], received_at=now - age)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("DROP TABLE messages_" + (now + timedelta(days=62)).strftime("%Y%m"))
+    await keep_house(database)
+    async with database.transaction() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM event_ids")).scalar_one() == 1
+        ahead = (now + timedelta(days=62)).strftime("%Y%m")
+        assert (await connection.exec_driver_sql(f"SELECT to_regclass('messages_{ahead}')")).scalar_one() is not None

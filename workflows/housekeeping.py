@@ -1,0 +1,40 @@
+"""What has to be done now and then: partitions of the months ahead, and forgetting what was promised to be kept only for a while."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+
+from journeys.language.errors import Unavailable
+from storage import events, idempotency
+from storage.database import Database
+
+log = structlog.get_logger()
+
+EVERY_S = 3600.0
+EVENT_IDS_FOR = timedelta(days=30)
+ANSWERS_FOR = timedelta(hours=48)
+
+
+async def run(database: Database, stopping: asyncio.Event) -> None:
+    """Keep house every hour until `stopping` is set. Several processes may: all of it is safe to repeat."""
+    while not stopping.is_set():
+        try:
+            await keep_house(database)
+        except Unavailable as error:
+            log.warning("housekeeping waits for the database", reason=str(error))
+        try:
+            await asyncio.wait_for(stopping.wait(), EVERY_S)
+        except TimeoutError:
+            continue
+
+
+async def keep_house(database: Database) -> None:
+    """Make the partitions of the next months; forget event ids after 30 days and answers to idempotent requests after two."""
+    async with database.transaction() as connection:
+        await connection.execute(text("SELECT ensure_partitions(3)"))
+    async with database.transaction() as connection:
+        ids = await events.forget_ids(connection, datetime.now(UTC) - EVENT_IDS_FOR)
+        answers = await idempotency.forget(connection, ANSWERS_FOR)
+    log.info("house kept", event_ids_forgotten=ids, answers_forgotten=answers)
