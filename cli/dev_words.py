@@ -15,7 +15,7 @@ _BATCH = {
             "type": "identify",
             "messageId": "ada-is-ada",
             "userId": "ada",
-            "traits": {"name": "Ada", "email": "ada@example.com", "phone": "+14155550123"},
+            "traits": {"first_name": "Ada", "email": "ada@example.com", "phone": "+14155550123"},
             "context": {"device": {"type": "android", "token": "ada-phone"}, "consents": [{"channel": "sms", "state": "granted"}]},
         },
         {"type": "track", "messageId": "ada-signs-up", "userId": "ada", "event": "signed_up"},

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import SendOrder
@@ -114,7 +114,8 @@ class JourneyWorkflow:
                 retry_policy=RetryPolicy(maximum_attempts=1),
                 summary=f"{order.step}: {order.channel} {order.template}",
             )
-        except ActivityError as error:
+        except FailureError as error:
+            # What a local activity raises may come bare, without an ActivityError around it; uncaught it would fail the workflow for good.
             if is_cancelled_exception(error):
                 raise
             return SendVerdict("again", reasons=("unavailable",))

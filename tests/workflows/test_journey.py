@@ -8,6 +8,8 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
+from activities.messages import Messages
+from activities.orders import SendOrder, SendVerdict
 from activities.questions import Decision
 from activities.steps import Steps
 from journeys.language import (
@@ -28,6 +30,7 @@ from journeys.language import (
     sms,
 )
 from journeys.language.codec import to_json
+from journeys.language.errors import Unavailable
 from journeys.language.facts import EventFact
 from tests.workflows.stage import Stage
 from workflows.inputs import Standing
@@ -317,3 +320,21 @@ async def pending_activity(handle: WorkflowHandle[Any, Any]) -> Any:
             return found[0]
         await asyncio.sleep(0.05)
     raise AssertionError("no activity is pending")
+
+
+async def test_a_database_that_is_away_during_the_local_try_is_waited_for(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen in a kill run: what a local activity raises comes to the workflow bare, and the workflow failed of it."""
+    deliver, away = Messages.deliver, [Unavailable("the database does not answer")]
+
+    async def deliver_later(messages: Messages, order: SendOrder) -> SendVerdict:
+        if away:
+            raise away.pop()
+        return await deliver(messages, order)
+
+    monkeypatch.setattr(Messages, "deliver", deliver_later)
+    await scene.publish(Journey("one-mail", starts_on=event("signed_up"), message_class="transactional", steps=[Send("hi", email("hi"))]))
+    await scene.publish_template("hi")
+    await scene.person()
+    await scene.track("signed_up")
+    assert await scene.finished(await scene.workflow("one-mail")) == "completed"
+    assert await scene.sent() == ["hi"]
