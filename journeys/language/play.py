@@ -11,6 +11,7 @@ from typing import assert_never
 
 from journeys.language import assign
 from journeys.language.conditions import Condition
+from journeys.language.describe import duration_words
 from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
@@ -233,7 +234,7 @@ class Player:
             if until <= self._world.now():
                 return "past"
             record.until = until
-        while await self._pause(record.until, f"wait until {_words(record.until)}: {step.id}", step.reset_by, since):
+        while await self._pause(record.until, _wait_words(step, record.until), step.reset_by, since):
             assert step.reset_by is not None
             self._apply_all(step, step.reset_by, since)
             until = await self._until(step)
@@ -272,7 +273,7 @@ class Player:
             record.until = await self._until(step)
         if record.until is None:
             return "no_moment"
-        words = f"wait for {' or '.join(any_of.names)} until {_words(record.until)}: {step.id}"
+        words = _wait_for_words(step, any_of, record.until)
         while (event := self._first_that_counts(any_of, since)) is None:
             if not await self._pause(record.until, words, any_of, since):
                 return "timeout"
@@ -387,5 +388,15 @@ def _joined(branches: Sequence[Events]) -> Events:
     return joined
 
 
-def _words(moment: datetime) -> str:
+def _wait_words(step: Wait, until: datetime) -> str:
+    length = f"wait {duration_words(step.duration)}" if step.duration else "wait"
+    return f"{length}: {step.id} (until {_at(until)})"
+
+
+def _wait_for_words(step: WaitFor, events: Events, until: datetime) -> str:
+    length = f", {duration_words(step.within)} at most" if step.within else ""
+    return f"wait for {' or '.join(events.names)}{length}: {step.id} (until {_at(until)})"
+
+
+def _at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -151,7 +151,10 @@ class _Stage:
         return self._now
 
     async def wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
-        self._note(words.rpartition(": ")[2], words.rpartition(": ")[0])
+        assert self._player is not None
+        assert self._player.standing is not None
+        step = self._player.standing.step
+        self._note(step, words.partition(f": {step}")[0])
         if self._let_come(until, woken):
             return True
         self._now = max(self._now, until)

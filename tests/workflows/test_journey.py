@@ -111,7 +111,7 @@ async def test_where_somebody_stands_can_be_asked(scene: Stage) -> None:
     await eventually(scene, ["welcome"])
     standing = await handle.query("standing", result_type=Standing)
     assert standing.step == "settle_in"
-    assert standing.words.startswith("wait until ")
+    assert standing.words.startswith("wait 1 day: settle_in (until ")
 
 
 async def test_a_provider_that_is_down_is_waited_for_and_seen_to_be(scene: Stage) -> None:
