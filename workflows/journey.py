@@ -32,6 +32,10 @@ UNTIL_IT_ANSWERS = RetryPolicy(initial_interval=timedelta(milliseconds=200), max
 BACKOFF = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10))
 
 
+class UnexpectedFailureError(Exception):
+    """An activity failed in a way that nobody expects: look at the workflow task's failure, mend the code, deploy."""
+
+
 @workflow.defn(name=JOURNEY)
 class JourneyWorkflow:
     @workflow.init
@@ -52,7 +56,14 @@ class JourneyWorkflow:
 
     @workflow.run
     async def run(self, _enrollment: EnrollmentInput) -> str:
-        return await self._player.play()
+        try:
+            return await self._player.play()
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            # A failure that is let out would end this person's journey for good. Any other error only fails the task: it is tried
+            # again, visible, until a deploy mends it.
+            raise UnexpectedFailureError(str(error)) from error
 
     @workflow.signal(name="event")
     def on_event(self, event: EventFact) -> None:
