@@ -1,6 +1,7 @@
 """The terms of one Send: the journey's, or else the app's defaults from its settings."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from activities.rules import Terms
 from journeys.language.messages import Cap, MessageClass, QuietHours
 
 GENERAL = "general"
+UTC_ZONE = ZoneInfo("UTC")
 _QUIET_HOURS: TypeAdapter[QuietHours | None] = TypeAdapter(QuietHours | None)
 _CAPS: TypeAdapter[tuple[Cap, ...]] = TypeAdapter(tuple[Cap, ...])
 
@@ -44,9 +46,14 @@ def topic_of(topic: str | None, message_class: MessageClass, settings: Mapping[s
 
 def zone_of(timezone: str | None, settings: Mapping[str, Any]) -> ZoneInfo:
     """The person's zone, else the app's, else UTC; a name that this machine's zone data does not know counts as none."""
-    for name in (timezone, settings.get("timezone")):
-        try:
-            return ZoneInfo(str(name))
-        except (KeyError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
+    of_app = settings.get("timezone")
+    return (timezone and _known(timezone)) or (isinstance(of_app, str) and _known(of_app)) or UTC_ZONE
+
+
+@lru_cache(maxsize=1024)
+def _known(name: str) -> ZoneInfo | None:
+    """Looked for on the disk, so what is not there is remembered too."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None

@@ -69,7 +69,10 @@ _LAST = text(
     f"SELECT {_COLUMNS} FROM enrollments e WHERE e.app = :app AND e.user_id = :user_id AND e.journey = :journey AND e.key = :key"
     " ORDER BY e.started_at DESC LIMIT 1"
 )
-_TAKEN = text("SELECT coalesce(max(n), 0) FROM enrollments WHERE app = :app AND journey = :journey AND key = :key AND subject = :subject")
+_NEXT = text(
+    "SELECT coalesce(max(n), 0) + 1 AS n, clock_timestamp() AS now FROM enrollments"
+    " WHERE app = :app AND journey = :journey AND key = :key AND subject = :subject"
+)
 _NOW = text("SELECT clock_timestamp()")
 _INSERT = text(
     "INSERT INTO enrollments (app, id, user_id, subject, journey, version, key, n, workflow_id, entry_event_id, entry_name,"
@@ -119,9 +122,10 @@ async def last(connection: Connection, app: str, user_id: int, journey: str, key
     return _enrollment(row) if row else None
 
 
-async def next_n(connection: Connection, app: str, journey: str, key: str, subject: str) -> int:
-    """The number of the subject's next enrollment: part of the workflow id, which must never come twice."""
-    return int((await connection.execute(_TAKEN, {"app": app, "journey": journey, "key": key, "subject": subject})).scalar_one()) + 1
+async def next_place(connection: Connection, app: str, journey: str, key: str, subject: str) -> tuple[int, datetime]:
+    """The number of the subject's next enrollment (part of the workflow id, which must never come twice), and the database's clock."""
+    row = (await connection.execute(_NEXT, {"app": app, "journey": journey, "key": key, "subject": subject})).one()
+    return int(row.n), row.now
 
 
 async def database_now(connection: Connection) -> datetime:
@@ -178,23 +182,24 @@ async def events_since(connection: Connection, app: str, user_id: int, names: Se
     return [EventFact(row.event_id, row.name, row.occurred_at, row.properties, row.seq, row.received_at) for row in rows]
 
 
-_SURVIVOR = text("SELECT coalesce(merged_into, id) FROM users WHERE app = :app AND id = :user_id")
-_LOCK = text("SELECT user_id, merged_into FROM users WHERE app = :app AND id = :user_id FOR NO KEY UPDATE")
+_LOCK = text(
+    "SELECT id, user_id, merged_into FROM users WHERE app = :app"
+    " AND id = (SELECT coalesce(merged_into, id) FROM users WHERE app = :app AND id = :user_id) FOR NO KEY UPDATE"
+)
 _ANONYMOUS = text("SELECT value FROM identities WHERE app = :app AND user_id = :user_id AND kind = 'a' ORDER BY created_at, value LIMIT 1")
 
 
 async def lock_person(connection: Connection, app: str, user_id: int) -> tuple[int, str]:
     """Lock the row of whoever this internal id belongs to now; returns their internal id and the id that the caller knows them by."""
     while True:
-        survivor = (await connection.execute(_SURVIVOR, {"app": app, "user_id": user_id})).scalar_one_or_none()
-        if survivor is None:
+        row = (await connection.execute(_LOCK, {"app": app, "user_id": user_id})).first()
+        if row is None:
             raise NotFound("no such user")
-        row = (await connection.execute(_LOCK, {"app": app, "user_id": survivor})).one()
         if row.merged_into is None:
             break
         user_id = row.merged_into
-    subject = row.user_id or (await connection.execute(_ANONYMOUS, {"app": app, "user_id": survivor})).scalar_one_or_none()
-    return int(survivor), str(subject or survivor)
+    subject = row.user_id or (await connection.execute(_ANONYMOUS, {"app": app, "user_id": row.id})).scalar_one_or_none()
+    return int(row.id), str(subject or row.id)
 
 
 _STALE_STARTING = text(

@@ -123,8 +123,7 @@ class Entry:
     async def _new(
         self, connection: Connection, version: int, journey: Journey, app: str, person: int, subject: str, key: str, event: EventFact
     ) -> Enrollment:
-        started_at = await enrollments.database_now(connection)
-        n = await enrollments.next_n(connection, app, journey.name, key, subject)
+        n, started_at = await enrollments.next_place(connection, app, journey.name, key, subject)
         is_held_out = assign.in_holdout(journey, app, subject)
         return Enrollment(
             app=app,

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 from prometheus_client import start_http_server
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.direct import DirectLane
@@ -49,14 +49,24 @@ POOL = 24
 POOL_WAIT_S = 5.0
 
 
-def temporal_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], *, max_cached_workflows: int = 5000) -> Worker:
-    """The Temporal worker of one process, set for many short workflow tasks that hold a Send each."""
+def temporal_worker(
+    client: Client,
+    task_queue: str,
+    activities: list[Callable[..., Any]],
+    *,
+    max_cached_workflows: int = 5000,
+    runner: WorkflowRunner | None = None,
+) -> Worker:
+    """The Temporal worker of one process, set for many short workflow tasks that hold a Send each.
+
+    It runs without the sandbox, which costs a millisecond a task; tests and replays pass `sandbox()`, which finds what must not be.
+    """
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[JourneyWorkflow],
         activities=activities,
-        workflow_runner=sandbox(),
+        workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_cached_workflows=max_cached_workflows,
         max_concurrent_workflow_tasks=200,
         max_concurrent_local_activities=400,
@@ -69,7 +79,7 @@ def temporal_worker(client: Client, task_queue: str, activities: list[Callable[.
 
 
 def sandbox() -> SandboxedWorkflowRunner:
-    """The sandbox of production, tests and replays alike: the language passes through, so it is loaded once."""
+    """The sandbox of tests and replays: the language passes through, so it is loaded once."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 

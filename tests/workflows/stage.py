@@ -33,7 +33,7 @@ from workflows.definitions import Definitions
 from workflows.entry import Entry
 from workflows.hands import exit_conditions_hold, hands
 from workflows.relay import Relay
-from workflows.worker import temporal_worker
+from workflows.worker import sandbox, temporal_worker
 
 APP = "demo"
 HISTORIES = Path(__file__).parents[1] / "histories"
@@ -187,7 +187,9 @@ async def stage(database: Database, address: str, *, with_virtual_time: bool = T
     entry = Entry(Definitions())
     relay = Relay(database, temporal, entry, uuid4())
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
-    worker = temporal_worker(client, queue, [*Steps(database).activities(), *deliveries(messages)], max_cached_workflows=cached)
+    worker = temporal_worker(
+        client, queue, [*Steps(database).activities(), *deliveries(messages)], max_cached_workflows=cached, runner=sandbox()
+    )
     try:
         async with worker:
             yield Stage(database, client, skipper, temporal, entry, relay, adapters)
