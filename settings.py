@@ -43,9 +43,20 @@ class Settings(BaseSettings):
     allowed_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="outside production: addresses or @domains that real providers may write to, separated by commas"
     )
+    payload_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="keys that encrypt what Temporal stores of people: 32 bytes in base64, the newest first, separated by commas"
+    )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
     outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
+        raw = values.get("payload_keys")
+        if isinstance(raw, str):
+            values["payload_keys"] = tuple(part.strip() for part in raw.split(",") if part.strip())
+        return values
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +82,10 @@ class Settings(BaseSettings):
         if len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004 - as the help says
             raise ConfigurationError("SOJOURN_SECRET is too short: at least 32 characters")
         return self
+
+    @property
+    def plain_payload_keys(self) -> tuple[str, ...]:
+        return tuple(key.get_secret_value() for key in self.payload_keys)
 
     @property
     def wait_scale(self) -> float:

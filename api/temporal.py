@@ -55,7 +55,7 @@ async def _workflows(request: Request) -> Workflows:
     if state.temporal is None:
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
-                state.temporal = await connect()
+                state.temporal = await connect(state.settings.plain_payload_keys)
         except (RuntimeError, TimeoutError) as error:
             raise Unavailable("Temporal does not answer", retry_after_s=5) from error
     return Workflows(state.temporal)

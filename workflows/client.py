@@ -1,5 +1,6 @@
 """What Sojourn asks of a Temporal server: start, tell, end. Every call may be repeated."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -12,7 +13,6 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from journeys.language.errors import Conflict
 from journeys.language.facts import EventFact
 from storage.enrollments import Enrollment
+from workflows.encryption import data_converter
 from workflows.entry import Start
 from workflows.inputs import JOURNEY
 
@@ -30,11 +31,11 @@ MEMO = "enrollment"
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
-async def connect() -> Client:
-    """Connect as TEMPORAL_ADDRESS and its sisters say. Raises RuntimeError when no server answers."""
+async def connect(payload_keys: Sequence[str] = ()) -> Client:
+    """Connect as TEMPORAL_ADDRESS and its sisters say. Raises RuntimeError when no server answers, ConfigurationError for a bad key."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter)
+    return await Client.connect(**config, data_converter=data_converter(payload_keys))
 
 
 class Enrollments:

@@ -91,7 +91,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr="0.0.0.0")  # noqa: S104 - scraped from another container
-    client = await _connected(stopping)
+    client = await _connected(settings, stopping)
     if client is None:
         return
     database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S)
@@ -133,10 +133,10 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         log.info("worker stops", process=str(process_id))
 
 
-async def _connected(stopping: asyncio.Event) -> Client | None:
+async def _connected(settings: Settings, stopping: asyncio.Event) -> Client | None:
     while not stopping.is_set():
         try:
-            return await connect()
+            return await connect(settings.plain_payload_keys)
         except RuntimeError as error:
             log.warning("waiting for Temporal", reason=str(error)[:200])
             await _pause(stopping, RECONNECT_S)

@@ -18,7 +18,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import Node
-from journeys.language.steps import AnyStep, Call, Enter, Repeat, Update, WaitFor
+from journeys.language.steps import AnyStep, Call, Enter, Repeat, Send, Update, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
@@ -55,11 +55,21 @@ def not_run_yet(journey: "Journey") -> list[Problem]:
     place = Place(journey.name)
     start = journey.starts_on
     entries = [] if isinstance(start, Events) else [place.problem("not_run_yet", f"a start by {start.kind} is not run yet: use an event")]
-    return entries + [
-        place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
-        for step in all_steps(journey.steps)
-        if isinstance(step, (Update, Call, Enter))
-    ]
+    return (
+        entries
+        + [
+            place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
+            for step in all_steps(journey.steps)
+            if isinstance(step, (Update, Call, Enter))
+        ]
+        + [
+            place.at(step.id).problem(
+                "not_run_yet", "a provider of its own is not chosen yet: take provider out, and set it for the channel"
+            )
+            for step in all_steps(journey.steps)
+            if isinstance(step, Send) and step.message.provider is not None
+        ]
+    )
 
 
 def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:

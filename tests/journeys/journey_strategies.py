@@ -93,7 +93,7 @@ class _Writer:
         return self.draw(st.sampled_from([*simple, *nested, *later, *rare]))(known, depth)
 
     def send(self, known: Known, depth: int) -> AnyStep:
-        message = self.draw(st.sampled_from((email("welcome"), sms("nps"), push("welcome", provider="other"))))
+        message = self.draw(st.sampled_from((email("welcome"), sms("nps"), push("welcome", provider=None if self.is_run_now else "other"))))
         name = self.name("send")
         limits: dict[str, Any] = {}
         if not self.is_run_now:
@@ -181,7 +181,7 @@ def _inside(step: AnyStep) -> list[AnyStep]:
 
 @st.composite
 def journeys(draw: DrawFn, *, is_run_now: bool = False) -> Journey:
-    """A journey that passes all checks. `is_run_now` keeps to what this version runs: entries by event, no Update, Call or Enter."""
+    """A journey that passes all checks. `is_run_now` keeps to what this version runs: entries by event, no Update, Call or Enter, no provider."""
     outside = Known(is_entered=False)
     starts: Any = draw(st.one_of(st.just(event("signed_up")), st.just(event("signed_up").where(draw(wheres(outside))))))
     steps = _Writer(draw, is_run_now, left=10).steps(Known(), 0, least=1)

@@ -196,8 +196,10 @@ def test_a_wait_for_in_a_repeat_without_since_is_worth_a_warning() -> None:
 
 
 def test_what_this_version_does_not_run_is_named() -> None:
-    later = Journey("later", starts_on=requested(), steps=[Update("u", {"a": 1}), Enter("e", "another"), HELLO])
-    assert [found.pointer for found in not_run_yet(later)] == ["later", "later/u", "later/e"]
+    later = Journey(
+        "later", starts_on=requested(), steps=[Update("u", {"a": 1}), Enter("e", "another"), HELLO, Send("p", email("p", provider="x"))]
+    )
+    assert [found.pointer for found in not_run_yet(later)] == ["later", "later/u", "later/e", "later/p"]
     assert [found for journey in JOURNEYS for found in not_run_yet(journey)] == []
 
 
