@@ -117,9 +117,13 @@ _WORDS: dict[str, Callable[[_Fact], str]] = {
     "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'])}",
     "step": _step_words,
     "message": lambda fact: message_words(fact) + (f" ({fact['journey']}: {fact['step']})" if fact["journey"] else ""),
-    "consent": lambda fact: f"consent {fact['state']} for {_every(fact['channel'])}, topic {_every(fact['topic'])}, by {fact['source']}",
+    "consent": lambda fact: f"consent {fact['state']} for {_channel(fact['channel'])}, {_topic(fact['topic'])}, by {fact['source']}",
 }
 
 
-def _every(name: str) -> str:
-    return "every one" if name == "*" else name
+def _channel(name: str) -> str:
+    return "every channel" if name == "*" else name
+
+
+def _topic(name: str) -> str:
+    return "every topic" if name == "*" else f"topic {name}"

@@ -80,7 +80,7 @@ def _start_parts(
     temporal = Part("temporal", server.command(), server.log)
     supervisor.start(temporal)
     postgres.start()
-    prepared = asyncio.run(prepare(postgres.url, settings.app, f"http://127.0.0.1:{ports.api}"))
+    prepared = asyncio.run(prepare(postgres.url, settings.app, url=f"http://127.0.0.1:{ports.api}", temporal_address=server.address))
     assert temporal.child is not None
     asyncio.run(server.wait_until_healthy(temporal.child))
     environment = {

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cli.children import sojourn
 from cli.local_keys import LocalKeys
+from cli.plan import AS_LIVE
 
 LOOK_EVERY_S = 1.0
 PLAN = tuple(sojourn("plan"))
 APPLY = tuple(sojourn("apply"))
-AS_LIVE = "Everything is as it is live."  # what `plan` says then; not worth a line until something was told that differs
 _ENDINGS = {".py", ".txt", ".html", ".mjml", ".toml"}
 
 
@@ -46,7 +46,7 @@ class HouseWatch:
         return self._planning is not None
 
     def look(self) -> str:
-        """Say in words how the files differ from what is live: once for each new difference, else nothing."""
+        """Say in words how the files differ from what is live: once each time that they were written, else nothing."""
         if self._planning is not None:
             return self._result(self._planning)
         if self._clock() >= self._look_at:
@@ -64,7 +64,8 @@ class HouseWatch:
             return ""
         words = planning.communicate()[0].strip()
         self._planning = None
-        if words == self._told:
+        # One edit and the next may be told in the same words; only as live after as live is worth no line.
+        if words == self._told == AS_LIVE:
             return ""
         self._told = words
         return words

@@ -14,14 +14,14 @@ class Prepared:
     has_journeys: bool
 
 
-async def prepare(database_url: str, app: str, url: str) -> Prepared:
-    """Migrate, make the app and its keys unless they are there, and leave the keys where other commands find them."""
+async def prepare(database_url: str, app: str, *, url: str, temporal_address: str) -> Prepared:
+    """Migrate, make the app and its keys unless they are there, and leave keys and servers where other commands find them."""
     await migrate(database_url)
     database = Database(database_url, pool_size=1)
     try:
         async with database.transaction() as connection:
             await apps.create(connection, app)
-            kept = await _keys(connection, app, url)
+            kept = replace(await _keys(connection, app), url=url, database_url=database_url, temporal_address=temporal_address)
             known = await journeys.states(connection, app)
     finally:
         await database.close()
@@ -29,12 +29,12 @@ async def prepare(database_url: str, app: str, url: str) -> Prepared:
     return Prepared(kept, has_journeys=bool(known))
 
 
-async def _keys(connection: Connection, app: str, url: str) -> LocalKeys:
+async def _keys(connection: Connection, app: str) -> LocalKeys:
     kept = read_keys()
     if kept is not None and kept.app == app and await _works(connection, kept.write_key) and await _works(connection, kept.secret_key):
-        return replace(kept, url=url)
+        return kept
     return LocalKeys(
-        url=url,
+        url="",
         app=app,
         write_key=await keys.create(connection, app, "write", "made by sojourn dev"),
         secret_key=await keys.create(connection, app, "secret", "made by sojourn dev"),

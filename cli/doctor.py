@@ -11,6 +11,7 @@ from rich.markup import escape
 from temporalio.service import RPCError
 
 from cli.console import out
+from cli.local_keys import read_keys, settings_here
 from journeys.language.errors import Unavailable
 from settings import DEVELOPMENT_SECRET, Environment, Settings
 from storage.checkup import Checkup, checkup
@@ -36,7 +37,7 @@ class Finding:
 
 def doctor() -> None:
     """Look at Python, settings, Postgres, its schema and Temporal; exit code 1 when something must be mended."""
-    findings = asyncio.run(examine(Settings()))
+    findings = asyncio.run(examine(settings_here()))
     for finding in findings:
         mark = "[green]ok  [/]" if finding.is_well and not finding.remedy else "[yellow]note[/]" if finding.is_well else "[red]mend[/]"
         out.print(f"{mark} {escape(finding.subject)}: {escape(finding.words)}")
@@ -100,7 +101,7 @@ async def postgres(url: str) -> list[Finding]:
         async with database.transaction() as connection:
             found = await checkup(connection)
     except Unavailable:
-        return [Finding("Postgres", "does not answer", "Start it, or set SOJOURN_DATABASE_URL to where it is.")]
+        return [Finding("Postgres", "does not answer", "Start it (on your own machine: `make dev`), or set SOJOURN_DATABASE_URL to where it is.")]
     finally:
         await database.close()
     return [_server(found), _schema(found), *_partitions(found)]
@@ -135,9 +136,11 @@ def _partitions(found: Checkup) -> Iterator[Finding]:
 
 
 async def temporal() -> Finding:
-    """Ask the Temporal that TEMPORAL_ADDRESS (or its configuration file) names."""
+    """Ask the Temporal that TEMPORAL_ADDRESS (or its configuration file) names, else the one that `sojourn dev` runs in this folder."""
+    local = read_keys()
+    here = {"otherwise": local.temporal_address} if local and local.temporal_address else {}
     try:
-        client = await asyncio.wait_for(connect(), 5)
+        client = await asyncio.wait_for(connect(**here), 5)
     except (RPCError, RuntimeError, TimeoutError):
         return Finding("Temporal", "does not answer", "Start it, or set TEMPORAL_ADDRESS. Events are accepted meanwhile, journeys wait.")
     where = client.service_client.config.target_host

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.client import Client, client
 from cli.console import out
@@ -26,7 +26,9 @@ def list_enrollments(
     most: Most = 50,
 ) -> None:
     """List enrollments, the newest first."""
-    table = Table("enrollment", "journey", "user", "state", "since", "ended", box=None)
+    # The id is whole, however narrow the terminal is: other commands take it.
+    whole = Column("enrollment", no_wrap=True, min_width=36)
+    table = Table(whole, "journey", "user", "state", "since", "ended", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/enrollments", most, user_id=user, journey=journey, state=state):
             journey_words = f"{each['journey']} v{each['version']}"
@@ -83,6 +85,7 @@ def _id(sojourn: Client, which: str) -> str:
 def _verdict(verdict: Any) -> str:
     if verdict.get("kind") == "decided":
         return "otherwise" if verdict["branch"] is None else f"branch {verdict['branch'] + 1}"
-    words = verdict.get("status") or verdict.get("state") or verdict.get("kind") or "done"
+    settled = {"settled": "sent" if verdict.get("sent") else "not sent"}
+    words = settled.get(verdict.get("status"), verdict.get("status")) or verdict.get("state") or verdict.get("kind") or "done"
     reasons = verdict.get("reasons") or ([verdict["reason"]] if verdict.get("reason") else [])
     return f"{words} ({', '.join(reasons)})" if reasons else str(words)

@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from cli.console import notes, out
+from cli.local_keys import settings_here
 from journeys.language.errors import NotFound
-from settings import Settings
 from storage import apps, keys
 from storage.database import Connection, Database
 
@@ -74,7 +74,7 @@ async def _must_exist(connection: Connection, of: str) -> None:
 
 
 def _with_app(named: str, work: Callable[[Connection, str], Awaitable[Result]]) -> Result:
-    settings = Settings()
+    settings = settings_here()
 
     async def run() -> Result:
         database = Database(settings.database_url, pool_size=1)

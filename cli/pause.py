@@ -19,7 +19,7 @@ def pause(journey: Journey = "", everything: All = False) -> None:
 
 def resume(journey: Journey = "", everything: All = False) -> None:
     """Let what was held leave again."""
-    out.print(f"Resumed: messages of {_tell(journey, everything, 'resume')} leave again.")
+    out.print(f"Resumed: messages of {_tell(journey, everything, 'resume')} leave again; what was held leaves within five minutes.")
 
 
 def _tell(journey: str, everything: bool, verb: str) -> str:

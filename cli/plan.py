@@ -10,6 +10,7 @@ from cli.client import client
 from cli.console import out
 from settings import Settings
 
+AS_LIVE = "Nothing differs from what is live."
 SIGNS = {"new": "+", "changed": "~", "retired": "-", "back": "+", "same": "="}
 
 
@@ -35,7 +36,7 @@ def _show(answer: Any, *, done: bool) -> None:
     journeys = [each for each in answer["journeys"] if each["change"] != "same"]
     templates = [each for each in answer["templates"] if each["change"] != "same"]
     if not journeys and not templates:
-        out.print("Nothing differs from what is live.")
+        out.print(AS_LIVE)
         return
     for each in journeys:
         out.print(escape(_journey(each)))
@@ -48,7 +49,11 @@ def _show(answer: Any, *, done: bool) -> None:
 def _journey(change: Any) -> str:
     lines = [f"{SIGNS[change['change']]} {change['name']} ({change['change']}): {change['entry']}"]
     if change["inside"]:
-        lines.append(f"    {change['inside']} people are inside and finish the version they entered")
+        lines.append(f"    {_people(change['inside'])} the version they entered")
     if change["change"] == "new":
         lines.append("    a new name: whoever was in a journey of another name may enter this one")
     return "\n".join(lines + [f"    {words}" for words in change["moved"]])
+
+
+def _people(inside: int) -> str:
+    return "1 person is inside and finishes" if inside == 1 else f"{inside} people are inside and finish"

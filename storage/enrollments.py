@@ -117,7 +117,7 @@ async def started_by(connection: Connection, app: str, journey: str, event_id: s
 
 
 async def last(connection: Connection, app: str, user_id: int, journey: str, key: str) -> Enrollment | None:
-    """The person's newest enrollment in this journey under this key."""
+    """The person's enrollment in this journey under this key that is not closed, else the newest: a join may have closed the younger one."""
     row = (await connection.execute(_LAST, {"app": app, "user_id": user_id, "journey": journey, "key": key})).first()
     return _enrollment(row) if row else None
 

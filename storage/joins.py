@@ -5,11 +5,11 @@ from sqlalchemy import text
 from storage.database import Connection
 
 _PEOPLE = "(SELECT id FROM users WHERE app = :app AND (id = :{0} OR merged_into = :{0}))"
-# What one of the two did is news to the journeys that the other is in. The relay and the workflow know an event by its id.
+# What one of the two did is news to the journeys that the other is in, and to nobody else: long ago, it must not start another one.
 _TELL_EACH_OTHER = text(
     f"""
-    INSERT INTO outbox (shard, app, user_id, kind, event_received_at, event_seq)
-    SELECT DISTINCT hashint8(:survivor) & 63, :app, CAST(:survivor AS bigint), 'event', ev.received_at, ev.seq
+    INSERT INTO outbox (shard, app, user_id, kind, event_received_at, event_seq, enrollment_id)
+    SELECT DISTINCT hashint8(:survivor) & 63, :app, CAST(:survivor AS bigint), 'event', ev.received_at, ev.seq, e.id
     FROM enrollments e
     JOIN journey_versions v ON v.app = e.app AND v.journey = e.journey AND v.version = e.version
     JOIN events ev ON ev.app = :app AND ev.name = ANY(v.listen_names) AND ev.occurred_at >= e.entered_at AND NOT ev.is_history

@@ -31,10 +31,13 @@ MEMO = "enrollment"
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
-async def connect(payload_keys: Sequence[str] = ()) -> Client:
-    """Connect as TEMPORAL_ADDRESS and its sisters say. Raises RuntimeError when no server answers, ConfigurationError for a bad key."""
+async def connect(payload_keys: Sequence[str] = (), *, otherwise: str = "127.0.0.1:7233") -> Client:
+    """Connect as TEMPORAL_ADDRESS and its sisters say, else to `otherwise`.
+
+    Raises RuntimeError when no server answers, ConfigurationError for a bad key.
+    """
     config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "127.0.0.1:7233")
+    config.setdefault("target_host", otherwise)
     return await Client.connect(**config, data_converter=data_converter(payload_keys))
 
 

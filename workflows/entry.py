@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from urllib.parse import quote
+from uuid import UUID
 
 from journeys.language import assign
 from journeys.language.durations import Always
@@ -53,16 +54,17 @@ class Entry:
         self._wait_scale = wait_scale
         self._hash_user_ids = hash_user_ids
 
-    async def decide(self, connection: Connection, app: str, user_id: int, event: EventFact) -> Decided:
+    async def decide(self, connection: Connection, app: str, user_id: int, event: EventFact, *, only: UUID | None = None) -> Decided:
         """Write what this event ends and starts, and return what Temporal must hear. Repeating it gives the same answer.
 
-        An event that ends an enrollment and may start one ends first, so the new one finds the place free.
+        An event that ends an enrollment and may start one ends first, so the new one finds the place free. With `only`, it is news
+        to that enrollment and starts nothing.
         """
         person, subject = await enrollments.lock_person(connection, app, user_id)
         ends: list[Telling] = []
         tells: list[Telling] = []
         for enrollment in await enrollments.listening(connection, app, person, event):
-            if enrollment.entry.id == event.id:
+            if enrollment.entry.id == event.id or only not in (None, enrollment.id):
                 continue
             journey = await self._definitions.of(connection, app, enrollment.journey, enrollment.version)
             if enrollment.state == "closed":
@@ -75,7 +77,7 @@ class Entry:
                 start = await self.start_of(connection, enrollment) if enrollment.state == "starting" else None
                 tells.append(Telling(enrollment, journey.reduced(event), start))
         starts = []
-        for stored in await journeys.entered_by(connection, app, event.name):
+        for stored in await journeys.entered_by(connection, app, event.name) if only is None else ():
             start = await self._enter(connection, stored.version, self._definitions.parse(stored), app, person, subject, event)
             if start is not None:
                 starts.append(start)

@@ -153,7 +153,7 @@ class Relay:
         # A second look only when a workflow turned out to be gone: its row is closed, and entry decided again.
         for _ in range(2):
             async with self._database.transaction() as connection:
-                decided = await self._entry.decide(connection, row.app, row.user_id, row.event)
+                decided = await self._entry.decide(connection, row.app, row.user_id, row.event, only=row.enrollment_id)
             if await self._carry_out(decided, row, chain):
                 return
 

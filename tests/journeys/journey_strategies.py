@@ -181,7 +181,7 @@ def _inside(step: AnyStep) -> list[AnyStep]:
 
 @st.composite
 def journeys(draw: DrawFn, *, is_run_now: bool = False) -> Journey:
-    """A journey that passes all checks. `is_run_now` keeps to what this version runs: entries by event, no Update, Call or Enter, no provider."""
+    """A journey that passes all checks. `is_run_now`: only what this version runs (entries by event; no provider, Update, Call, Enter)."""
     outside = Known(is_entered=False)
     starts: Any = draw(st.one_of(st.just(event("signed_up")), st.just(event("signed_up").where(draw(wheres(outside))))))
     steps = _Writer(draw, is_run_now, left=10).steps(Known(), 0, least=1)

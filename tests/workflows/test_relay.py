@@ -1,8 +1,9 @@
 """The relay and its crash windows: each test dies, or fails, at one point and looks at what a second relay makes of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
@@ -250,10 +251,10 @@ async def test_a_poison_row_is_put_aside_after_five_failures_and_later_events_go
     await scene.accept(scene.item("signed_up"))
     real = scene.entry.decide
 
-    async def decide(connection: Any, app: str, user_id: int, event: EventFact) -> Any:
+    async def decide(connection: Any, app: str, user_id: int, event: EventFact, *, only: UUID | None) -> Any:
         if event.properties.get("poison"):
             raise ValueError("poison")
-        return await real(connection, app, user_id, event)
+        return await real(connection, app, user_id, event, only=only)
 
     monkeypatch.setattr(scene.entry, "decide", decide)
     for _ in range(5):
@@ -320,6 +321,27 @@ async def test_of_two_people_who_are_one_the_older_enrollment_stays(scene: Stage
     await scene.relay_all()
     assert await scene.enrollments() == [("open", None), ("closed", "merged")]
     assert await scene.finished(await scene.workflow("waiting")) == "merged"
+
+
+async def test_after_a_join_an_entry_event_finds_the_enrollment_that_stayed(scene: Stage) -> None:
+    await begin(scene, replace(WAITING, again_after=ALWAYS))
+    await scene.accept(scene.item("signed_up", anonymous_id="browser", user_id=None))
+    await scene.relay_all()
+    await scene.track("signed_up")
+    await scene.track("identified", anonymous_id="browser", joins=True)
+    await scene.track("signed_up")
+    assert await scene.enrollments() == [("open", None), ("closed", "merged")]
+    assert await scene.execute("SELECT reason FROM refused_entries") == [("already_in",)]
+
+
+async def test_what_a_join_tells_again_starts_no_journey_that_came_later(scene: Stage) -> None:
+    await begin(scene)
+    await scene.accept(scene.item("seen", anonymous_id="browser", user_id=None, occurred_at=datetime.now(UTC) + timedelta(seconds=5)))
+    await scene.track("signed_up")
+    await scene.publish(Journey("later", starts_on=event("seen"), steps=[Wait("w", days(1))]))
+    await scene.track("identified", anonymous_id="browser", joins=True)
+    assert await scene.finished(await scene.workflow("waiting")) == "completed"
+    assert await scene.execute("SELECT journey FROM enrollments") == [("waiting",)]
 
 
 async def test_closing_is_final(scene: Stage) -> None:

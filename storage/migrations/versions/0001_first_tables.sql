@@ -152,7 +152,7 @@ CREATE TABLE outbox (
     PRIMARY KEY (shard, seq)
 );
 COMMENT ON COLUMN outbox.shard IS 'hashint8(user_id) & 63: whole shards are leased, so one user''s events go in order';
-COMMENT ON COLUMN outbox.kind IS 'event: tell the journeys of event (event_received_at, event_seq); merged: end the workflow of enrollment_id, another one stays';
+COMMENT ON COLUMN outbox.kind IS 'event: tell the journeys of event (event_received_at, event_seq), only that of enrollment_id where it is set; merged: end the workflow of enrollment_id, another one stays';
 
 CREATE TABLE shards (
     shard smallint PRIMARY KEY,
