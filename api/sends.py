@@ -154,7 +154,7 @@ async def _direct_send(connection: Connection, app: str, body: NewMessage, key: 
 async def _by_template(connection: Connection, app: str, body: NewMessage) -> Mapping[str, Any]:
     stored = await templates.live(connection, app, body.template or "")
     if stored is None:
-        raise Invalid([Problem("/template", "no_template", "no template of this name is published: check the name, or publish it with `sojourn apply`")])
+        raise Invalid([Problem("/template", "no_template", "no such template is published: `sojourn apply` publishes")])
     if body.channel not in channels_of(stored.files):
         raise Invalid([Problem("/template", "no_content", "the template has nothing for this channel")])
     return {"template": body.template, "data": body.data}

@@ -40,7 +40,8 @@ def greeting(keys: LocalKeys, ports: Ports, *, fast: bool) -> str:
 
 {curl(keys)}
 
-The welcome mail is in the sandbox at once. The push comes in {day}; to see it now:
+The welcome mail is in the sandbox at once; pasting this again changes nothing, for it is the same sign-up.
+The push comes in {day}; to see it now:
 
   {call} enrollments advance ada
 

@@ -101,7 +101,7 @@ async def postgres(url: str) -> list[Finding]:
         async with database.transaction() as connection:
             found = await checkup(connection)
     except Unavailable:
-        return [Finding("Postgres", "does not answer", "Start it (on your own machine: `make dev`), or set SOJOURN_DATABASE_URL to where it is.")]
+        return [Finding("Postgres", "does not answer", "Start it (here: `make dev`), or set SOJOURN_DATABASE_URL to where it is.")]
     finally:
         await database.close()
     return [_server(found), _schema(found), *_partitions(found)]

@@ -29,7 +29,7 @@ LINES: list[tuple[str, dict[str, Any], str]] = [
      "email message: put off, because it was inside the quiet hours, until 8 o'clock"),
     ("message", MESSAGE | {"maybe_doubled": True, "journey": None}, 'email "welcome": sent (it may have come twice)'),
     ("consent", {"channel": "*", "topic": "general", "state": "withdrawn", "source": "unsubscribe"},
-     "consent withdrawn for every one, topic general, by unsubscribe"),
+     "consent withdrawn for every channel, topic general, by unsubscribe"),
 ]  # fmt: skip
 
 

@@ -111,7 +111,9 @@ async def test_an_enrollment_is_found_by_its_user(sojourn: Command, database: Da
             "INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at,"
             f" state) SELECT 'demo', '{UUID(int=7)}', id, 'ann', 'welcome', 1, 1, 'w', 'e', 'signed_up', now(), 'open' FROM users"
         )
-    assert "ann" in await sojourn("enrollments", "list", "--journey", "welcome")
+    listed = await sojourn("enrollments", "list", "--journey", "welcome")
+    assert f"{UUID(int=7)} " in listed
+    assert "ann" in listed
     assert "ann in welcome v1" in await sojourn("enrollments", "show", str(UUID(int=7)))
 
 

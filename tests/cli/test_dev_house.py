@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.dev_house import AS_LIVE, HouseWatch, publish_first
+from cli.dev_house import HouseWatch, publish_first
 from cli.local_keys import LocalKeys
+from cli.plan import AS_LIVE
 
 KEYS = LocalKeys(url="http://127.0.0.1:8080", app="demo", write_key="w", secret_key="s")
 # Stands in for `sojourn plan`: says what the file `says` holds.
@@ -56,6 +57,13 @@ def test_a_file_that_differs_is_told_once(watch: HouseWatch, clock: Clock, house
     (house / "journeys" / "onboarding.py").write_text("other")
     (house / "says").write_text("onboarding: changed")
     assert [settled(watch, clock), settled(watch, clock)] == ["onboarding: changed", ""]
+
+
+def test_the_next_edit_is_told_though_its_words_are_the_same(watch: HouseWatch, clock: Clock, house: Path) -> None:
+    (house / "says").write_text("onboarding: changed")
+    assert settled(watch, clock) == "onboarding: changed"
+    (house / "journeys" / "onboarding.py").write_text("published, and edited again")
+    assert settled(watch, clock) == "onboarding: changed"
 
 
 def test_a_template_counts_as_part_of_the_house(watch: HouseWatch, clock: Clock, house: Path) -> None:
