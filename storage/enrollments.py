@@ -67,7 +67,7 @@ _LISTENING = text(
 _OF_EVENT = text(f"SELECT {_COLUMNS} FROM enrollments e WHERE e.app = :app AND e.journey = :journey AND e.entry_event_id = :event_id")
 _LAST = text(
     f"SELECT {_COLUMNS} FROM enrollments e WHERE e.app = :app AND e.user_id = :user_id AND e.journey = :journey AND e.key = :key"
-    " ORDER BY e.started_at DESC LIMIT 1"
+    " ORDER BY e.state = 'closed', e.started_at DESC LIMIT 1"
 )
 _NEXT = text(
     "SELECT coalesce(max(n), 0) + 1 AS n, clock_timestamp() AS now FROM enrollments"
@@ -117,7 +117,7 @@ async def started_by(connection: Connection, app: str, journey: str, event_id: s
 
 
 async def last(connection: Connection, app: str, user_id: int, journey: str, key: str) -> Enrollment | None:
-    """The person's enrollment in this journey under this key that is not closed, else the newest: a join may have closed the younger one."""
+    """The person's enrollment in this journey under this key: the open one (a join may have closed a younger one), else the newest."""
     row = (await connection.execute(_LAST, {"app": app, "user_id": user_id, "journey": journey, "key": key})).first()
     return _enrollment(row) if row else None
 

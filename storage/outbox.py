@@ -15,7 +15,7 @@ SHARDS = 64
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One row in the order of its shard. `event` is set for kind event; `enrollment_id` for kind merged, or where only that one is to be told."""
+    """One row in the order of its shard. `event` is set for kind event; `enrollment_id` for kind merged, or to tell only that one."""
 
     shard: int
     seq: int

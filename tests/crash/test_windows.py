@@ -126,6 +126,7 @@ class Scene:
 
 _OWN = "app = 'demo' AND user_id = (SELECT i.user_id FROM identities i WHERE i.app = 'demo' AND i.value = :user)"
 _OWN_ENROLLMENTS = f"enrollments e WHERE e.{_OWN}"
+_IS_INSIDE = f"SELECT 1 FROM {_OWN_ENROLLMENTS} AND e.state = 'open'"
 _IS_DECIDED = f"SELECT 1 FROM step_outcomes o WHERE o.step = 'is_gold' AND o.enrollment_id = (SELECT e.id FROM {_OWN_ENROLLMENTS})"
 # The transaction that takes a batch is the one that writes event ids; Temporal's commits wait as well.
 _ACCEPTED_AND_UNANSWERED = """
@@ -186,7 +187,8 @@ async def killed(stack: Stack) -> AsyncIterator[Killed]:
         met.told.hold.touch()
         async with AsyncExitStack() as locks:
             await met.decided.accepted(met.decided.batch("ordered", plan="gold"))
-            # The Send behind the If waits for the person's lock. The If itself only reads.
+            # Entering takes the person's lock too, so it has to be over. The Send behind the If waits for it; the If itself only reads.
+            await until(lambda: met.decided.rows(_IS_INSIDE))
             await locks.enter_async_context(met.decided.locked(_LOCK_PERSON))
             await met.branched.accepted(met.branched.batch("ordered", plan="gold"))
             await until(lambda: met.decided.rows(_IS_DECIDED))

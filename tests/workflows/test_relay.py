@@ -325,10 +325,10 @@ async def test_of_two_people_who_are_one_the_older_enrollment_stays(scene: Stage
 
 async def test_after_a_join_an_entry_event_finds_the_enrollment_that_stayed(scene: Stage) -> None:
     await begin(scene, replace(WAITING, again_after=ALWAYS))
-    await scene.accept(scene.item("signed_up", anonymous_id="browser", user_id=None))
+    await scene.accept(scene.item("signed_up", anonymous_id=scene.name("browser"), user_id=None))
     await scene.relay_all()
     await scene.track("signed_up")
-    await scene.track("identified", anonymous_id="browser", joins=True)
+    await scene.track("identified", anonymous_id=scene.name("browser"), joins=True)
     await scene.track("signed_up")
     assert await scene.enrollments() == [("open", None), ("closed", "merged")]
     assert await scene.execute("SELECT reason FROM refused_entries") == [("already_in",)]
@@ -336,10 +336,12 @@ async def test_after_a_join_an_entry_event_finds_the_enrollment_that_stayed(scen
 
 async def test_what_a_join_tells_again_starts_no_journey_that_came_later(scene: Stage) -> None:
     await begin(scene)
-    await scene.accept(scene.item("seen", anonymous_id="browser", user_id=None, occurred_at=datetime.now(UTC) + timedelta(seconds=5)))
+    await scene.accept(
+        scene.item("seen", anonymous_id=scene.name("browser"), user_id=None, occurred_at=datetime.now(UTC) + timedelta(seconds=5))
+    )
     await scene.track("signed_up")
     await scene.publish(Journey("later", starts_on=event("seen"), steps=[Wait("w", days(1))]))
-    await scene.track("identified", anonymous_id="browser", joins=True)
+    await scene.track("identified", anonymous_id=scene.name("browser"), joins=True)
     assert await scene.finished(await scene.workflow("waiting")) == "completed"
     assert await scene.execute("SELECT journey FROM enrollments") == [("waiting",)]
 
