@@ -20,7 +20,7 @@ from activities.messages import Delivery
 from activities.places import Place, place_of
 from activities.rules import Defer, Go, Known, Ruling, Skip, look_back, ruling
 from activities.sending import Ended, Parcel, send, tell
-from activities.settling import settle_ended
+from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.terms import terms_of, topic_of
 from channels.base import Adapter, Content
 from journeys.language.errors import Unavailable
@@ -78,11 +78,13 @@ class DirectLane:
         return len(due)
 
     async def _deliver(self, app: str, number: UUID) -> None:
-        """One message. When Postgres goes away in the middle, the claim or the lease runs out and the message is met again."""
+        """One message. Whatever goes wrong in the middle, the claim or the lease runs out and the message is met again."""
         try:
             await self._try(app, number)
         except Unavailable as away:
             _log.warning("direct_send_waits", message_id=str(number), reason=str(away))
+        except Exception:  # noqa: BLE001 - one message that cannot be sent must not stop the lane, and the worker with it
+            _log.exception("direct_send_failed", message_id=str(number))
 
     async def _try(self, app: str, number: UUID) -> None:
         async with self._database.transaction() as connection:
@@ -100,7 +102,7 @@ class DirectLane:
             began = time.monotonic()
             taken = await self._claim(waiting, adapter)
             if taken is not None:
-                await asyncio.shield(self._send_and_settle(taken, adapter, began, ended))
+                await to_its_end(self._send_and_settle(taken, adapter, began, ended))
         finally:
             tell(gate, ended)
 
@@ -114,9 +116,12 @@ class DirectLane:
 
     async def _send_and_settle(self, taken: _Taken, adapter: Adapter, began: float, ended: list[Ended]) -> None:
         ended.append(await send(adapter, self._parcel(taken, began)))
-        async with self._database.transaction() as connection:
+
+        async def settle(connection: Connection) -> None:
             await settle_ended(connection, taken.waiting.app, adapter, ended, {taken.claim.id: taken.place})
             await direct_sends.forget_content(connection, taken.waiting.app, taken.waiting.id)
+
+        await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)
 
     def _parcel(self, taken: _Taken, began: float) -> Parcel:
         waiting, timing = taken.waiting, self._delivery.timing

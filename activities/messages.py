@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from activities.breaker import Gate, Gates
@@ -15,10 +14,10 @@ from activities.exits import ConditionsHold
 from activities.orders import SendOrder, SendVerdict
 from activities.places import Place
 from activities.sending import Ended, Parcel, Renders, Timing, send, tell
-from activities.settling import settle_ended
+from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.verdicts import Waits, verdict_of
 from channels.base import Adapter
-from storage.database import Database
+from storage.database import Connection, Database
 from storage.messages import Claim, MessageRow
 
 __all__ = ["Delivery", "Messages", "SendOrder", "SendVerdict"]
@@ -96,7 +95,7 @@ class Messages:
             taken = await self._claim(order, Admission())
             if isinstance(taken, SendVerdict):
                 return taken
-            return await _to_its_end(self._send_and_settle(order, adapter, taken, began, ended))
+            return await to_its_end(self._send_and_settle(order, adapter, taken, began, ended))
         finally:
             tell(gate, ended)
 
@@ -123,10 +122,13 @@ class Messages:
         parcels = [self._parcel(order, taken, claim, place, began) for claim, place in taken.claims]
         ended.extend(await asyncio.gather(*(send(adapter, parcel) for parcel in parcels)))
         places = {claim.id: place for claim, place in taken.claims}
-        async with self._database.transaction() as connection:
+
+        async def settle(connection: Connection) -> SendVerdict:
             held = await settle_ended(connection, order.app, adapter, ended, places)
             rows = _settled_rows(taken.rows, ended, held, parcels[0].moment())
             return await finish(connection, order, self._verdict(order, rows, ended, parcels[0].moment()))
+
+        return await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)
 
     def _verdict(self, order: SendOrder, rows: Sequence[MessageRow], ended: Sequence[Ended], now: datetime) -> SendVerdict:
         due = [each.settlement.due_at for each in ended if each.settlement.state == "planned" and each.settlement.due_at]
@@ -163,16 +165,6 @@ class Messages:
 
 def _place(order: SendOrder) -> tuple[str, str, int]:
     return order.enrollment_id, order.step, order.visit
-
-
-async def _to_its_end(work: Coroutine[Any, Any, SendVerdict]) -> SendVerdict:
-    """Let a claimed send end although its caller is cancelled: half of it would be an unconfirmed message for nothing."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def _settled_rows(rows: Sequence[MessageRow], ended: Sequence[Ended], held: frozenset[UUID], now: datetime) -> list[MessageRow]:

@@ -1,13 +1,20 @@
 """The second transaction of a send: write how each claimed row ended, and suppress the addresses that a provider calls dead."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from activities.places import Place
 from activities.sending import Ended
 from channels.base import Adapter
+from journeys.language.errors import Unavailable
 from storage import messages, suppressions
-from storage.database import Connection
+from storage.database import Connection, Database
+
+T = TypeVar("T")
+_PAUSE_S = 0.5
 
 
 async def settle_ended(
@@ -19,3 +26,27 @@ async def settle_ended(
             digest = places[each.settlement.id].address_hash
             await suppressions.suppress(connection, app, adapter.channel, digest, reason="bounce", source=adapter.name)
     return await messages.settle(connection, app, adapter.name, [each.settlement for each in ended])
+
+
+async def while_claimed(database: Database, until: float, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Do `work` in one transaction, again and again while Postgres does not answer, until this moment of the monotonic clock.
+
+    Only this process knows how the send ended: what it could not write down is unconfirmed, and may go out twice.
+    """
+    while True:
+        try:
+            return await database.run(work)
+        except Unavailable:
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Let a claimed send end although its caller is cancelled: half of it would be an unconfirmed message for nothing."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Histogram
-from sqlalchemy.exc import DBAPIError
 from temporalio.service import RPCError
 
 from journeys.language.errors import NotFound, Refused, Unavailable
@@ -127,7 +126,7 @@ class Relay:
                     chain.is_blocked = True
                     log.warning("relay waits for a server", shard=row.shard, reason=type(error).__name__)
                 return
-            except (Refused, DBAPIError, ValueError, TypeError, LookupError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it stops this user's events only, and is counted
                 await self._fail(row, chain, error)
                 return
             chain.done.append(row)

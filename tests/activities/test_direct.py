@@ -129,3 +129,21 @@ async def test_the_lane_is_woken_at_once(town: Town) -> None:
     await asyncio.wait_for(town.provider.called.wait(), 5)
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_lane_that_is_stopped_ends_what_it_has_begun(town: Town) -> None:
+    town.provider.delay_s = 0.3
+    await ask(town, code_for())
+    running = asyncio.create_task(lane_of(town).run())
+    await asyncio.wait_for(town.provider.called.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+    assert await town.states() == [("sent", None)]
+
+
+async def test_a_message_that_nobody_can_make_does_not_stop_the_lane(town: Town) -> None:
+    await ask(town, code_for(request="r-1"))
+    await town.run("UPDATE direct_sends SET content = '{}'")
+    await ask(town, code_for("bob@example.com", request="r-2"))
+    await lane_of(town).pass_once()
+    assert town.provider.taken == ["bob@example.com"]

@@ -1,14 +1,20 @@
 """A Send from its first try to its stored verdict."""
 
+from typing import Any
+
+import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities import settling
 from activities.claiming import finish
 from activities.orders import SendOrder, SendVerdict
 from journeys.language.conditions import Prop
 from journeys.language.durations import days
+from journeys.language.errors import Unavailable
 from journeys.language.messages import Cap, QuietHours
 from journeys.language.nodes import shape
 from journeys.language.vocabulary import event, trait
+from storage.database import Contended
 from tests.activities.town import ENTRY, Town, enroll, order_of
 
 
@@ -22,6 +28,21 @@ async def test_a_message_goes_out_once_and_the_verdict_is_remembered(town: Town)
     assert town.provider.taken == ["ann@example.com"]
     assert await town.states() == [("sent", None)]
     assert await town.listed() == []
+
+
+async def test_what_was_sent_is_written_down_as_soon_as_postgres_is_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    await town.endpoint()
+    failures: list[Exception] = [Unavailable("restarting"), Contended("another join")]
+
+    async def settle_ended(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await settling.settle_ended(*arguments)
+
+    monkeypatch.setattr("activities.messages.settle_ended", settle_ended)
+    verdict = await town.hands().deliver(order_of(await enroll(town), message_class="transactional"))
+    assert (verdict.status, verdict.sent) == ("settled", True)
+    assert await town.states() == [("sent", None)]
 
 
 async def test_the_stored_verdict_outlives_the_ledgers_rows_and_nothing_is_sent_again(town: Town) -> None:

@@ -253,13 +253,13 @@ async def test_a_poison_row_is_put_aside_after_five_failures_and_later_events_go
 
     async def decide(connection: Any, app: str, user_id: int, event: EventFact, *, only: UUID | None) -> Any:
         if event.properties.get("poison"):
-            raise ValueError("poison")
+            raise OverflowError("poison")
         return await real(connection, app, user_id, event, only=only)
 
     monkeypatch.setattr(scene.entry, "decide", decide)
     for _ in range(5):
         await scene.relay.pass_once()
-    assert await scene.execute("SELECT reason FROM quarantine") == [("ValueError",)]
+    assert await scene.execute("SELECT reason FROM quarantine") == [("OverflowError",)]
     await scene.relay_all()
     assert await scene.enrollments() == [("open", None)]
 
