@@ -1,5 +1,7 @@
 """What one event means for one person's journeys, decided under the lock of their row: which end, which begin, which are told."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
@@ -10,13 +12,15 @@ from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
 from journeys.language.keys import counts, key_of
+from journeys.language.play import KEPT
 from storage import enrollments, ids, journeys, messages
 from storage.database import Connection
 from storage.enrollments import Enrollment
 from workflows.definitions import Definitions
 from workflows.inputs import EnrollmentInput
 
-HANDED_OVER = 500
+# More than anybody has between entry and start, even after a day without workers; it only bounds memory.
+MOST_SINCE_ENTRY = 100_000
 LONGEST_ID = 200
 
 
@@ -88,7 +92,7 @@ class Entry:
         journey = await self._definitions.of(connection, enrollment.app, enrollment.journey, enrollment.version)
         since = enrollment.entry.occurred_at
         names = journey.signal_names
-        came = await enrollments.events_since(connection, enrollment.app, enrollment.user_id, names, since, HANDED_OVER)
+        came = await enrollments.events_since(connection, enrollment.app, enrollment.user_id, names, since, MOST_SINCE_ENTRY)
         return Start(
             enrollment,
             EnrollmentInput(
@@ -99,7 +103,7 @@ class Entry:
                 subject=enrollment.subject,
                 entry=enrollment.entry,
                 started_at=enrollment.started_at,
-                events=[journey.reduced(event) for event in came if event.id != enrollment.entry.id],
+                events=[journey.reduced(event) for event in _handed_over(journey, enrollment, came)],
                 wait_scale=self._wait_scale,
             ),
         )
@@ -168,6 +172,20 @@ def _too_soon(journey: Journey, last: Enrollment, event: EventFact) -> str | Non
             return None
         case wait:
             return None if event.occurred_at - last.entry.occurred_at >= wait.timedelta else "not_again_yet"
+
+
+def _handed_over(journey: Journey, enrollment: Enrollment, came: Sequence[EventFact]) -> list[EventFact]:
+    """The first event that ends it, and of each name as many as an enrollment keeps and one more, which tells that there are others."""
+    handed: list[EventFact] = []
+    of_name: Counter[str] = Counter()
+    has_ended = False
+    for event in came:
+        ends = not has_ended and _is_exit(journey, enrollment, event)
+        if event.id != enrollment.entry.id and (ends or of_name[event.name] <= KEPT):
+            of_name[event.name] += 1
+            has_ended = has_ended or ends
+            handed.append(event)
+    return handed
 
 
 def _is_exit(journey: Journey, enrollment: Enrollment, event: EventFact) -> bool:

@@ -140,6 +140,16 @@ async def test_events_that_came_before_the_entry_was_relayed_are_handed_over(sce
     assert await scene.sent() == ["hello"]
 
 
+async def test_many_events_of_one_name_crowd_out_no_other_before_the_start(scene: Stage) -> None:
+    await begin(scene, replace(WAITING, exits_on=event("viewed").where(prop("page") == "exit")))
+    began = datetime.now(UTC) - timedelta(minutes=30)
+    items = [scene.item("viewed", occurred_at=began + timedelta(seconds=n), properties={"page": "shop"}) for n in range(1, 600)]
+    await scene.accept(scene.item("signed_up", occurred_at=began), *items, scene.item("seen"))
+    await scene.relay_all()
+    assert await scene.finished(await scene.workflow("waiting")) == "completed"
+    assert await scene.sent() == ["hello"]
+
+
 async def test_a_workflow_that_is_gone_closes_its_row_and_the_same_event_may_enter_again(scene: Stage) -> None:
     again = Journey("waiting", starts_on=event("signed_up"), again_after=ALWAYS, steps=[Wait("w", days(5), reset_by=event("signed_up"))])
     await begin(scene, again)
