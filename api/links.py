@@ -60,7 +60,9 @@ def _database(request: Request) -> Database:
 
 async def _has_left(connection: Connection, asked: Unsubscribe, person: int, channel: str) -> bool:
     holding = await consents.in_force(connection, asked.app, person)
-    return any((entry.channel, entry.topic, entry.state) == (channel, asked.topic, "withdrawn") for entry in holding)
+    meant = [entry for entry in holding if entry.topic == asked.topic and entry.channel in {channel, consents.EVERY}]
+    said = [(entry.recorded_at, entry.state) for entry in meant if entry.recorded_at is not None]
+    return bool(said) and max(said)[1] == "withdrawn"
 
 
 async def _channel(connection: Connection, asked: Unsubscribe) -> str:

@@ -60,6 +60,15 @@ async def test_leaving_holds_again_after_a_new_consent(client: httpx.AsyncClient
     assert [entry[2] for entry in await consents(manager)] == ["withdrawn", "granted", "withdrawn"]
 
 
+async def test_leaving_holds_again_after_a_new_consent_to_every_channel(
+    client: httpx.AsyncClient, manager: httpx.AsyncClient, link: str
+) -> None:
+    await client.post(link)
+    await manager.post("/v1/users/ann/consents", json={"channel": "*", "topic": "spring_offers", "state": "granted"})
+    await client.post(link)
+    assert [entry[2] for entry in await consents(manager)] == ["withdrawn", "granted", "withdrawn"]
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_forged_link_is_a_404_page(client: httpx.AsyncClient, manager: httpx.AsyncClient, link: str, method: str) -> None:
     for forged in (link[:-1] + ("A" if link[-1] != "A" else "B"), link.rsplit("/", 1)[0] + "/x", link.replace(".", "", 1)):
