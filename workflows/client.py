@@ -101,7 +101,7 @@ class Enrollments:
         try:
             await self._client.workflow_service.signal_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if is_gone(error):
                 return False
             raise
         return True
@@ -126,14 +126,27 @@ def _details(enrollment: Enrollment) -> str:
     return f"Entered by `{enrollment.entry.name}` at {enrollment.entry.occurred_at:%Y-%m-%d %H:%M} UTC. Enrollment `{enrollment.id}`."
 
 
+def is_gone(error: RPCError) -> bool:
+    """No such workflow; a namespace that is missing (a server that is being set up) says nothing of workflows."""
+    return error.status is RPCStatusCode.NOT_FOUND and not _is_namespace_missing(error)
+
+
+def _is_namespace_missing(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.NOT_FOUND and error.message.startswith("Namespace ")
+
+
 def is_transport(error: BaseException) -> bool:
-    """Tell a server that is away or overloaded (try again later) from a request that it refuses."""
-    return isinstance(error, RPCError) and error.status in {
+    """Tell a server that is away, overloaded or not open to us (try again later) from a request that it refuses."""
+    if not isinstance(error, RPCError):
+        return False
+    return _is_namespace_missing(error) or error.status in {
         RPCStatusCode.UNAVAILABLE,
         RPCStatusCode.DEADLINE_EXCEEDED,
         RPCStatusCode.RESOURCE_EXHAUSTED,
         RPCStatusCode.CANCELLED,
         RPCStatusCode.ABORTED,
+        RPCStatusCode.UNAUTHENTICATED,
+        RPCStatusCode.PERMISSION_DENIED,
         RPCStatusCode.INTERNAL,
         RPCStatusCode.UNKNOWN,
     }

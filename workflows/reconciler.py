@@ -6,13 +6,13 @@ from uuid import UUID
 
 import structlog
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from journeys.language.errors import NotFound, SojournError, Unavailable
 from storage import enrollments
 from storage.database import Database
 from storage.enrollments import Enrollment
-from workflows.client import MEMO, Enrollments, is_transport
+from workflows.client import MEMO, Enrollments, is_gone, is_transport
 from workflows.entry import Entry
 
 log = structlog.get_logger()
@@ -108,7 +108,7 @@ class Reconciler:
         try:
             return (await self._client.get_workflow_handle(enrollment.workflow_id).describe()).status
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if is_gone(error):
                 return None
             raise
 

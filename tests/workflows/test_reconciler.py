@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from journeys.language import Journey, Wait, days, event
 from tests.workflows.stage import Stage
+from workflows.client import Enrollments, is_transport
 from workflows.reconciler import Reconciler
 
 WAITING = Journey("waiting", starts_on=event("signed_up"), steps=[Wait("w", days(5))])
@@ -45,6 +48,17 @@ async def test_a_row_whose_workflow_never_was_is_closed(scene: Stage, inside: Re
     await scene.execute("UPDATE enrollments SET workflow_id = 'nowhere'")
     await inside.look_through(0)
     assert await scene.enrollments() == [("closed", "workflow_gone")]
+
+
+async def test_a_missing_namespace_closes_nobody(scene: Stage, inside: Reconciler) -> None:
+    there = Client(scene.client.service_client, namespace="nowhere", data_converter=scene.client.data_converter)
+    lost = Reconciler(scene.database, there, Enrollments(there, "any"), scene.entry)
+    with pytest.raises(RPCError) as raised:
+        await lost.look_through(0)
+    assert is_transport(raised.value)
+    with pytest.raises(RPCError):
+        await Enrollments(there, "any").leave("any", "reason", "request")
+    assert await scene.enrollments() == [("open", None)]
 
 
 async def test_a_running_workflow_whose_row_is_closed_is_asked_to_leave(scene: Stage, inside: Reconciler) -> None:
