@@ -46,6 +46,7 @@ SELECT count(*) FROM planned
 _GIVE_UP = text("""
 WITH due AS (
   SELECT m.id, m.settled_at FROM messages m WHERE m.state = 'unknown'
+    AND (m.message_class <> 'transactional' OR m.maybe_doubled OR m.journey IS NOT NULL)
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
   FOR UPDATE SKIP LOCKED
 ), given AS (
