@@ -5,13 +5,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from api.documentation import TAGS, WRITE
 from api.html import page
 
 router = APIRouter(include_in_schema=False)
 Schema = Mapping[str, Any]
+
+
+@router.get("/")
+async def lead_to_docs() -> RedirectResponse:
+    """Whoever opens the address itself finds the page that says what is here."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -71,7 +71,7 @@ def _error(answer: httpx.Response) -> Exception:
     words = told.get("detail") or told.get("message") or f"the answer was HTTP {answer.status_code}"
     match answer.status_code:
         case 404:
-            return NotFound("there is no such thing in this app")
+            return NotFound(f"there is no such thing in this app: check the name or id ({answer.request.url.path})")
         case 409:
             return Conflict(words)
         case 422 if told.get("errors"):

@@ -2,5 +2,6 @@
 
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
+# Wider than any row: a table that is squeezed into the terminal cuts the very ids that other commands take.
+out = Console(highlight=False, soft_wrap=True, width=1000)
 notes = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from cli.client import Client, client
 from cli.console import out
@@ -26,14 +26,13 @@ def list_enrollments(
     most: Most = 50,
 ) -> None:
     """List enrollments, the newest first."""
-    # The id is whole, however narrow the terminal is: other commands take it.
-    whole = Column("enrollment", no_wrap=True, min_width=36)
-    table = Table(whole, "journey", "user", "state", "since", "ended", box=None)
+    table = Table("enrollment", "journey", "user", "state", "since", "ended", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/enrollments", most, user_id=user, journey=journey, state=state):
             journey_words = f"{each['journey']} v{each['version']}"
             user_words = escape(each["user_id"] or each["subject"])
-            table.add_row(each["id"], journey_words, user_words, each["state"], each["started_at"][:16], each["end_reason"] or "")
+            since = each["started_at"][:16].replace("T", " ")
+            table.add_row(each["id"], journey_words, user_words, each["state"], since, escape(each["end_reason"] or ""))
     out.print(table)
 
 

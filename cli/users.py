@@ -22,9 +22,8 @@ def list_users(most: Most = 50) -> None:
     table = Table("user", "anonymous ids", "zone", "since", box=None)
     with client() as sojourn:
         for user in sojourn.pages("/v1/users", most):
-            table.add_row(
-                escape(user["user_id"] or "-"), escape(" ".join(user["anonymous_ids"])), user["timezone"] or "-", user["created_at"][:16]
-            )
+            since = user["created_at"][:16].replace("T", " ")
+            table.add_row(escape(user["user_id"] or "-"), escape(" ".join(user["anonymous_ids"])), user["timezone"] or "-", since)
     out.print(table)
 
 

@@ -87,6 +87,7 @@ def test_an_operation_is_documented(method: str, path: str, operation: dict[str,
 
 
 async def test_the_page_shows_every_operation_without_a_script(anybody: httpx.AsyncClient) -> None:
+    assert (await anybody.get("/")).headers["location"] == "/docs"
     page = await anybody.get("/docs")
     assert page.status_code == 200
     assert [path for _, path, _ in OPERATIONS if f"<code>{path}</code>" not in page.text] == []

@@ -102,7 +102,7 @@ async def test_a_journey_or_everything_is_paused(sojourn: Command) -> None:
 
 
 @pytest.mark.usefixtures("room")
-async def test_an_enrollment_is_found_by_its_user(sojourn: Command, database: Database) -> None:
+async def test_an_enrollment_is_found_by_its_user(sojourn: Command, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await sojourn("apply")
     await sojourn("users", "set", "ann", "{}")
     assert "ann is in no journey" in await sojourn("enrollments", "show", "ann", code=1)
@@ -111,6 +111,7 @@ async def test_an_enrollment_is_found_by_its_user(sojourn: Command, database: Da
             "INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at,"
             f" state) SELECT 'demo', '{UUID(int=7)}', id, 'ann', 'welcome', 1, 1, 'w', 'e', 'signed_up', now(), 'open' FROM users"
         )
+    monkeypatch.setenv("COLUMNS", "40")
     listed = await sojourn("enrollments", "list", "--journey", "welcome")
     assert f"{UUID(int=7)} " in listed
     assert "ann" in listed
