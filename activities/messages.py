@@ -58,9 +58,9 @@ class Messages:
         Raises Unavailable when Postgres does not answer; trouble with a provider is a verdict, never an error. A try that is cancelled
         while it sends still settles what it sent, within the claim.
         """
-        if not order.may_wait:
-            return await self._try_at_once(order)
         under_way = self._under_way.get(_place(order))
+        if not order.may_wait:
+            return await (self._try_at_once(order) if under_way is None else self._wait_a_moment(under_way))
         return await self._try(order) if under_way is None else await asyncio.shield(under_way)
 
     async def drain(self) -> None:
@@ -76,6 +76,10 @@ class Messages:
         task = asyncio.ensure_future(self._try(order))
         self._under_way[_place(order)] = task
         task.add_done_callback(lambda _: self._forget(order, gate))
+        return await self._wait_a_moment(task)
+
+    async def _wait_a_moment(self, task: asyncio.Task[SendVerdict]) -> SendVerdict:
+        """A local try that lost its result is made again while the first one still sends: it joins that one."""
         done, _ = await asyncio.wait({task}, timeout=self._delivery.timing.local_s)
         return task.result() if done else SendVerdict("again", reasons=("slow_provider",))
 

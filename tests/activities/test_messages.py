@@ -1,5 +1,6 @@
 """A Send from its first try to its stored verdict."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -43,6 +44,17 @@ async def test_what_was_sent_is_written_down_as_soon_as_postgres_is_back(town: T
     verdict = await town.hands().deliver(order_of(await enroll(town), message_class="transactional"))
     assert (verdict.status, verdict.sent) == ("settled", True)
     assert await town.states() == [("sent", None)]
+
+
+async def test_a_local_try_that_is_made_again_joins_the_one_that_still_sends(town: Town) -> None:
+    await town.endpoint()
+    town.provider.delay_s = 0.3
+    hands, order = town.hands(), order_of(await enroll(town))
+    first = asyncio.create_task(hands.deliver(order))
+    await asyncio.wait_for(town.provider.called.wait(), 5)
+    assert (await hands.deliver(order)).status == "settled"
+    assert (await first).sent
+    assert len(town.provider.record) == 1
 
 
 async def test_the_stored_verdict_outlives_the_ledgers_rows_and_nothing_is_sent_again(town: Town) -> None:
