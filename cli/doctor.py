@@ -72,7 +72,7 @@ def providers(settings: Settings) -> Iterator[Finding]:
     if settings.secret.get_secret_value() == DEVELOPMENT_SECRET:
         yield Finding("SOJOURN_SECRET", "the development value, which everybody knows; production refuses it")
     if settings.allowed_recipients:
-        yield Finding("recipients", f"only {len(settings.allowed_recipients)} addresses or domains may be written to")
+        yield Finding("recipients", f"addresses and domains that may be written to: {len(settings.allowed_recipients)}")
 
 
 def _smtp(settings: Settings) -> Finding:
