@@ -46,7 +46,7 @@ class Enrollments:
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
-        self._task_queue = task_queue
+        self.task_queue = task_queue
 
     async def start(self, start: Start, event: EventFact | None = None) -> None:
         """Start the workflow, with `event` as its first signal where given; it running already for this enrollment is success.
@@ -59,7 +59,7 @@ class Enrollments:
                 JOURNEY,
                 start.input,
                 id=enrollment.workflow_id,
-                task_queue=self._task_queue,
+                task_queue=self.task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL if event is None else WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal="event" if event else None,
@@ -72,7 +72,9 @@ class Enrollments:
             )
         except WorkflowAlreadyStartedError:
             if await self.enrollment_of(enrollment.workflow_id) != str(enrollment.id):
-                raise Conflict("another workflow has the id of this enrollment: end it in Temporal, then release the quarantine") from None
+                raise Conflict(
+                    "another workflow has the id of this enrollment: end that one in Temporal, and the reconciler starts this"
+                ) from None
 
     async def tell(self, workflow_id: str, event: EventFact) -> bool:
         """Signal an event. The event id is the request id, so the server folds repeats within a run. False: no such workflow runs."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionAsyncIterator, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from journeys.language.errors import NotFound, SojournError, Unavailable
@@ -37,6 +37,7 @@ class Reconciler:
         self._entry = entry
         self._looked_until = datetime.now(UTC) - LOOK_BACK
         self._scanned = FIRST
+        self._ran_before: datetime | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -119,11 +120,12 @@ class Reconciler:
 
     async def end_the_unknown(self, after_s: float) -> None:
         """A workflow that runs though its row is closed or gone (a restored database, a row closed by hand) is asked to leave."""
-        before = (datetime.now(UTC) - timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        running = self._client.list_workflows(
-            f'WorkflowType = "journey" AND ExecutionStatus = "Running" AND StartTime < "{before}"', page_size=PAGE, limit=PAGE
-        )
-        async for execution in running:
+        settled = datetime.now(UTC) - timedelta(seconds=after_s)
+        before = min(settled, self._ran_before or settled)
+        seen = 0
+        async for execution in self._running(before):
+            seen += 1
+            before = min(before, execution.start_time)
             memo = await execution.memo()
             found = next((str(pair.value) for pair in execution.typed_search_attributes if pair.key.name == "SojournApp"), None)
             if found is None or MEMO not in memo:
@@ -135,3 +137,10 @@ class Reconciler:
                 state = "closed"
             if state == "closed":
                 await self._temporal.leave(execution.id, "row_closed", f"row_closed:{memo[MEMO]}")
+        # The list comes newest first: the next round looks at the page before this one, and begins again after the last.
+        self._ran_before = before if seen == PAGE else None
+
+    def _running(self, before: datetime) -> WorkflowExecutionAsyncIterator:
+        """A page of our own enrollments' workflows: another installation may share the namespace, not the task queue."""
+        ours = f'WorkflowType = "journey" AND TaskQueue = "{self._temporal.task_queue}" AND ExecutionStatus = "Running"'
+        return self._client.list_workflows(f'{ours} AND StartTime < "{before:%Y-%m-%dT%H:%M:%S.%fZ}"', page_size=PAGE, limit=PAGE)

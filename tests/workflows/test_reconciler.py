@@ -72,6 +72,20 @@ async def test_a_running_workflow_whose_row_is_closed_is_asked_to_leave(scene: S
     assert await scene.finished(handle) == "row_closed"
 
 
+async def test_page_after_page_of_running_workflows_is_looked_at(scene: Stage, inside: Reconciler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.reconciler.PAGE", 1)
+    await scene.person("bob")
+    await scene.track("signed_up", "bob")
+    await scene.execute("UPDATE enrollments SET state = 'closed', end_reason = 'by hand'")
+    handles = [await scene.workflow("waiting"), await scene.workflow("waiting", "bob")]
+    for _ in range(50):
+        await inside.end_the_unknown(-5)
+        if all([(await handle.describe()).close_time is not None for handle in handles]):
+            break
+        await asyncio.sleep(0.1)
+    assert [await scene.finished(handle) for handle in handles] == ["row_closed", "row_closed"]
+
+
 async def test_those_who_are_where_they_should_be_stay_there(scene: Stage, inside: Reconciler) -> None:
     await inside.mend()
     await inside.look_through(0)
