@@ -129,8 +129,15 @@ def _take_limits() -> None:
 
 
 def _has_grown() -> bool:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit > _GROWN_BYTES
+    """Linux counts the parent's peak from before exec as ours, so only what came on top of the beginning says anything."""
+    return _peak_bytes() > max(_GROWN_BYTES, _PEAK_AT_START)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+_PEAK_AT_START = _peak_bytes()
 
 
 def _read(source: BinaryIO) -> Any:

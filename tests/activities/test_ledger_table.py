@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +24,8 @@ from tests.activities.town import Town, enroll, order_of
 # Which transaction of a try: the claim, the reading of the template, the settlement.
 CLAIMING, SETTLING = 1, 3
 ALL_DAY = QuietHours("00:00", "23:59")
+
+T = TypeVar("T")
 
 
 class DiesAtCommit:
@@ -48,6 +50,10 @@ class DiesAtCommit:
         async with self._database.transaction(app) as connection:
             yield connection
             raise Death
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]], app: str | None = None) -> T:
+        async with self.transaction(app) as connection:
+            return await work(connection)
 
 
 def dying_hands(town: Town, nth: int, *, is_committed: bool) -> Messages:

@@ -139,7 +139,7 @@ async def test_enrollments_are_paged(manager: httpx.AsyncClient) -> None:
 
 @pytest.fixture
 def without_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connect() -> None:
+    async def connect(*_: object, **__: object) -> None:
         raise RuntimeError("nobody listens")
 
     monkeypatch.setattr(api_temporal, "connect", connect)

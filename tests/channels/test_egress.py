@@ -10,6 +10,9 @@ from channels.base import NotSent, Rejected
 from channels.egress import Egress, is_public
 from tests.channels.places import PLACES
 
+# Judging an address asks the system for the way there: a UDP socket is connected, and nothing is sent.
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "::1", "localhost", "93.184.215.14", "2606:2800:220:1::1"])
+
 
 class Canary:
     def __init__(self) -> None:
