@@ -14,6 +14,8 @@ from journeys.language.world import Progress
 
 TASK_QUEUE = "sojourn"
 JOURNEY = "journey"
+# A run of more history events than this is continued as a new one: replaying it would take long.
+LONG_HISTORY = 1000
 
 # As short as it is stored: what is not set is left out.
 Definition = Annotated[Journey, PlainSerializer(plain)]

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from journeys.language.verdict import SendVerdict
     from journeys.language.words import in_words
     from journeys.language.world import Order, Question, Recall
+    from workflows import inputs
     from workflows.inputs import JOURNEY, EnrollmentInput, Standing
 
 Answer = TypeVar("Answer")
@@ -26,7 +27,6 @@ Answer = TypeVar("Answer")
 LOCAL_TRY = timedelta(seconds=10)
 ONE_TRY = timedelta(seconds=60)
 PATIENCE = timedelta(hours=72)
-LONG_HISTORY = 1000
 # A database that is away is waited for; after ten seconds the wait is a timer, so the workflow task does not stay open.
 UNTIL_IT_ANSWERS = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(minutes=1))
 BACKOFF = RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10))
@@ -234,7 +234,7 @@ class JourneyWorkflow:
 
     def _is_long(self) -> bool:
         info = workflow.info()
-        return info.get_current_history_length() > LONG_HISTORY or info.is_continue_as_new_suggested()
+        return info.get_current_history_length() > inputs.LONG_HISTORY or info.is_continue_as_new_suggested()
 
     def _start_afresh_if_long(self) -> None:
         """Continue as new with everything that the player remembers; deadlines in it are absolute."""
