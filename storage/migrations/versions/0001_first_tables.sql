@@ -210,7 +210,7 @@ CREATE TABLE journey_versions (
     FOREIGN KEY (app, journey) REFERENCES journeys DEFERRABLE INITIALLY DEFERRED
 );
 COMMENT ON COLUMN journey_versions.definition IS 'canonical JSON as text: jsonb would reorder what the hash is over';
-COMMENT ON COLUMN journey_versions.listen_names IS 'event names that steps, exits_on and goal of this version listen to';
+COMMENT ON COLUMN journey_versions.listen_names IS 'event names that steps and exits_on of this version listen to; what only the goal counts is not among them';
 
 CREATE TABLE enrollments (
     app text NOT NULL,
