@@ -1,6 +1,8 @@
 """Arms and holdout by a pure hash: the same for one user on any machine, on re-entry, in replay and in SQL."""
 
 import hashlib
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from journeys.language.steps import Arm, Split
@@ -21,13 +23,13 @@ def bucket(app: str, journey: str, step: str, user: str) -> int:
 
 def arm(split: Split, app: str, journey: str, user: str) -> Arm:
     """The arm of a user: contiguous ranges of buckets in the declared order; the last takes what rounding leaves."""
-    place = bucket(app, journey, split.id, user)
-    end = 0.0
-    for each in split.arms:
-        end += each.weight
-        if place < round(end * (BUCKETS // 100)):
-            return each
-    return split.arms[-1]
+    return split.arms[bisect_right(ends(split), bucket(app, journey, split.id, user))]
+
+
+def ends(split: Split) -> tuple[int, ...]:
+    """The bucket behind each arm's last one, in the declared order: what the SQL function `arm` takes."""
+    weights = accumulate(arm.weight for arm in split.arms[:-1])
+    return (*(round(weight * (BUCKETS // 100)) for weight in weights), BUCKETS)
 
 
 def in_holdout(journey: "Journey", app: str, user: str) -> bool:

@@ -1,27 +1,37 @@
 """Arms and holdout: the hash is the assignment, and these numbers never change."""
 
+from itertools import accumulate
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from journeys.language import Arm, Journey, Split, Wait, days, event
-from journeys.language.assign import arm, bucket, in_holdout
+from journeys.language.assign import arm, bucket, ends, in_holdout
+from tests.journeys.golden import ARMS, BUCKETS, GoldenArm, GoldenBucket
 
 THIRDS = Split("offer", arms=[Arm("a", 33.33, []), Arm("b", 33.33, []), Arm("c", 33.34, [])])
 JOURNEY = Journey("cart-recovery", starts_on=event("x"), holdout=2.5, steps=[Wait("w", days(1))])
 PEOPLE = [f"user-{number}" for number in range(100_000)]
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        (("demo", "cart-recovery", "offer", "u1"), 8439),
-        (("demo", "cart-recovery", "$holdout", "u1"), 7237),
-        (("demo", "cart-recovery", "offer", "ümlaut-😀"), 1122),
-        (("d", "emocart-recovery", "offer", "u1"), 6824),  # the parts are length-prefixed, so this is another person's hash
-        (("demo", "onboarding", "offer", ""), 3718),
-    ],
-)
-def test_golden_vectors(parts: tuple[str, str, str, str], expected: int) -> None:
-    assert bucket(*parts) == expected
+@pytest.mark.parametrize("vector", BUCKETS, ids=str)
+def test_golden_vectors(vector: GoldenBucket) -> None:
+    assert bucket(vector.app, vector.journey, vector.step, vector.subject) == vector.bucket
+
+
+@pytest.mark.parametrize("vector", ARMS, ids=str)
+def test_golden_arms_at_the_edges_of_every_range(vector: GoldenArm) -> None:
+    assert bucket("demo", "cart-recovery", vector.split.id, vector.subject) == vector.bucket
+    assert arm(vector.split, "demo", "cart-recovery", vector.subject).name == vector.arm
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12))
+def test_weights_with_decimals_leave_no_bucket_out_and_none_twice(hundredths: list[int]) -> None:
+    scaled = [weight * 10_000 // max(1, sum(hundredths)) for weight in hundredths]
+    scaled[-1] += 10_000 - sum(scaled)
+    split = Split("offer", arms=[Arm(str(place), weight / 100, []) for place, weight in enumerate(scaled)])
+    assert ends(split) == tuple(accumulate(scaled))
 
 
 def test_percentages_hold_over_100_000_ids() -> None:

@@ -1,0 +1,47 @@
+"""Arms in SQL are the arms of journeys/language/assign.py: the same golden vectors, the same shares, the same people."""
+
+from sqlalchemy import text
+
+from journeys.language import Arm, Split
+from journeys.language.assign import HOLDOUT, arm, bucket, ends
+from storage.database import Database
+from tests.journeys.golden import ARMS, BUCKETS
+
+_BUCKET = text("SELECT bucket(:app, :journey, :step, :subject)")
+_ARM = text("SELECT arm(bucket('demo', 'cart-recovery', :step, :subject), :names, :ends)")
+_EVERYBODY = text(
+    "SELECT 'user-' || n AS subject, arm(bucket('demo', 'cart-recovery', 'offer', 'user-' || n), :names, :ends) AS arm,"
+    " bucket('demo', 'cart-recovery', :holdout, 'user-' || n) AS holdout FROM generate_series(0, 99999) n"
+)
+THIRDS = Split("offer", arms=[Arm("a", 33.33, []), Arm("b", 33.33, []), Arm("c", 33.34, [])])
+
+
+async def test_golden_vectors(database: Database) -> None:
+    async with database.transaction() as connection:
+        for vector in BUCKETS:
+            parts = {"app": vector.app, "journey": vector.journey, "step": vector.step, "subject": vector.subject}
+            assert (await connection.execute(_BUCKET, parts)).scalar_one() == vector.bucket, vector
+
+
+async def test_golden_arms_at_the_edges_of_every_range(database: Database) -> None:
+    async with database.transaction() as connection:
+        for vector in ARMS:
+            asked = {"step": vector.split.id, "subject": vector.subject, **_arms(vector.split)}
+            assert (await connection.execute(_ARM, asked)).scalar_one() == vector.arm, vector
+
+
+async def test_100_000_people_are_in_the_same_arms_and_holdout_as_in_python(database: Database) -> None:
+    async with database.transaction() as connection:
+        people = (await connection.execute(_EVERYBODY, {"holdout": HOLDOUT, **_arms(THIRDS)})).all()
+    counts = {"a": 0, "b": 0, "c": 0}
+    for person in people:
+        counts[person.arm] += 1
+    assert all(abs(count - 33_333) < 600 for count in counts.values()), counts
+    assert abs(sum(person.holdout < 250 for person in people) - 2_500) < 200
+    for person in people[:20_000]:
+        assert person.arm == arm(THIRDS, "demo", "cart-recovery", person.subject).name
+        assert person.holdout == bucket("demo", "cart-recovery", HOLDOUT, person.subject)
+
+
+def _arms(split: Split) -> dict[str, object]:
+    return {"names": [each.name for each in split.arms], "ends": list(ends(split))}
