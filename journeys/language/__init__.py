@@ -4,7 +4,7 @@ from journeys.language.durations import ALWAYS, ago, ahead, at, best_time, days,
 from journeys.language.entries import date, requested, schedule, segment
 from journeys.language.journey import Journey
 from journeys.language.messages import Cap, QuietHours, email, in_app, push, sms, voice, webhook, whatsapp
-from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, rehearse
+from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, failed, rehearse
 from journeys.language.steps import (
     Arm,
     Call,
@@ -79,6 +79,7 @@ __all__ = [
     "email",
     "entry",
     "event",
+    "failed",
     "function",
     "has",
     "hours",

@@ -16,14 +16,17 @@ from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
 from journeys.language.keys import counts
-from journeys.language.steps import Call, Enter, Exit, If, Repeat, Send, Split, Step, Switch, Update, Wait, WaitFor
-from journeys.language.verdict import SendVerdict
-from journeys.language.world import Order, Progress, Question, Recall, Record, World
+from journeys.language.steps import Call, Enter, Exit, Function, If, Repeat, Send, Split, Step, Switch, Update, Wait, WaitFor
+from journeys.language.verdict import CallVerdict, SendVerdict
+from journeys.language.walk import all_steps
+from journeys.language.world import Errand, Order, Progress, Question, Recall, Record, World
 
 KEPT = 20
 SEEN = 500
 LATE_CLOCKS = timedelta(seconds=60)
 COMPLETED = "completed"
+CALL_FAILED = "failed"
+NOTHING_CAME = ("timeout", "no_moment")
 
 
 class Ended(Exception):
@@ -153,8 +156,12 @@ class Player:
                 await self._repeat(step, record)
             case Exit():
                 raise Ended(step.reason)
-            case Update() | Call() | Enter():
-                raise TypeError(f"step {step.id}: {step.kind} does not run yet; `sojourn check` refuses it")
+            case Update():
+                await self._update(step, record)
+            case Call():
+                await self._call(step, record, is_tail=is_tail)
+            case Enter():
+                await self._enter(step, record)
             case _:
                 assert_never(step)
 
@@ -215,6 +222,47 @@ class Player:
                 case _:
                     assert_never(verdict.status)
 
+    async def _update(self, step: Update, record: Record) -> None:
+        if record.outcome is None:
+            await self._world.update(Errand(step, record.visit, dict(self.progress.captured)))
+            record.outcome = "updated"
+
+    async def _enter(self, step: Enter, record: Record) -> None:
+        if record.outcome is None:
+            await self._world.enter(Errand(step, record.visit, dict(self.progress.captured)))
+            record.outcome = f"asked to enter {step.journey}"
+
+    async def _call(self, step: Call, record: Record, *, is_tail: bool) -> None:
+        if record.outcome is None:
+            verdict = await self._call_out(Errand(step, record.visit, dict(self.progress.captured)), record)
+            if verdict.status == "done":
+                name = step.action.name if isinstance(step.action, Function) else "request"
+                # As of when the step began, so that an event which came while the call ran counts for `since` this step.
+                self.progress.captured[step.id] = EventFact(f"{step.id}/{record.visit}", name, record.began_at, verdict.result)
+            else:
+                self.progress.captured.pop(step.id, None)
+            record.outcome = "called" if verdict.status == "done" else CALL_FAILED
+        if record.outcome == CALL_FAILED:
+            await self._walk(step.otherwise, is_tail=is_tail)
+
+    async def _call_out(self, errand: Errand[Call], record: Record) -> CallVerdict:
+        while True:
+            verdict = await self._world.call(errand, self._woken())
+            self._raise_if_ending()
+            match verdict.status:
+                case "done" | "failed":
+                    return verdict
+                case "exited":
+                    raise Ended(verdict.reason or "exited")
+                case "held":
+                    record.until = verdict.until or self._world.now()
+                    await self._world.wait(record.until, self._woken(), f"held: {errand.step.id} ({verdict.reason})")
+                    self._raise_if_ending()
+                case "again":
+                    self._is_advanced = False
+                case _:
+                    assert_never(verdict.status)
+
     async def _wait(self, step: Wait, record: Record, *, is_tail: bool) -> None:
         if record.outcome is None:
             record.outcome = await self._wait_out(step, record)
@@ -227,6 +275,7 @@ class Player:
         since = self._default_since()
         if record.until is None:
             if step.reset_by is not None:
+                self.progress.captured[step.id] = self._entry
                 self._apply_all(step, step.reset_by, since)
             until = await self._until(step)
             if until is None:
@@ -245,7 +294,6 @@ class Player:
 
     def _apply_all(self, step: Wait, events: Events, since: datetime) -> None:
         """Each event that resets the wait is applied; the last of them is what the step captured."""
-        self.progress.captured.setdefault(step.id, self._entry)
         while (event := self._first_that_counts(events, since)) is not None:
             self._apply(step.id, event)
 
@@ -259,7 +307,9 @@ class Player:
     async def _wait_for(self, step: WaitFor, record: Record, *, is_tail: bool) -> None:
         if record.outcome is None:
             record.outcome = await self._outcome_of(step, record)
-        if record.outcome in ("timeout", "no_moment"):
+            if record.outcome in NOTHING_CAME:
+                self.progress.captured.pop(step.id, None)
+        if record.outcome in NOTHING_CAME:
             await self._walk(step.otherwise, is_tail=is_tail)
         else:
             await self._walk(step.cases[int(record.outcome)].steps if step.cases else step.then, is_tail=is_tail)
@@ -316,9 +366,21 @@ class Player:
     async def _repeat(self, step: Repeat, record: Record) -> None:
         passes = 0
         while not await self._is_enough(step, passes):
+            before = Counter(self._visits)
             await self._walk(step.steps, is_tail=False)
+            self._forget_earlier_passes(step, before)
             passes += 1
         record.outcome = f"repeated {passes} times"
+
+    def _forget_earlier_passes(self, step: Repeat, before: Counter[str]) -> None:
+        """What is captured after a pass is of that pass: a step that it did not come to has captured nothing."""
+        first = step.steps[0].id
+        if (first, self._visits[first] + 1) in self._records:
+            # Walking down to where an earlier run stood: a later pass has begun, and its captures are not to be touched.
+            return
+        for inner in all_steps(step.steps):
+            if self._visits[inner.id] == before[inner.id]:
+                self.progress.captured.pop(inner.id, None)
 
     async def _is_enough(self, step: Repeat, passes: int) -> bool:
         """`until` is read before the first and after each pass, the last one too: its verdict tells people how it ended."""

@@ -1,6 +1,7 @@
 """Play a journey on a fake clock: the same interpreter as on Temporal, in a World that only pretends."""
 
 import heapq
+import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,15 +16,17 @@ from journeys.language.journey import Journey
 from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
 from journeys.language.play import Player
-from journeys.language.steps import Moment
-from journeys.language.verdict import SendVerdict
-from journeys.language.world import Order, Question, Recall
+from journeys.language.resolving import changes, object_of
+from journeys.language.steps import Call, Enter, Moment, Update
+from journeys.language.verdict import CallVerdict, SendVerdict
+from journeys.language.world import Errand, Order, Question, Recall
 from journeys.language.zones import day_began, zone_of
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """When rehearsals begin: Monday, 2 March 2026, 12:00 UTC."""
 
 ENTRY = "entry"
+REQUESTED = "requested"
 
 Happening = tuple[Duration, str] | tuple[Duration, str, Mapping[str, Any]]
 
@@ -45,6 +48,11 @@ ANYBODY = Person()
 """Somebody with every channel and every consent."""
 
 
+def failed(reason: str = "failed") -> CallVerdict:
+    """As a result in `calls`: this Call fails, so its `otherwise` runs."""
+    return CallVerdict("failed", reason=reason)
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of the timeline: when (UTC), which step, what happened."""
@@ -56,13 +64,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What would happen: step ids of what was sent, (step id, reason) of what was not, how it ended, and everything in order."""
+    """What would happen: step ids of what was sent, (step id, reason) of what was not, how it ended, and everything in order.
+
+    `called` are step ids of Calls, failed ones too; `entered` are journeys with their entry properties; `attributes` are the last ones.
+    """
 
     sent: list[str]
     skipped: list[tuple[str, str]]
     ended: str
     lines: list[Line]
     timezone: str
+    called: list[str] = field(default_factory=list)
+    entered: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def timeline(self) -> str:
@@ -85,13 +99,14 @@ def rehearse(
     """Play `journey` for `user` and return what would happen; nothing leaves.
 
     `events` are (after entry, name) or (after entry, name, properties). `entry` are the entry event's properties. `arms` forces arms of
-    Splits by step id, `refused` names Sends that the provider rejects, `calls` gives results of Calls.
+    Splits by step id, `refused` names Sends that the provider rejects and Calls that fail. `calls` gives results of Calls by step id: one
+    for every visit, or a list with one for each (the last stays); `failed("declined")` among them fails. Without one a Call gives {}.
     """
     stage = _Stage(journey, user, dict(entry or {}), frozenset(refused), dict(calls or {}), starts_at)
     for after, name, *properties in events:
         stage.expect(after, name, properties[0] if properties else {})
     ended = _drive(stage.play(dict(arms or {})))
-    return Rehearsal(stage.sent, stage.skipped, ended, stage.lines, user.timezone)
+    return Rehearsal(stage.sent, stage.skipped, ended, stage.lines, user.timezone, stage.called, stage.entered, stage.attributes)
 
 
 class _Stage:
@@ -109,6 +124,9 @@ class _Stage:
         self.sent: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.lines: list[Line] = []
+        self.called: list[str] = []
+        self.entered: list[tuple[str, Mapping[str, Any]]] = []
+        self.attributes = dict(user.attributes)
         self._journey = journey
         self._user = user
         self._refused = refused
@@ -118,7 +136,7 @@ class _Stage:
         self._coming: list[tuple[datetime, int, EventFact]] = []
         self._messages: list[tuple[MessageFact, str, MessageClass]] = []
         ways_in = journey.entry_events
-        self._entry = EventFact("entry", ways_in.names[0] if ways_in else ENTRY, starts_at, entry, 0, starts_at)
+        self._entry = EventFact("entry", ways_in.names[0] if ways_in else REQUESTED, starts_at, entry, 0, starts_at)
         self._events = [self._entry]
         self._exit_condition = journey.exit_condition
         self._player: Player | None = None
@@ -173,6 +191,26 @@ class _Stage:
             self._note(step, f"{channel} {template} not sent: {', '.join(verdict.reasons)}")
         return verdict
 
+    async def update(self, errand: Errand[Update]) -> None:
+        changed = changes(errand.step.attributes, self._facts(errand.captured), self._now)
+        kept = {**self.attributes, **changed}
+        self.attributes = {key: value for key, value in kept.items() if value is not None}
+        self._note(errand.step.id, f"updated: {_words(changed)}")
+
+    async def call(self, errand: Errand[Call], woken: Callable[[], bool]) -> CallVerdict:  # noqa: ARG002 - nothing here takes time
+        step = errand.step.id
+        if self._exit_condition is not None and holds(self._exit_condition, self._facts(errand.captured), self._now):
+            return CallVerdict("exited", reason="exited: condition")
+        self.called.append(step)
+        verdict = failed("refused") if step in self._refused else self._result(step, errand.visit)
+        self._note(step, f"call failed: {verdict.reason}" if verdict.status == "failed" else f"called: {_words(verdict.result)}")
+        return verdict
+
+    async def enter(self, errand: Errand[Enter]) -> None:
+        properties = object_of(errand.step.properties, self._facts(errand.captured), self._now)
+        self.entered.append((errand.step.journey, properties))
+        self._note(errand.step.id, f"asked to enter {errand.step.journey}: {_words(properties)}")
+
     async def first_that_holds(self, question: Question) -> int | None:
         facts = self._facts(question.captured)
         found = next((place for place, condition in enumerate(question.conditions) if holds(condition, facts, self._now)), None)
@@ -220,7 +258,7 @@ class _Stage:
 
     def _facts(self, captured: Mapping[str, EventFact]) -> Facts:
         return Facts(
-            attributes=self._user.attributes,
+            attributes=self.attributes,
             timezone=self._user.timezone,
             endpoints=tuple(EndpointFact(channel, self._entry.occurred_at) for channel in self._user.channels),
             events=tuple(self._events),
@@ -232,6 +270,14 @@ class _Stage:
             captured=captured,
             source=self._user.user_id,
         )
+
+    def _result(self, step: str, visit: int) -> CallVerdict:
+        given = self._calls.get(step, {})
+        if isinstance(given, (list, tuple)):
+            given = given[min(visit, len(given)) - 1] if given else {}
+        if isinstance(given, CallVerdict):
+            return given
+        return CallVerdict("done", result=given if isinstance(given, Mapping) else {"value": given})
 
     def _class(self, order: Order) -> MessageClass:
         return order.step.message_class or self._journey.message_class
@@ -276,6 +322,10 @@ class _Stage:
             if kind == "marketing" and cap.channel in (None, of_channel) and fact.sent_at is not None and fact.sent_at > since
         ]
         return len(counted) >= cap.at_most
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, default=str) if values else "nothing"
 
 
 def _marked(fact: MessageFact, event: EventFact) -> MessageFact:

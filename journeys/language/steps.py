@@ -164,13 +164,14 @@ class Update(Node):
 
 @node
 class Request(Node):
-    """An HTTP request with a JSON body."""
+    """An HTTP request with a JSON body. `fill` has the values for {names} in the URL."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     _: KW_ONLY
     json: Json = None
     headers: Payload | None = None
+    fill: Payload | None = None
     kind: Literal["request"] = "request"
 
 
@@ -236,9 +237,15 @@ for _recursive in (Send, Wait, Case, WaitFor, If, Switch, Arm, Split, Call, Repe
 
 
 def request(
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"], url: str, *, json: Any = None, headers: Mapping[str, Any] | None = None
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+    url: str,
+    *,
+    json: Any = None,
+    headers: Mapping[str, Any] | None = None,
+    fill: Mapping[str, Any] | None = None,
 ) -> Request:
-    return Request(method, url, json=json, headers=headers)
+    """An HTTP request. `fill={"order": entry("order_id")}` goes into `{order}` of the URL, percent-encoded."""
+    return Request(method, url, json=json, headers=headers, fill=fill)
 
 
 def function(name: str, arguments: Mapping[str, Any] | None = None) -> Function:

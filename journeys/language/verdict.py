@@ -1,8 +1,9 @@
-"""The answer to a Send, whoever gives it: Temporal's activities or a rehearsal."""
+"""The answers to a Send and to a Call, whoever gives them: Temporal's activities or a rehearsal."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -17,3 +18,15 @@ class SendVerdict:
     until: datetime | None = None
     claimed_at: datetime | None = None
     """When the first of its messages was taken for sending, by the database's clock."""
+
+
+@dataclass(frozen=True)
+class CallVerdict:
+    """What a try of a Call came to. `done`, `failed` and `exited` are final; `held` says not to come back before `until`."""
+
+    status: Literal["done", "failed", "held", "again", "exited"]
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """The JSON object that came back; a result that is no object is its `value`."""
+    reason: str = ""
+    """Why it failed, is held or has to be tried again, in words or as a code."""
+    until: datetime | None = None

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from journeys.language.events import Events
 from journeys.language.facts import EventFact
-from journeys.language.steps import Condition, Moment, Send
-from journeys.language.verdict import SendVerdict
+from journeys.language.steps import Call, Condition, Enter, Moment, Send, Update
+from journeys.language.verdict import CallVerdict, SendVerdict
+
+S = TypeVar("S", Update, Call, Enter)
 
 
 @dataclass
@@ -50,6 +52,15 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Errand(Generic[S]):
+    """One visit of an Update, a Call or an Enter: the step, and what is known where it stands."""
+
+    step: S
+    visit: int
+    captured: Mapping[str, EventFact]
+
+
+@dataclass(frozen=True)
 class Question:
     """Conditions to be read at one visit of a step; the answer is the place of the first that holds, or None."""
 
@@ -79,6 +90,15 @@ class World(Protocol):
 
     async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
         """Deliver; comes back settled, exited, deferred or held, or with `again` when `woken` cut it short."""
+
+    async def update(self, errand: Errand[Update]) -> None:
+        """Set the person's attributes, once."""
+
+    async def call(self, errand: Errand[Call], woken: Callable[[], bool]) -> CallVerdict:
+        """Call out; comes back done, failed, exited or held, or with `again` when `woken` cut it short."""
+
+    async def enter(self, errand: Errand[Enter]) -> None:
+        """Ask, once, that the person enters another journey."""
 
     async def first_that_holds(self, question: Question) -> int | None: ...
 
