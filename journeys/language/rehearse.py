@@ -94,6 +94,7 @@ def rehearse(
     arms: Mapping[str, str] | None = None,
     calls: Mapping[str, Any] | None = None,
     refused: Sequence[str] = (),
+    entered_by: str | None = None,
     starts_at: datetime = MONDAY_NOON,
 ) -> Rehearsal:
     """Play `journey` for `user` and return what would happen; nothing leaves.
@@ -101,8 +102,10 @@ def rehearse(
     `events` are (after entry, name) or (after entry, name, properties). `entry` are the entry event's properties. `arms` forces arms of
     Splits by step id, `refused` names Sends that the provider rejects and Calls that fail. `calls` gives results of Calls by step id: one
     for every visit, or a list with one for each (the last stays); `failed("declined")` among them fails. Without one a Call gives {}.
+    `entered_by` names the entry event where a journey starts on several.
     """
-    stage = _Stage(journey, user, dict(entry or {}), frozenset(refused), dict(calls or {}), starts_at)
+    entered = EventFact("entry", entered_by or _first_way_in(journey), starts_at, dict(entry or {}), 0, starts_at)
+    stage = _Stage(journey, user, entered, frozenset(refused), dict(calls or {}))
     for after, name, *properties in events:
         stage.expect(after, name, properties[0] if properties else {})
     ended = _drive(stage.play(dict(arms or {})))
@@ -116,10 +119,9 @@ class _Stage:
         self,
         journey: Journey,
         user: Person,
-        entry: dict[str, Any],
+        entry: EventFact,
         refused: frozenset[str],
         calls: dict[str, Any],
-        starts_at: datetime,
     ) -> None:
         self.sent: list[str] = []
         self.skipped: list[tuple[str, str]] = []
@@ -131,12 +133,11 @@ class _Stage:
         self._user = user
         self._refused = refused
         self._calls = calls
-        self._now = starts_at
+        self._now = entry.occurred_at
         self._numbers = count(1)
         self._coming: list[tuple[datetime, int, EventFact]] = []
         self._messages: list[tuple[MessageFact, str, MessageClass]] = []
-        ways_in = journey.entry_events
-        self._entry = EventFact("entry", ways_in.names[0] if ways_in else REQUESTED, starts_at, entry, 0, starts_at)
+        self._entry = entry
         self._events = [self._entry]
         self._exit_condition = journey.exit_condition
         self._player: Player | None = None
@@ -322,6 +323,10 @@ class _Stage:
             if kind == "marketing" and cap.channel in (None, of_channel) and fact.sent_at is not None and fact.sent_at > since
         ]
         return len(counted) >= cap.at_most
+
+
+def _first_way_in(journey: Journey) -> str:
+    return journey.entry_events.any_of[0].name if journey.entry_events else REQUESTED
 
 
 def _words(values: Mapping[str, Any]) -> str:

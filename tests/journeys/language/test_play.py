@@ -229,3 +229,14 @@ class TestSending:
         told = rehearse(journey(Send("hello", email("hello")), again_after=ALWAYS), user=Person(timezone="Asia/Tokyo"))
         assert "Mon 2026-03-02 21:00  hello: email hello sent" in told.timeline
         assert rehearse(journey(Send("hello", email("hello"))), user=ANYBODY).sent == ["hello"]
+
+
+class TestEntering:
+    BY_EITHER = journey(
+        If("moved", entry("$event") == "moved", then=[Send("new_time", email("n"))], otherwise=[Send("time", email("t"))]),
+        starts_on=event("booked") | event("moved"),
+    )
+
+    def test_the_first_way_in_is_taken_unless_another_is_named(self) -> None:
+        assert rehearse(self.BY_EITHER).sent == ["time"]
+        assert rehearse(self.BY_EITHER, entered_by="moved").sent == ["new_time"]
