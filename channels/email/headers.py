@@ -66,6 +66,12 @@ def bare_address(text: str) -> str:
     return address((named["address"] if named else text).strip())
 
 
+def display_name(text: str) -> str:
+    """The name of a mailbox; empty where it has none."""
+    named = _MAILBOX.fullmatch(text)
+    return named["name"].strip() if named else ""
+
+
 def _phrase(name: str) -> str:
     if not name.isascii():
         return _encoded(name)

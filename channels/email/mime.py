@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 
-from channels.base import Outgoing, Rejected
+from channels.base import Outgoing
 from channels.email import headers
+from channels.email.letter import leaving, standing
 
 # Quoted-printable writes "=" only before two hexadecimal digits or a line end, so "=_" cannot stand in a body.
 _BOUNDARY = b"=_sojourn_part"
 _QP = b"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-_URL_LIMIT = 900
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def build(outgoing: Outgoing, *, at: datetime | None = None) -> Mail:
             b"Message-ID: <%s@%s>\r\nDate: %s\r\n" % (str(outgoing.message_id).encode("ascii"), made.domain, _date(at)),
             b"To: %s\r\n" % recipient.encode(),
             headers.unstructured("Subject", str(parts["subject"])),
-            _unsubscribe(outgoing.unsubscribe_url),
+            _lines(leaving(outgoing.unsubscribe_url)),
             made.head,
             _body(parts.get("text"), parts.get("html")),
         )
@@ -60,17 +60,15 @@ def build(outgoing: Outgoing, *, at: datetime | None = None) -> Mail:
 
 @lru_cache(maxsize=1024)
 def shape(sender: str, reply_to: str, app: str, topic: str, message_class: str) -> Shape:
-    """Make the common part once. List headers only for marketing (RFC 2919; Precedence keeps out-of-office answers away)."""
+    """Make the common part once."""
     envelope = headers.bare_address(sender)
     domain = envelope.rpartition("@")[2]
     lines = [f"From: {headers.mailbox(sender)}"]
     if reply_to:
         lines.append(f"Reply-To: {headers.mailbox(reply_to)}")
-    if message_class == "marketing":
-        list_id = f"{_token(topic or 'general')}.{_token(app)}.{domain}"
-        lines += [f"List-Id: <{list_id}>", "Precedence: bulk"]
-    lines += [f"Feedback-ID: {_token(topic or 'none')}:{message_class}:{_token(app)}:sojourn", "MIME-Version: 1.0"]
-    return Shape(envelope, domain.encode("ascii"), "".join(f"{line}\r\n" for line in lines).encode())
+    head = "".join(f"{line}\r\n" for line in [*lines, "MIME-Version: 1.0"]).encode()
+    fixed = _lines(standing(app, topic, message_class, domain))
+    return Shape(envelope, domain.encode("ascii"), head + fixed)
 
 
 def _body(text: str | None, html: str | None) -> bytes:
@@ -97,18 +95,8 @@ def _quoted_printable(text: str) -> bytes:
     return b2a_qp(lines.encode("utf-8", "replace"), quotetabs=False, istext=True)
 
 
-def _unsubscribe(url: str | None) -> bytes:
-    """RFC 8058: the https address alone names person and topic, and a POST to it acts at once."""
-    if not url:
-        return b""
-    if not url.isascii() or any(character in url for character in "<> \t,") or len(url) > _URL_LIMIT:
-        raise Rejected("the unsubscribe address cannot stand in a header")
-    headers.safe_text(url)
-    return b"List-Unsubscribe: <%s>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" % url.encode("ascii")
-
-
-def _token(text: str) -> str:
-    return "".join(character if character.isascii() and character.isalnum() else "-" for character in text)[:63]
+def _lines(fields: tuple[tuple[str, str], ...]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("ascii")
 
 
 def _date(at: datetime | None) -> bytes:

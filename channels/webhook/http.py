@@ -17,17 +17,14 @@ The answer's body says nothing that we use, so not one byte of it is read.
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
 
 import httpx
 import orjson
 
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
-from channels.deadline import refuse_when_late, seconds_left
+from channels.deadline import FirstByte, refuse_when_late, seconds_left
 from channels.egress import Destination, Egress
 from channels.retry_after import retry_after_s
 from channels.webhook.signing import read_secret, signature_headers
@@ -82,7 +79,7 @@ class Http:
         await self._client.aclose()
 
     async def _post(self, destination: Destination, outgoing: Outgoing, body: bytes) -> tuple[int, str | None]:
-        watch = _FirstByte(lambda: refuse_when_late(outgoing))
+        watch = FirstByte(outgoing)
         request = self._request(destination, outgoing, body, watch)
         try:
             async with asyncio.timeout(_within(self._total_s, outgoing)):
@@ -94,7 +91,7 @@ class Http:
         await response.aclose()
         return response.status_code, response.headers.get("retry-after")
 
-    def _request(self, destination: Destination, outgoing: Outgoing, body: bytes, watch: "_FirstByte") -> httpx.Request:
+    def _request(self, destination: Destination, outgoing: Outgoing, body: bytes, watch: FirstByte) -> httpx.Request:
         signed = signature_headers(self._secrets, str(outgoing.message_id), body, at_s=int(time.time()))
         return self._client.build_request(
             "POST",
@@ -104,19 +101,6 @@ class Http:
             | signed,
             extensions={"sni_hostname": destination.host, "trace": watch.see},
         )
-
-
-@dataclass
-class _FirstByte:
-    """Knows whether the request has begun to leave, and looks at the deadline just before."""
-
-    refuse_when_late: Callable[[], None]
-    is_past: bool = False
-
-    async def see(self, event: str, _details: dict[str, Any]) -> None:
-        if event == "http11.send_request_headers.started":
-            self.refuse_when_late()
-            self.is_past = True
 
 
 def _body(outgoing: Outgoing) -> bytes:

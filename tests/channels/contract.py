@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pytest
 
-from channels.base import Adapter, NotSent, Outgoing, Receipt, SendFailed
+from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, SendFailed
+from tests.channels.provider import FakeProvider, Response
 
 
 class Rig(Protocol):
@@ -47,3 +50,105 @@ class AdapterContract:
         assert rig.adapter.channel == rig.message().content.channel
         await rig.adapter.close()
         await rig.adapter.close()
+
+
+@dataclass(frozen=True)
+class Told:
+    """One row of the provider's page of errors: what it answers, and what that must mean."""
+
+    answer: Response
+    error: type[SendFailed]
+    suppress: bool = False
+    retry_after_s: float | None = None
+
+
+UNCLEAR: dict[str, Response | bytes | None] = {
+    "a cut before the answer": b"",
+    "a cut within the answer's head": b"HTTP/1.1 20",
+    "a cut within the answer's body": b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"id": "x',
+    "no HTTP at all": b"<html>hello</html>\r\n\r\n",
+    "silence": None,
+    "500": Response(500, b'{"message": "oh"}'),
+    "502 of a proxy": Response(502, b"<html>bad gateway</html>"),
+    "504 of a proxy": Response(504, b""),
+}
+LATER = {"429": Response(429, b"{}", {"retry-after": "90"}), "503": Response(503, b"", {"retry-after": "90"})}
+
+
+class HttpRig(Rig, Protocol):
+    """An adapter of an HTTP API and its strict stand-in."""
+
+    provider: FakeProvider
+
+    def big(self) -> Outgoing:
+        """A message larger than the provider takes."""
+
+
+class HttpAdapterContract(AdapterContract):
+    """What every adapter of an HTTP API must do. `page` is the provider's page of errors, row by row."""
+
+    page: Sequence[Told] = ()
+    waits_s: float | None = 90.0
+
+    async def test_our_id_is_on_the_wire(self, rig: HttpRig) -> None:
+        message = rig.message()
+        await rig.adapter.send(message)
+        [request] = rig.provider.requests
+        whole = request.path.encode() + request.body + b"".join(value.encode() for value in request.headers.values())
+        assert str(message.message_id).encode() in whole or message.message_id.hex.encode() in whole
+
+    @pytest.mark.parametrize("how", UNCLEAR)
+    async def test_what_is_not_answered_clearly_is_ambiguous(self, rig: HttpRig, how: str) -> None:
+        rig.provider.answer = UNCLEAR[how]
+        with pytest.raises(Ambiguous) as failed:
+            await rig.adapter.send(rig.message(deadline=time.monotonic() + (0.4 if UNCLEAR[how] is None else 5)))
+        assert "@" not in failed.value.answer
+
+    @pytest.mark.parametrize("status", LATER)
+    async def test_a_throttle_is_not_sent_and_names_the_wait(self, rig: HttpRig, status: str) -> None:
+        rig.provider.answer = LATER[status]
+        with pytest.raises(NotSent) as failed:
+            await rig.adapter.send(rig.message())
+        if status == "503" or self.waits_s is not None:
+            assert failed.value.retry_after_s == 90
+
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_refused_credentials_lose_no_message(self, rig: HttpRig, status: int) -> None:
+        rig.provider.answer = Response(status, b'{"message": "no"}')
+        with pytest.raises(NotSent):
+            await rig.adapter.send(rig.message())
+
+    @pytest.mark.parametrize("status", [301, 307, 400, 404, 413, 422])
+    async def test_a_plain_refusal_is_for_good_and_suppresses_nobody(self, rig: HttpRig, status: int) -> None:
+        rig.provider.answer = Response(status, b'{"message": "for ann@example.org"}', {"location": rig.provider.base_url + "/else"})
+        with pytest.raises(Rejected) as failed:
+            await rig.adapter.send(rig.message())
+        assert not failed.value.suppress
+        assert "ann" not in failed.value.answer
+        assert len(rig.provider.requests) == 1
+
+    async def test_each_row_of_the_providers_page_has_its_meaning(self, rig: HttpRig) -> None:
+        assert self.page, "a provider has a page of errors"
+        for told in self.page:
+            rig.provider.answer = told.answer
+            with pytest.raises(SendFailed) as failed:
+                await rig.adapter.send(rig.message())
+            assert type(failed.value) is told.error, told
+            assert getattr(failed.value, "suppress", False) == told.suppress, told
+            if told.retry_after_s is not None:
+                assert getattr(failed.value, "retry_after_s", None) == pytest.approx(told.retry_after_s, abs=2), told
+
+    async def test_a_success_without_an_id_that_can_be_read_is_ambiguous(self, rig: HttpRig) -> None:
+        rig.provider.answer = Response(200, b"<html>thank you</html>")
+        with pytest.raises(Ambiguous):
+            await rig.adapter.send(rig.message())
+
+    async def test_an_answer_of_megabytes_is_not_read_to_its_end(self, rig: HttpRig) -> None:
+        rig.provider.answer = Response(200, b" " * 1_200_000)
+        with pytest.raises(Ambiguous):
+            await rig.adapter.send(rig.message())
+
+    async def test_what_is_larger_than_the_provider_takes_never_leaves(self, rig: HttpRig) -> None:
+        with pytest.raises(Rejected):
+            await rig.adapter.send(rig.big())
+        assert rig.provider.requests == []

@@ -1,0 +1,68 @@
+"""A mail as fields, for providers that build the message themselves; checked as strictly as the mail that we build (mime.py)."""
+
+from dataclasses import dataclass
+
+from channels.base import Outgoing, Rejected
+from channels.email import headers
+
+_URL_LIMIT = 900
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Addresses are bare and their domains ASCII; `extra` are the headers beside the usual ones, in their order."""
+
+    sender: str
+    sender_name: str
+    recipient: str
+    reply_to: str | None
+    subject: str
+    text: str | None
+    html: str | None
+    extra: tuple[tuple[str, str], ...]
+
+    @property
+    def sender_mailbox(self) -> str:
+        return headers.mailbox(f"{self.sender_name} <{self.sender}>") if self.sender_name else self.sender
+
+
+def letter(outgoing: Outgoing) -> Letter:
+    """Read the parts of a mail. Raises Rejected for text that may not stand in a header or an address that is none."""
+    parts = outgoing.content.parts
+    mailbox = headers.safe_text(str(parts["from"]))
+    sender = headers.bare_address(mailbox)
+    reply_to = parts.get("reply_to")
+    return Letter(
+        sender=sender,
+        sender_name=headers.display_name(mailbox),
+        recipient=headers.address(outgoing.address),
+        reply_to=headers.bare_address(headers.safe_text(str(reply_to))) if reply_to else None,
+        subject=headers.safe_text(str(parts["subject"])),
+        text=parts.get("text"),
+        html=parts.get("html"),
+        extra=(
+            *leaving(outgoing.unsubscribe_url),
+            *standing(outgoing.app, outgoing.topic or "", outgoing.message_class, sender.rpartition("@")[2]),
+        ),
+    )
+
+
+def standing(app: str, topic: str, message_class: str, domain: str) -> tuple[tuple[str, str], ...]:
+    """What every mail of a topic says. List headers only for marketing (RFC 2919; Precedence keeps out-of-office answers away)."""
+    feedback = ("Feedback-ID", f"{_token(topic or 'none')}:{message_class}:{_token(app)}:sojourn")
+    if message_class != "marketing":
+        return (feedback,)
+    return (("List-Id", f"<{_token(topic or 'general')}.{_token(app)}.{domain}>"), ("Precedence", "bulk"), feedback)
+
+
+def leaving(url: str | None) -> tuple[tuple[str, str], ...]:
+    """RFC 8058: the https address alone names person and topic, and a POST to it acts at once. Raises Rejected for a bad address."""
+    if not url:
+        return ()
+    if not url.isascii() or any(character in url for character in "<> \t,") or len(url) > _URL_LIMIT:
+        raise Rejected("the unsubscribe address cannot stand in a header")
+    return (("List-Unsubscribe", f"<{headers.safe_text(url)}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+
+
+def _token(text: str) -> str:
+    return "".join(character if character.isascii() and character.isalnum() else "-" for character in text)[:63]

@@ -1,0 +1,64 @@
+"""Mail through Mailgun, as raw MIME.
+
+| answer                    | verdict                    |
+|---------------------------|----------------------------|
+| 200 with id               | sent                       |
+| all else                  | channels/provider_api.py   |
+
+It knows no idempotency key; our id goes out as the variable `sojourn_message` (`v:`) and comes back in its events.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from channels.base import Outgoing, Receipt, Rejected
+from channels.email import mime
+from channels.provider_api import ProviderApi, refusal
+
+# 25 MB is what Mailgun takes of one message (its documentation of sending).
+_LARGEST = 25_000_000
+
+
+@dataclass(frozen=True)
+class MailgunAccount:
+    """`domain` is the sending domain. `base_url` is https://api.eu.mailgun.net for a domain in the EU."""
+
+    api_key: str
+    domain: str
+    base_url: str = "https://api.mailgun.net"
+
+
+class Mailgun:
+    name = "mailgun"
+    channel = "email"
+
+    def __init__(self, account: MailgunAccount) -> None:
+        basic = b64encode(f"api:{account.api_key}".encode()).decode("ascii")
+        self._headers = {"authorization": f"Basic {basic}"}
+        self._path = f"/v3/{quote(account.domain, safe='')}/messages.mime"
+        self._api = ProviderApi(account.base_url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        mail = mime.build(outgoing)
+        if len(mail.message) > _LARGEST:
+            raise Rejected("the mail is larger than the 25 MB that Mailgun takes")
+        # The message's own id in the boundary: it cannot stand in quoted-printable text after "=_".
+        boundary = f"=_{outgoing.message_id}"
+        content = _form(boundary, {"to": mail.recipient, "v:sojourn_message": str(outgoing.message_id)}, mail.message)
+        headers = {**self._headers, "content-type": f'multipart/form-data; boundary="{boundary}"'}
+        answer = await self._api.post(self._path, outgoing, content=content, headers=headers)
+        if answer.is_success:
+            return Receipt(answer.reference("id"))
+        raise refusal(answer)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _form(boundary: str, fields: dict[str, str], message: bytes) -> bytes:
+    named = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    file = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="message"; filename="message.mime"\r\nContent-Type: message/rfc822\r\n\r\n'
+    )
+    return "".join(named).encode() + file.encode() + message + f"\r\n--{boundary}--\r\n".encode()

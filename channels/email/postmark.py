@@ -1,0 +1,79 @@
+"""Mail through Postmark.
+
+| answer                                                  | verdict                            |
+|---------------------------------------------------------|------------------------------------|
+| 200, ErrorCode 0, MessageID                             | sent                               |
+| 422, ErrorCode 406: inactive (bounced or complained)    | Rejected, suppress                 |
+| 422, ErrorCode 405 (no credits), 412 (account pending)  | NotSent: the account's trouble     |
+| all else                                                | channels/provider_api.py           |
+
+It knows no idempotency key; our id goes out as the metadata `sojourn_message` and comes back in its events.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.email.letter import Letter, letter
+from channels.provider_api import ProviderApi, refusal
+
+_INACTIVE = 406
+_ACCOUNT = (405, 412)
+# Of the whole message (its API's page "Email", limits).
+_LARGEST = 10_000_000
+
+
+@dataclass(frozen=True)
+class PostmarkAccount:
+    """Postmark parts marketing from transactional mail by message streams; these are the ones that a new server has."""
+
+    server_token: str
+    transactional_stream: str = "outbound"
+    marketing_stream: str = "broadcast"
+    base_url: str = "https://api.postmarkapp.com"
+
+
+class Postmark:
+    name = "postmark"
+    channel = "email"
+
+    def __init__(self, account: PostmarkAccount) -> None:
+        self._account = account
+        self._headers = {"x-postmark-server-token": account.server_token, "content-type": "application/json"}
+        self._api = ProviderApi(account.base_url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        is_marketing = outgoing.message_class == "marketing"
+        stream = self._account.marketing_stream if is_marketing else self._account.transactional_stream
+        body = orjson.dumps(_asked(letter(outgoing), str(outgoing.message_id), stream))
+        if len(body) > _LARGEST:
+            raise Rejected("the mail is larger than the 10 MB that Postmark takes")
+        answer = await self._api.post("/email", outgoing, content=body, headers=self._headers)
+        code = answer.members().get("ErrorCode")
+        if answer.is_success:
+            if code != 0:
+                raise Ambiguous(f"HTTP {answer.status} with an answer that is not Postmark's")
+            return Receipt(answer.reference("MessageID"))
+        if code in _ACCOUNT:
+            raise NotSent(f"HTTP {answer.status} {code}: Postmark does not send for this account now")
+        raise refusal(answer, code, suppress=code == _INACTIVE)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _asked(mail: Letter, message_id: str, stream: str) -> dict[str, object]:
+    asked = {
+        "From": mail.sender_mailbox,
+        "To": mail.recipient,
+        "ReplyTo": mail.reply_to,
+        "Subject": mail.subject,
+        "TextBody": mail.text,
+        "HtmlBody": mail.html,
+    }
+    return {name: value for name, value in asked.items() if value is not None} | {
+        "Headers": [{"Name": name, "Value": value} for name, value in mail.extra],
+        "Metadata": {"sojourn_message": message_id},
+        "MessageStream": stream,
+    }

@@ -1,0 +1,69 @@
+"""Mail through Resend.
+
+| answer                                       | verdict                                                       |
+|----------------------------------------------|---------------------------------------------------------------|
+| 200 with id                                  | sent                                                          |
+| 409 concurrent_idempotent_requests           | NotSent: another try of this message is under way there       |
+| 409 invalid_idempotent_request               | Ambiguous: it has taken this id before, with other content    |
+| all else                                     | channels/provider_api.py                                      |
+
+Our id is the Idempotency-Key, which Resend remembers for 24 hours, and the tag `sojourn_message`, which comes back in its events.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.email.letter import Letter, letter
+from channels.provider_api import ProviderApi, refusal
+
+_CONFLICT = 409
+# Of the whole message (its API's page "Send Email").
+_LARGEST = 40_000_000
+
+
+@dataclass(frozen=True)
+class ResendAccount:
+    api_key: str
+    base_url: str = "https://api.resend.com"
+
+
+class Resend:
+    name = "resend"
+    channel = "email"
+
+    def __init__(self, account: ResendAccount) -> None:
+        self._headers = {"authorization": f"Bearer {account.api_key}", "content-type": "application/json"}
+        self._api = ProviderApi(account.base_url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        message_id = str(outgoing.message_id)
+        body = orjson.dumps(_asked(letter(outgoing), message_id))
+        if len(body) > _LARGEST:
+            raise Rejected("the mail is larger than the 40 MB that Resend takes")
+        answer = await self._api.post("/emails", outgoing, content=body, headers={**self._headers, "idempotency-key": message_id})
+        if answer.is_success:
+            return Receipt(answer.reference("id"))
+        name = answer.members().get("name")
+        if answer.status == _CONFLICT:
+            raise NotSent("HTTP 409") if name == "concurrent_idempotent_requests" else Ambiguous("HTTP 409")
+        raise refusal(answer, name)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _asked(mail: Letter, message_id: str) -> dict[str, object]:
+    asked = {
+        "from": mail.sender_mailbox,
+        "to": [mail.recipient],
+        "reply_to": mail.reply_to,
+        "subject": mail.subject,
+        "text": mail.text,
+        "html": mail.html,
+    }
+    return {name: value for name, value in asked.items() if value is not None} | {
+        "headers": dict(mail.extra),
+        "tags": [{"name": "sojourn_message", "value": message_id}],
+    }

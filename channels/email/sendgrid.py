@@ -1,0 +1,77 @@
+"""Mail through SendGrid's Mail Send v3.
+
+| answer                         | verdict                                     |
+|--------------------------------|---------------------------------------------|
+| 202 (its id in X-Message-Id)   | sent                                        |
+| 429                            | NotSent until X-RateLimit-Reset (unix time) |
+| 413, other 4xx                 | Rejected                                    |
+| all else                       | channels/provider_api.py                    |
+
+It knows no idempotency key; our id goes out as the custom argument `sojourn_message` and comes back in its events.
+"""
+
+import time
+from dataclasses import dataclass
+
+import orjson
+
+from channels.base import NotSent, Outgoing, Receipt, Rejected
+from channels.email.letter import Letter, letter
+from channels.provider_api import Answer, ProviderApi, refusal
+
+_ACCEPTED = 202
+_TOO_MANY = 429
+_LONGEST_WAIT_S = 3600.0
+# Of the whole message (its page "Mail Send", limitations).
+_LARGEST = 30_000_000
+
+
+@dataclass(frozen=True)
+class SendgridAccount:
+    """`base_url` is https://api.eu.sendgrid.com for an account in the EU."""
+
+    api_key: str
+    base_url: str = "https://api.sendgrid.com"
+
+
+class Sendgrid:
+    name = "sendgrid"
+    channel = "email"
+
+    def __init__(self, account: SendgridAccount) -> None:
+        self._headers = {"authorization": f"Bearer {account.api_key}", "content-type": "application/json"}
+        self._api = ProviderApi(account.base_url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        body = orjson.dumps(_asked(letter(outgoing), str(outgoing.message_id)))
+        if len(body) > _LARGEST:
+            raise Rejected("the mail is larger than the 30 MB that SendGrid takes")
+        answer = await self._api.post("/v3/mail/send", outgoing, content=body, headers=self._headers)
+        if answer.status == _ACCEPTED:
+            return Receipt(answer.headers.get("x-message-id"))
+        if answer.status == _TOO_MANY:
+            raise NotSent("HTTP 429", _wait_s(answer))
+        raise refusal(answer)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _asked(mail: Letter, message_id: str) -> dict[str, object]:
+    sender = {"email": mail.sender} | ({"name": mail.sender_name} if mail.sender_name else {})
+    bodies = (("text/plain", mail.text), ("text/html", mail.html))
+    asked: dict[str, object] = {
+        "personalizations": [{"to": [{"email": mail.recipient}], "custom_args": {"sojourn_message": message_id}}],
+        "from": sender,
+        "subject": mail.subject,
+        "content": [{"type": kind, "value": text} for kind, text in bodies if text is not None],
+        "headers": dict(mail.extra),
+    }
+    return asked | ({"reply_to": {"email": mail.reply_to}} if mail.reply_to else {})
+
+
+def _wait_s(answer: Answer) -> float | None:
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if not (reset.isascii() and reset.isdigit()):
+        return None
+    return min(max(float(reset[:12]) - time.time(), 1.0), _LONGEST_WAIT_S)

@@ -1,0 +1,86 @@
+"""Mail through Amazon SES v2, as raw MIME.
+
+| answer                                                        | verdict                                          |
+|---------------------------------------------------------------|--------------------------------------------------|
+| 200 with MessageId                                            | sent                                             |
+| TooManyRequests 429, LimitExceeded 400                        | NotSent                                          |
+| AccountSuspended, SendingPaused, MailFromDomainNotVerified 400 | NotSent: the account's trouble, nothing is lost  |
+| MessageRejected, BadRequest, NotFound                         | Rejected                                         |
+| all else                                                      | channels/provider_api.py                         |
+
+SES knows no idempotency key; our id goes out as the tag `sojourn_message` and comes back in its events.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from channels.base import NotSent, Outgoing, Receipt, Rejected
+from channels.email import mime
+from channels.provider_api import Answer, ProviderApi, refusal
+from channels.sigv4 import AwsCredentials, signed_headers
+
+_PATH = "/v2/email/outbound-emails"
+_THROTTLED = ("TooManyRequestsException", "LimitExceededException", "ThrottlingException")
+_ACCOUNT = ("AccountSuspendedException", "SendingPausedException", "MailFromDomainNotVerifiedException")
+# 40 MB is what SES takes of a raw message, after base64 (SES v2 quotas).
+_LARGEST = 40_000_000
+
+
+@dataclass(frozen=True)
+class SesAccount:
+    """`configuration_set` is what SES publishes its events by. `base_url` only for a stand-in."""
+
+    credentials: AwsCredentials
+    configuration_set: str = ""
+    base_url: str = ""
+
+
+class Ses:
+    name = "ses"
+    channel = "email"
+
+    def __init__(self, account: SesAccount) -> None:
+        self._account = account
+        self._api = ProviderApi(account.base_url or f"https://email.{account.credentials.region}.amazonaws.com")
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        body = self._body(outgoing)
+        headers = {"content-type": "application/json"}
+        signed = signed_headers(self._account.credentials, "ses", self._api.url(_PATH), headers, body, datetime.now(UTC))
+        answer = await self._api.post(_PATH, outgoing, content=body, headers=signed)
+        if answer.is_success:
+            return Receipt(answer.reference("MessageId"))
+        code = _code(answer)
+        if code in _THROTTLED or code in _ACCOUNT:
+            raise NotSent(f"HTTP {answer.status} {code}")
+        raise refusal(answer, code)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    def _body(self, outgoing: Outgoing) -> bytes:
+        mail = mime.build(outgoing)
+        if mail.needs_utf8:
+            raise Rejected("SES takes no address whose local part is beyond ASCII")
+        raw = b64encode(mail.message).decode("ascii")
+        if len(raw) > _LARGEST:
+            raise Rejected("the mail is larger than the 40 MB that SES takes")
+        asked: dict[str, object] = {
+            "FromEmailAddress": mail.sender,
+            "Destination": {"ToAddresses": [mail.recipient]},
+            "Content": {"Raw": {"Data": raw}},
+            "EmailTags": [{"Name": "sojourn_message", "Value": str(outgoing.message_id)}],
+        }
+        if self._account.configuration_set:
+            asked["ConfigurationSetName"] = self._account.configuration_set
+        return orjson.dumps(asked)
+
+
+def _code(answer: Answer) -> str:
+    """The error's name: in a header, or in the body of some of its front doors."""
+    members = answer.members()
+    named = answer.headers.get("x-amzn-errortype") or members.get("__type") or members.get("code") or ""
+    return str(named).partition(":")[0].rpartition("#")[2]

@@ -1,0 +1,128 @@
+"""One request to a provider's HTTP API, and what an answer means where the provider's own page does not say otherwise.
+
+| until                    | what happened                    | verdict                                          |
+|--------------------------|----------------------------------|--------------------------------------------------|
+| the request's first byte | DNS, connect, TLS, timeout       | NotSent                                          |
+| an answer                | 2xx                              | sent, once the adapter has read its id           |
+| an answer                | 401, 403                         | NotSent: our credentials; nothing is lost by it  |
+| an answer                | 429, 503                         | NotSent, with Retry-After                        |
+| an answer                | 3xx (never followed), other 4xx  | Rejected                                         |
+| an answer                | 1xx, other 5xx                   | Ambiguous                                        |
+| no answer                | cut, timeout, unreadable 2xx     | Ambiguous                                        |
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+import orjson
+
+from channels.base import Ambiguous, NotSent, Outgoing, Rejected, SendFailed
+from channels.deadline import FirstByte, seconds_left
+from channels.retry_after import retry_after_s
+
+_CONNECT_S = 3.0
+_TOTAL_S = 10.0
+_ANSWER_LIMIT = 1_000_000
+# Shorter than any provider keeps an idle connection: one that the provider closes under a request makes that request ambiguous.
+_IDLE_S = 4.0
+_OUR_CREDENTIALS = (401, 403)
+_TRY_LATER = (429, 503)
+_CODE = re.compile(r"[A-Za-z0-9_.:\- ]{1,80}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider said; header names are in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return httpx.codes.is_success(self.status)
+
+    def members(self) -> dict[str, Any]:
+        """The body as a JSON object; empty where it is none."""
+        try:
+            found = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def reference(self, *path: str) -> str:
+        """The provider's own id in a success. Raises Ambiguous where it is missing: then nobody knows what was accepted."""
+        found: Any = self.members()
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, str | int) or not str(found):
+            raise Ambiguous(f"HTTP {self.status} without the id of the message")
+        return str(found)[:200]
+
+
+def refusal(answer: Answer, code: object = None, *, suppress: bool = False) -> SendFailed:
+    """The error for an answer that is no success. `code` is the provider's word for it; a text with anything personal in it is left out."""
+    told = f"HTTP {answer.status}" + (f" {code}" if isinstance(code, str | int) and _CODE.fullmatch(str(code)) else "")
+    if answer.status in _OUR_CREDENTIALS:
+        return NotSent(f"{told}: the provider refuses our credentials")
+    if answer.status in _TRY_LATER:
+        return NotSent(told, retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC)))
+    if httpx.codes.is_redirect(answer.status) or httpx.codes.is_client_error(answer.status):
+        return Rejected(told, suppress=suppress)
+    return Ambiguous(told)
+
+
+class ProviderApi:
+    """The connections to one provider. `base_url` is its own or a stand-in's; redirects, proxies and cookies are not followed."""
+
+    def __init__(self, base_url: str, *, http2: bool = False, verify: ssl.SSLContext | None = None, total_s: float = _TOTAL_S) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._total_s = total_s
+        self._client = httpx.AsyncClient(
+            http1=not http2,
+            http2=http2,
+            verify=verify or ssl.create_default_context(),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(total_s, connect=_CONNECT_S),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=_IDLE_S),
+        )
+
+    def url(self, path: str) -> str:
+        return f"{self._base_url}{path}"
+
+    async def post(self, path: str, outgoing: Outgoing, *, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post exactly these bytes before the message's deadline. Raises NotSent or Ambiguous where no answer came."""
+        watch = FirstByte(outgoing)
+        named = {"user-agent": "Sojourn", "accept": "application/json", **headers}
+        request = self._client.build_request("POST", self.url(path), content=content, headers=named, extensions={"trace": watch.see})
+        try:
+            async with asyncio.timeout(max(0.001, min(self._total_s, seconds_left(outgoing) - 0.05))):
+                return await self._answer(request)
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            if watch.is_past:
+                raise Ambiguous(f"no answer: {type(error).__name__}") from error
+            raise NotSent(f"no connection: {type(error).__name__}") from error
+
+    async def _answer(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = b""
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > _ANSWER_LIMIT:
+                    raise Ambiguous(f"HTTP {response.status_code} with more than 1 MB")
+            return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        await self._client.aclose()

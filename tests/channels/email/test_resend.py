@@ -1,0 +1,52 @@
+"""Resend, against a stand-in that checks every field and keeps to its idempotency keys."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from channels.base import Ambiguous, NotSent, Rejected
+from channels.email import resend
+from channels.email.resend import Resend, ResendAccount
+from tests.channels.contract import HttpAdapterContract, Told
+from tests.channels.email.rig import NON_ASCII, MailRig, check_extra, mail_rig
+from tests.channels.provider import Request, Response
+
+
+def accepts(request: Request) -> Response:
+    assert (request.method, request.path) == ("POST", "/emails")
+    assert request.headers["authorization"] == "Bearer re_key"
+    assert request.headers["content-type"] == "application/json"
+    asked = request.json()
+    assert set(asked) == {"from", "to", "reply_to", "subject", "text", "html", "headers", "tags"}
+    assert asked["from"] == "=?utf-8?b?R3LDtsOfZSBBRw==?= <hello@acme.example>"
+    assert (asked["to"], asked["reply_to"]) == (["ann@example.org"], "help@acme.example")
+    assert (asked["subject"], asked["text"], asked["html"]) == tuple(NON_ASCII[name] for name in ("subject", "text", "html"))
+    check_extra(asked["headers"])
+    [tag] = asked["tags"]
+    # A tag's value is ASCII letters, digits, underscores and dashes, 256 at most.
+    assert tag == {"name": "sojourn_message", "value": request.headers["idempotency-key"]}
+    return Response(200, b'{"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}')
+
+
+def id_of(request: Request) -> str:
+    return request.headers["idempotency-key"]
+
+
+def error(status: int, name: str) -> Response:
+    return Response(status, b'{"statusCode": %d, "name": "%s", "message": "about ann@example.org"}' % (status, name.encode()))
+
+
+class TestResend(HttpAdapterContract):
+    page = (
+        Told(error(409, "concurrent_idempotent_requests"), NotSent),
+        Told(error(409, "invalid_idempotent_request"), Ambiguous),
+        Told(error(422, "validation_error"), Rejected),
+        Told(error(403, "validation_error"), NotSent),
+        Told(error(429, "daily_quota_exceeded"), NotSent),
+        Told(error(500, "application_error"), Ambiguous),
+    )
+
+    @pytest.fixture
+    async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
+        async with mail_rig(resend, lambda url: Resend(ResendAccount("re_key", url)), accepts, id_of, monkeypatch) as rig:
+            yield rig
