@@ -12,7 +12,7 @@ from tests.channels.provider import Request
 CREDENTIALS = AwsCredentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1", "session/token==")
 
 
-class _At(SigV4Auth):
+class _At(SigV4Auth):  # type: ignore[misc]
     """Signs with the headers and at the moment that the request names."""
 
     def add_auth(self, request: AWSRequest) -> None:

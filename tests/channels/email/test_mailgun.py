@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
+from email.message import EmailMessage, Message
 
 import pytest
 
@@ -17,13 +18,19 @@ from tests.channels.provider import Request, Response
 def form(request: Request) -> dict[str, bytes]:
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     parsed = message_from_bytes(head + request.body, policy=policy.HTTP)
-    found = {}
-    for part in parsed.iter_parts():  # type: ignore[attr-defined]
-        name = part["content-disposition"].params["name"]
-        whole = part.get_payload()
-        # What the form calls message/rfc822 the parser of the standard library reads as a message at once.
-        found[name] = whole[0].as_bytes(policy=policy.SMTP) if isinstance(whole, list) else part.get_payload(decode=True)
-    return found
+    assert isinstance(parsed, EmailMessage)
+    return {str(part["content-disposition"].params["name"]): _payload(part) for part in parsed.iter_parts()}
+
+
+def _payload(part: Message) -> bytes:
+    # What the form calls message/rfc822 the standard library reads as a message at once.
+    inner = part.get_payload()
+    if isinstance(inner, list):
+        assert isinstance(inner[0], Message)
+        return inner[0].as_bytes(policy=policy.SMTP)
+    decoded = part.get_payload(decode=True)
+    assert isinstance(decoded, bytes)
+    return decoded
 
 
 def accepts(request: Request) -> Response:

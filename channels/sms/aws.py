@@ -1,0 +1,90 @@
+"""Texts through AWS End User Messaging SMS (`SendTextMessage` of its v2 API).
+
+| answer                                                              | verdict                          |
+|---------------------------------------------------------------------|----------------------------------|
+| 200 with MessageId                                                  | sent                             |
+| ThrottlingException, ServiceQuotaExceededException                  | NotSent                          |
+| AccessDeniedException, ConflictException, ResourceNotFoundException | NotSent: the account's trouble   |
+| ValidationException                                                 | Rejected                         |
+| InternalServerException                                             | Ambiguous                        |
+| all else                                                            | channels/provider_api.py         |
+
+It knows no idempotency key; our id goes out in the Context and comes back in its events.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from channels.base import NotSent, Outgoing, Receipt
+from channels.provider_api import Answer, ProviderApi, refusal
+from channels.sigv4 import AwsCredentials, signed_headers
+from channels.sms.text import Senders, Text, text_of
+
+_LONGEST = 1600
+_NOT_NOW = (
+    "ThrottlingException",
+    "ServiceQuotaExceededException",
+    "AccessDeniedException",
+    "ConflictException",
+    "ResourceNotFoundException",
+)
+
+
+@dataclass(frozen=True)
+class AwsMessaging:
+    """`base_url` only for a stand-in."""
+
+    credentials: AwsCredentials
+    configuration_set: str = ""
+    base_url: str = ""
+
+    @property
+    def url(self) -> str:
+        return self.base_url or f"https://sms-voice.{self.credentials.region}.amazonaws.com"
+
+
+class AwsSms:
+    name = "aws"
+    channel = "sms"
+
+    def __init__(self, account: AwsMessaging, senders: Senders) -> None:
+        self._account = account
+        self._senders = senders
+        self._api = ProviderApi(account.url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        asked = self._asked(text_of(outgoing, self._senders, longest=_LONGEST), outgoing)
+        return await post_target(self._api, "SendTextMessage", self._account, asked, outgoing)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    def _asked(self, text: Text, outgoing: Outgoing) -> dict[str, object]:
+        dlt = {"IN_ENTITY_ID": text.dlt[0], "IN_TEMPLATE_ID": text.dlt[1]} if text.dlt else {}
+        optional = {"ConfigurationSetName": self._account.configuration_set, "DestinationCountryParameters": dlt}
+        return {
+            "DestinationPhoneNumber": text.recipient,
+            "OriginationIdentity": text.sender,
+            "MessageBody": text.body,
+            "MessageType": "PROMOTIONAL" if outgoing.message_class == "marketing" else "TRANSACTIONAL",
+            "Context": {"sojourn_message": str(outgoing.message_id)},
+            **{name: value for name, value in optional.items() if value},
+        }
+
+
+async def post_target(api: ProviderApi, operation: str, account: AwsMessaging, asked: dict[str, object], outgoing: Outgoing) -> Receipt:
+    """Call one operation, of texts or of calls, and read its answer by the table above."""
+    body = orjson.dumps(asked)
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"PinpointSMSVoiceV2.{operation}"}
+    signed = signed_headers(account.credentials, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
+    answer = await api.post("/", outgoing, content=body, headers=signed)
+    if answer.is_success:
+        return Receipt(answer.reference("MessageId"))
+    raise _refused(answer)
+
+
+def _refused(answer: Answer) -> Exception:
+    code = str(answer.members().get("__type") or "").rpartition("#")[2]
+    return NotSent(f"HTTP {answer.status} {code}") if code in _NOT_NOW else refusal(answer, code)

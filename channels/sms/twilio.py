@@ -1,0 +1,84 @@
+"""Texts through Twilio's Messages API.
+
+| answer                                                                   | verdict                          |
+|--------------------------------------------------------------------------|----------------------------------|
+| 201 with sid                                                             | sent                             |
+| 21211, 21214, 21217, 21614: no number that can be texted; 21610: opted out | Rejected, suppress               |
+| 20005, 21606, 21659, 21703, 21704: the account, or who it sends from     | NotSent: the account's trouble   |
+| 20500                                                                    | Ambiguous, whatever its status   |
+| all else                                                                 | channels/provider_api.py         |
+
+It knows no idempotency key; our id goes out in the address of the status callback.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt
+from channels.provider_api import Answer, ProviderApi, refusal
+from channels.sms.text import Senders, text_of
+
+_DEAD = (21211, 21214, 21217, 21610, 21614)
+_ACCOUNT = (20005, 21606, 21659, 21703, 21704)
+_INTERNAL = 20500
+_LONGEST = 1600
+_SERVICE = "MG"
+
+
+@dataclass(frozen=True)
+class TwilioAccount:
+    """`key` and `secret` are an API key, or the account's SID and auth token. `callback_url` is where its status callbacks reach us."""
+
+    account_sid: str
+    key: str
+    secret: str
+    callback_url: str
+    base_url: str = "https://api.twilio.com"
+
+    @property
+    def authorization(self) -> str:
+        return "Basic " + b64encode(f"{self.key}:{self.secret}".encode()).decode("ascii")
+
+    def callback(self, message_id: str) -> str:
+        return f"{self.callback_url}?message={message_id}"
+
+
+class TwilioSms:
+    """A sender that begins with MG is a messaging service."""
+
+    name = "twilio"
+    channel = "sms"
+
+    def __init__(self, account: TwilioAccount, senders: Senders) -> None:
+        self._account = account
+        self._senders = senders
+        self._path = f"/2010-04-01/Accounts/{quote(account.account_sid, safe='')}/Messages.json"
+        self._api = ProviderApi(account.base_url)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        text = text_of(outgoing, self._senders, longest=_LONGEST)
+        sender = {"MessagingServiceSid" if text.sender.startswith(_SERVICE) else "From": text.sender}
+        form = {"To": text.recipient, **sender, "Body": text.body, "StatusCallback": self._account.callback(str(outgoing.message_id))}
+        return await post_form(self._api, self._path, self._account, form, outgoing)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+async def post_form(api: ProviderApi, path: str, account: TwilioAccount, form: dict[str, str], outgoing: Outgoing) -> Receipt:
+    """Post one form to Twilio, whatever the channel, and read its answer by the table above."""
+    headers = {"authorization": account.authorization, "content-type": "application/x-www-form-urlencoded"}
+    answer = await api.post(path, outgoing, content=urlencode(form).encode("ascii"), headers=headers)
+    if answer.is_success:
+        return Receipt(answer.reference("sid"))
+    raise _refused(answer)
+
+
+def _refused(answer: Answer) -> Exception:
+    code = answer.members().get("code")
+    if code == _INTERNAL:
+        return Ambiguous(f"HTTP {answer.status} {code}")
+    if code in _ACCOUNT:
+        return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from")
+    return refusal(answer, code, suppress=code in _DEAD)

@@ -1,0 +1,57 @@
+"""AWS End User Messaging SMS, against a stand-in that asks botocore whether the signature is right."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from channels.base import Ambiguous, NotSent, Rejected
+from channels.sms.aws import AwsMessaging, AwsSms
+from tests.channels.aws import CREDENTIALS, check_signature
+from tests.channels.contract import HttpAdapterContract, Told
+from tests.channels.provider import Request, Response
+from tests.channels.sms.rig import BODY, NUMBER, SENDERS, SmsRig, sms_rig, text
+
+
+def accepts(request: Request) -> Response:
+    assert (request.method, request.path) == ("POST", "/")
+    assert request.headers["content-type"] == "application/x-amz-json-1.0"
+    assert request.headers["x-amz-target"] == "PinpointSMSVoiceV2.SendTextMessage"
+    check_signature(request, "sms-voice")
+    asked = request.json()
+    assert set(asked) == {"DestinationPhoneNumber", "OriginationIdentity", "MessageBody", "MessageType", "Context", "ConfigurationSetName"}
+    assert (asked["DestinationPhoneNumber"], asked["OriginationIdentity"], asked["MessageBody"]) == (NUMBER, "+15005550006", BODY)
+    assert asked["MessageType"] == "PROMOTIONAL"
+    return Response(200, b'{"MessageId": "m-1"}')
+
+
+def id_of(request: Request) -> str:
+    return str(request.json()["Context"]["sojourn_message"])
+
+
+def error(status: int, name: str) -> Response:
+    return Response(status, b'{"__type": "com.amazonaws.pinpointsmsvoicev2#%s", "Message": "+4915112345678"}' % name.encode())
+
+
+class TestAws(HttpAdapterContract):
+    page = (
+        Told(error(400, "ThrottlingException"), NotSent),
+        Told(error(400, "ServiceQuotaExceededException"), NotSent),
+        Told(error(400, "ConflictException"), NotSent),
+        Told(error(400, "AccessDeniedException"), NotSent),
+        Told(error(400, "ResourceNotFoundException"), NotSent),
+        Told(error(400, "ValidationException"), Rejected),
+        Told(error(500, "InternalServerException"), Ambiguous),
+    )
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[SmsRig]:
+        async with sms_rig(lambda url: AwsSms(AwsMessaging(CREDENTIALS, "events", url), SENDERS), accepts, id_of) as rig:
+            yield rig
+
+    async def test_a_number_in_india_carries_the_ids_of_dlt(self, rig: SmsRig) -> None:
+        def to_india(request: Request) -> Response:
+            assert request.json()["DestinationCountryParameters"] == {"IN_ENTITY_ID": "1201", "IN_TEMPLATE_ID": "1007"}
+            return Response(200, b'{"MessageId": "m-1"}')
+
+        rig.provider.accepts = to_india
+        await rig.adapter.send(text(address="+919876543210"))
