@@ -1,15 +1,20 @@
-"""What the sends of journeys lack: a template, content for their channel, a way to unsubscribe. Pure, and light to import."""
+"""What journeys lack around them: templates with content for their channels, functions, other journeys. Pure, and light to import."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from channels.templates import channels_of, shows_unsubscribe
+from channels.template_parts import BadFile
+from channels.templates import channels_of, settings, shows_unsubscribe
+from journeys.language.conditions import Entry
 from journeys.language.errors import Problem
 from journeys.language.journey import Journey
-from journeys.language.steps import Send
-from journeys.language.walk import all_steps
+from journeys.language.payloads import pairs
+from journeys.language.steps import Call, Enter, Function, Send
+from journeys.language.walk import all_steps, nodes_in
 
 Templates = Mapping[str, Mapping[str, str]]
 """Template name -> file name -> text."""
+_Lacks = Iterator[tuple[str, str]]
+"""Code and words."""
 
 
 def missing_content(journeys: Iterable[Journey], templates: Templates) -> list[Problem]:
@@ -19,16 +24,117 @@ def missing_content(journeys: Iterable[Journey], templates: Templates) -> list[P
         for journey in journeys
         for step in all_steps(journey.steps)
         if isinstance(step, Send)
-        for code, words in _lacks(journey, step, templates)
+        for code, words in _content(journey, step, templates)
     ]
 
 
-def _lacks(journey: Journey, step: Send, templates: Templates) -> Iterator[tuple[str, str]]:
+def missing_functions(journeys: Iterable[Journey], functions: Collection[str]) -> list[Problem]:
+    """Find every Call of a function that is not among these."""
+    return [
+        Problem(f"{journey.name}/{step.id}", "no_function", _no_function(step.action.name, functions))
+        for journey in journeys
+        for step in all_steps(journey.steps)
+        if isinstance(step, Call) and isinstance(step.action, Function) and step.action.name not in functions
+    ]
+
+
+def missing_journeys(journeys: Sequence[Journey]) -> list[Problem]:
+    """Find every Enter that would let nobody in: of a journey that is not there, or without the property that keys it."""
+    known = {journey.name: journey for journey in journeys}
+    return [
+        Problem(f"{journey.name}/{step.id}", code, words) for journey, step in _enters(journeys) for code, words in _entered(step, known)
+    ]
+
+
+def doubtful_entries(journeys: Sequence[Journey]) -> list[Problem]:
+    """Find every Enter that is allowed and rarely meant."""
+    known = {journey.name: journey for journey in journeys}
+    return [
+        Problem(f"{journey.name}/{step.id}", code, words)
+        for journey, step in _enters(journeys)
+        for code, words in _doubts(journey, step, known.get(step.journey))
+    ]
+
+
+def _content(journey: Journey, step: Send, templates: Templates) -> _Lacks:
     channel, name = step.message.channel, step.message.template
     is_marketing = (step.message_class or journey.message_class) == "marketing"
     if name not in templates:
-        yield "no_template", f"there is no template {name}: add journeys/templates/{name}/"
-    elif channel not in channels_of(templates[name]):
-        yield "no_content", f"template {name} has nothing for {channel}: add the file of that channel"
+        yield "no_template", f"there is no template {name}: add journeys/templates/{name}/, or mend the name"
+        return
+    if channel not in channels_of(templates[name]):
+        yield "no_content", f"template {name} has nothing for {channel}: add journeys/templates/{name}/{_FILE_OF[channel]}"
     elif channel == "email" and is_marketing and not shows_unsubscribe(templates[name]):
         yield "no_unsubscribe", f"marketing mail must show links.unsubscribe: add it to each body of template {name}"
+    yield from _captured_elsewhere(journey, name, templates[name])
+
+
+def _captured_elsewhere(journey: Journey, name: str, files: Mapping[str, str]) -> _Lacks:
+    """A variable that is required and never there would skip every send of this step."""
+    ids = {step.id for step in all_steps(journey.steps)}
+    for path in _required(files):
+        root, _, rest = path.partition(".")
+        if root == "captured" and rest.partition(".")[0] not in ids:
+            yield "captured_elsewhere", f"template {name} requires {path}, and this journey has no such step: mend the name in the template"
+
+
+def _required(files: Mapping[str, str]) -> Sequence[str]:
+    try:
+        return settings(files).required
+    except BadFile:
+        return ()
+
+
+def _no_function(name: str, functions: Collection[str]) -> str:
+    there_are = f"; there are {', '.join(sorted(functions))}" if functions else ""
+    return f"there is no function {name}: write functions/{name}.py and its line in functions/catalogue.py, or mend the name{there_are}"
+
+
+def _enters(journeys: Iterable[Journey]) -> Iterator[tuple[Journey, Enter]]:
+    for journey in journeys:
+        for step in all_steps(journey.steps):
+            if isinstance(step, Enter):
+                yield journey, step
+
+
+def _entered(step: Enter, known: Mapping[str, Journey]) -> _Lacks:
+    entered = known.get(step.journey)
+    if entered is None:
+        yield "no_journey_to_enter", f"there is no journey {step.journey} in this house: write it, or mend the name"
+    elif entered.key is not None and _top(entered.key.path) not in _given(step):
+        yield (
+            "enters_without_key",
+            f"{step.journey} is keyed by {entered.key.path} and starts nothing without it: give it in this Enter",
+        )
+
+
+def _doubts(journey: Journey, step: Enter, entered: Journey | None) -> _Lacks:
+    if entered is None:
+        return
+    if entered is journey:
+        yield "enters_itself", "this journey enters itself, and is refused while it is open: use a Repeat, or let it end first"
+    read = {_top(node.path) for each in entered.steps for node in nodes_in(each) if isinstance(node, Entry)}
+    for name in sorted(read - _given(step) - ({_top(entered.key.path)} if entered.key is not None else set())):
+        yield (
+            "enters_without_property",
+            f"{step.journey} reads entry({name!r}), and this Enter does not give it: give it, or be sure that it may lack",
+        )
+
+
+def _given(step: Enter) -> set[str]:
+    return {name for name, _ in pairs(step.properties)}
+
+
+def _top(path: str) -> str:
+    return path.partition(".")[0]
+
+
+_FILE_OF = {
+    "email": "subject.txt and body.txt",
+    "sms": "sms.txt",
+    "push": "push.toml",
+    "voice": "voice.txt",
+    "in_app": "in_app.toml",
+    "whatsapp": "whatsapp.txt",
+    "webhook": "webhook.toml",
+}

@@ -1,20 +1,113 @@
-"""`sojourn check`: everything that is wrong with the house's journeys and templates, with the remedy."""
+"""`sojourn check`: everything that is wrong with the house, all at once, for people, editors and CI."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.markup import escape
 
 from cli import house
-from cli.console import notes, out
-from journeys.language.errors import Invalid
+from cli.console import out
+from cli.findings import Finding
+from cli.house import House
 from settings import Settings
 
 
-def check() -> None:
-    """Check the journeys and templates in this folder. Nothing needs to run."""
+class Format(StrEnum):
+    TEXT = "text"
+    GITHUB = "github"
+    JSON = "json"
+
+
+def check(
+    form: Annotated[Format, typer.Option("--format", help="text, github (annotations of a pull request) or json")] = Format.TEXT,
+) -> None:
+    """Check the journeys, templates and functions in this folder. Nothing needs to run. Exits with 1 when something is wrong."""
     found = house.load(Settings().house)
-    for warning in found.warnings:
-        notes.print(f"[yellow]warning:[/] {warning.pointer}: {warning.message}", soft_wrap=True)
+    findings = sorted(found.findings, key=lambda each: (str(each.file), each.line))
+    _WRITERS[form](found, findings)
     if found.problems:
-        raise Invalid(found.problems)
-    out.print(f"{_count(len(found.journeys), 'journey')} and {_count(len(found.templates), 'template')} are in order.")
+        raise typer.Exit(1)
+
+
+def _text(found: House, findings: Sequence[Finding]) -> None:
+    """A line for each, which begins as compilers' do: editors jump to it."""
+    for each in findings:
+        place, colour = _place(each), "red" if each.severity == "error" else "yellow"
+        out.print(
+            f"[bold]{escape(_shown(each.file))}:{each.line}:[/] [{colour}]{each.severity}:[/] {escape(place)}{escape(each.problem.message)}"
+        )
+    out.print(_summary(found))
+
+
+def _github(found: House, findings: Sequence[Finding]) -> None:
+    for each in findings:
+        title = _property(f"{_place(each).removesuffix(': ') or each.file.name} ({each.problem.code})")
+        place = f"file={_property(_shown(each.file))},line={each.line},title={title}"
+        print(f"::{each.severity} {place}::{_data(each.problem.message)}")  # noqa: T201 - a protocol, not words for a person
+    out.print(_summary(found))
+
+
+def _json(found: House, findings: Sequence[Finding]) -> None:
+    report = {
+        "ok": not found.problems,
+        "journeys": sorted(journey.name for journey in found.journeys.values()),
+        "templates": sorted(found.templates),
+        "functions": sorted(found.functions or ()),
+        "findings": [_row(each) for each in findings],
+    }
+    print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())  # noqa: T201 - for programs
+
+
+def _row(finding: Finding) -> Mapping[str, object]:
+    return {
+        "severity": finding.severity,
+        "file": _shown(finding.file),
+        "line": finding.line,
+        "journey": finding.journey,
+        "step": finding.step,
+        "code": finding.problem.code,
+        "message": finding.problem.message,
+    }
+
+
+def _summary(found: House) -> str:
+    things = f"{_count(len(found.journeys), 'journey')} and {_count(len(found.templates), 'template')}"
+    warned = _count(len(found.warnings), "warning")
+    if found.problems:
+        errors = f"[bold red]{_count(len(found.problems), 'error')}[/], {warned}"
+        return f"{errors}; {things} could be read. Nothing is published until the errors are mended."
+    return f"{things} are in order." + (f" {warned}." if found.warnings else "")
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.problem.pointer}: " if finding.journey is not None else ""
+
+
+def _shown(file: Path) -> str:
+    """As seen from here, which is where an editor or CI looks."""
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
+
+
+def _data(text: str) -> str:
+    """What GitHub reads as a command's message."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_WRITERS: Mapping[Format, Callable[[House, Sequence[Finding]], None]] = {
+    Format.TEXT: _text,
+    Format.GITHUB: _github,
+    Format.JSON: _json,
+}

@@ -1,44 +1,60 @@
-"""The team's journeys and templates as they stand in files, each read by itself: one broken file does not hide the others."""
+"""The team's journeys, templates and functions as they stand in files, and everything that is wrong with them, each with its place."""
 
-import ast
-import hashlib
-import sys
-import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import orjson
 
-from api.completeness import missing_content
+from api.completeness import doubtful_entries, missing_content, missing_functions, missing_journeys
 from channels import templates
+from cli.findings import Finding, Severity
+from cli.function_names import read_functions
+from cli.journey_files import Read, read_journeys
+from cli.source_lines import of_template
 from journeys.language.check import not_run_yet, warnings
 from journeys.language.codec import to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
 
-CATALOGUE = "catalogue.py"
-_NOT_JOURNEYS = {"__init__.py", CATALOGUE}
+ROOM = "journeys"
 
 
 @dataclass(frozen=True)
 class House:
-    """What was found: journeys by file name without .py, templates by name, everything that is wrong, and what is rarely meant."""
+    """What was found: journeys by file name without .py, templates and functions by name, and everything that is wrong or rarely meant.
 
+    `functions` is None where they could not be read.
+    """
+
+    folder: Path
     journeys: Mapping[str, Journey]
     templates: Mapping[str, Mapping[str, str]]
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    functions: Collection[str] | None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What must be mended before anything is published."""
+        return [finding.problem for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [finding.problem for finding in self.findings if finding.severity == "warning"]
 
     def journey(self, name: str) -> Journey:
         """A journey by its name or its file's. Raises NotFound; Invalid when it is there and broken."""
         for file, journey in self.journeys.items():
             if name in (file, journey.name):
                 return journey
-        if broken := [problem for problem in self.problems if problem.pointer.split("/")[0] in (name, f"{name}.py")]:
+        broken = [each.problem for each in self.findings if name in (each.journey, each.file.stem) and each.severity == "error"]
+        if broken:
             raise Invalid(broken)
         raise NotFound(f"there is no journey {name}; there are {', '.join(sorted(j.name for j in self.journeys.values())) or 'none'}")
+
+    def file_of(self, journey: Journey) -> Path:
+        """The file in which a journey of this house is written."""
+        return self.folder / ROOM / f"{next(stem for stem, each in self.journeys.items() if each is journey)}.py"
 
     def publication(self) -> dict[str, object]:
         """The body of plan and apply. Raises Invalid with everything that is wrong."""
@@ -49,78 +65,43 @@ class House:
 
 
 def load(folder: Path) -> House:
-    """Read `<folder>/journeys`: the journeys that catalogue.py names, and the templates beside them."""
-    room = folder.resolve() / "journeys"
+    """Read the journeys that `<folder>/journeys/catalogue.py` names, the templates beside them, and the names of `<folder>/functions`."""
+    home = folder.resolve()
+    room = home / ROOM
     if not room.is_dir():
-        raise NotFound(f"there is no folder {room}: run this where your journeys are, or name it in SOJOURN_HOUSE")
-    found: dict[str, Journey] = {}
-    problems: list[Problem] = []
-    listed = _listed(room / CATALOGUE, problems)
-    for file in sorted(room.glob("*.py")):
-        if file.name not in _NOT_JOURNEYS:
-            _read(file, found, problems, is_listed=listed is None or file.stem in listed)
-    gone = sorted((listed or set()) - {file.stem for file in room.glob("*.py")})
-    problems += [Problem(CATALOGUE, "no_such_file", f"{name}.py is named and not there") for name in gone]
+        raise NotFound(
+            f"there is no folder {room}: run this where your journeys are, or name it in SOJOURN_HOUSE; `sojourn init DIR` makes one"
+        )
+    read = read_journeys(room)
     texts = _templates(room / "templates")
+    functions, broken = read_functions(home)
+    findings = [*read.findings, *broken, *_of_templates(room, texts), *_of_journeys(room, read, texts, functions)]
+    return House(home, read.journeys, texts, functions, findings)
+
+
+def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     for name, files in texts.items():
-        problems += templates.problems(name, files)
-    problems += missing_content(found.values(), texts)
-    problems += [problem for journey in found.values() for problem in not_run_yet(journey)]
-    return House(found, texts, problems, [warning for journey in found.values() for warning in warnings(journey)])
+        for problem in templates.problems(name, files):
+            yield Finding(problem, room / problem.pointer, of_template(problem.message))
 
 
-def _read(file: Path, found: dict[str, Journey], problems: list[Problem], *, is_listed: bool) -> None:
-    try:
-        journey = _journey(file)
-    except Invalid as invalid:
-        problems += invalid.problems
-        return
-    except Exception as error:  # noqa: BLE001 - a file of the team's may fail in any way; the others are still read
-        problems.append(Problem(file.name, "import_failed", f"{type(error).__name__}: {error}{_line(error, file)}"))
-        return
-    if journey is None:
-        problems.append(Problem(file.name, "no_journey", "it has no `journey = Journey(...)`; move what is none out of journeys/"))
-    elif not is_listed:
-        problems.append(Problem(file.name, "not_listed", f"add {file.stem}.journey to journeys/{CATALOGUE}, or move the file away"))
-    elif twice := [other for other, known in found.items() if known.name == journey.name]:
-        problems.append(Problem(file.name, "name_twice", f"{twice[0]}.py names its journey {journey.name} too"))
-    else:
-        found[file.stem] = journey
+def _of_journeys(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:
+    sound = list(read.journeys.values())
+    yield from _placed(room, read, missing_content(sound, texts), "error")
+    yield from _placed(room, read, missing_journeys(sound), "error")
+    if functions is not None:
+        yield from _placed(room, read, missing_functions(sound, functions), "error")
+    for journey in sound:
+        yield from _placed(room, read, not_run_yet(journey), "error")
+        yield from _placed(room, read, warnings(journey), "warning")
+    yield from _placed(room, read, doubtful_entries(sound), "warning")
 
 
-def _journey(file: Path) -> Journey | None:
-    """Run one file as a module of its own name, so that two houses, or two runs, never share one."""
-    name = f"house_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}_{file.stem}"
-    spec = spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules[name]
-    journey = getattr(module, "journey", None)
-    return journey if isinstance(journey, Journey) else None
-
-
-def _line(error: Exception, file: Path) -> str:
-    if isinstance(error, SyntaxError):
-        return ""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
-    return f" (line {lines[-1]})" if lines else ""
-
-
-def _listed(catalogue: Path, problems: list[Problem]) -> set[str] | None:
-    """The files whose journey the catalogue names, read without running it; None: there is no catalogue, so all count."""
-    if not catalogue.exists():
-        return None
-    try:
-        tree = ast.parse(catalogue.read_text())
-    except SyntaxError as error:
-        problems.append(Problem(CATALOGUE, "import_failed", f"SyntaxError: {error}"))
-        return None
-    return {node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+def _placed(room: Path, read: Read, problems: Iterable[Problem], severity: Severity) -> Iterator[Finding]:
+    stems = {journey.name: stem for stem, journey in read.journeys.items()}
+    for problem in problems:
+        stem = stems[problem.pointer.partition("/")[0]]
+        yield Finding(problem, room / f"{stem}.py", read.lines[stem].of(problem), severity)
 
 
 def _templates(folder: Path) -> dict[str, dict[str, str]]:

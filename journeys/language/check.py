@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from journeys.language.check_conditions import conditions_in
 from journeys.language.check_steps import step_problems
-from journeys.language.conditions import Captured, Entry
+from journeys.language.conditions import Captured, Entry, InSegment
 from journeys.language.durations import Duration
-from journeys.language.entries import DateEntry
+from journeys.language.entries import DateEntry, ScheduleEntry, SegmentEntry
 from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
-from journeys.language.nodes import Node
-from journeys.language.steps import AnyStep, Call, Enter, Repeat, Send, Update, WaitFor
+from journeys.language.nodes import Node, fields_of
+from journeys.language.steps import AnyStep, Call, Case, Enter, Repeat, Send, Update, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
@@ -36,40 +36,60 @@ def problems(journey: "Journey") -> list[Problem]:
 
 
 def warnings(journey: "Journey") -> list[Problem]:
-    """Find what is allowed and rarely meant."""
+    """Find what is allowed and rarely meant, and what another version will do by itself."""
     place = Place(journey.name)
-    return [
-        place.at(step.id).problem(
-            "since_left_out",
-            "this WaitFor repeats and counts from the last Send: a late answer to an earlier pass does not count; name since=",
-        )
-        for repeat in all_steps(journey.steps)
-        if isinstance(repeat, Repeat)
-        for step in all_steps(repeat.steps)
-        if isinstance(step, WaitFor) and step.since is None
-    ]
+    return [*_starts_nobody(journey, place), *_counts_too_little(journey, place), *_segments(journey, place)]
 
 
 def not_run_yet(journey: "Journey") -> list[Problem]:
     """Find what can be written, stored and drawn, and not yet be run by this version."""
     place = Place(journey.name)
+    return [
+        place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
+        for step in all_steps(journey.steps)
+        if isinstance(step, (Update, Call, Enter))
+    ] + [
+        place.at(step.id).problem("not_run_yet", "a provider of its own is not chosen yet: take provider= out, and set it for the channel")
+        for step in all_steps(journey.steps)
+        if isinstance(step, Send) and step.message.provider is not None
+    ]
+
+
+def _starts_nobody(journey: "Journey", place: Place) -> Iterator[Problem]:
     start = journey.starts_on
-    entries = [] if isinstance(start, Events) else [place.problem("not_run_yet", f"a start by {start.kind} is not run yet: use an event")]
-    return (
-        entries
-        + [
-            place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
-            for step in all_steps(journey.steps)
-            if isinstance(step, (Update, Call, Enter))
-        ]
-        + [
-            place.at(step.id).problem(
-                "not_run_yet", "a provider of its own is not chosen yet: take provider out, and set it for the channel"
-            )
-            for step in all_steps(journey.steps)
-            if isinstance(step, Send) and step.message.provider is not None
-        ]
-    )
+    if isinstance(start, (SegmentEntry, ScheduleEntry, DateEntry)):
+        yield place.at("starts_on").problem(
+            "starts_nobody",
+            f"{start.kind}(...) starts nobody by itself yet: people are started with `sojourn enrollments start {journey.name} USER`",
+        )
+
+
+def _counts_too_little(journey: "Journey", place: Place) -> Iterator[Problem]:
+    for repeat in all_steps(journey.steps):
+        if not isinstance(repeat, Repeat):
+            continue
+        for step in all_steps(repeat.steps):
+            if isinstance(step, WaitFor) and step.since is None:
+                yield place.at(step.id).problem(
+                    "since_left_out",
+                    "this WaitFor repeats and counts from the last Send, so a late answer to an earlier pass does not count:"
+                    ' write since="entry" if it should, since="now" if not',
+                )
+
+
+def _segments(journey: "Journey", place: Place) -> Iterator[Problem]:
+    places: list[tuple[Place, object]] = [(place.at("starts_on"), journey.starts_on), (place.at("exits_on"), journey.exits_on)]
+    places += [(place.at(step.id), value) for step in all_steps(journey.steps) for value in _own_fields(step)]
+    for where, value in places:
+        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, (InSegment, SegmentEntry, ScheduleEntry))}):
+            yield where.problem("segment_not_known", f"nobody can tell yet whether there is a segment {name}: look twice at its name")
+
+
+def _own_fields(step: AnyStep) -> Iterator[object]:
+    """What a step holds itself, without the steps inside it."""
+    for _, value in fields_of(step):
+        whens = [case.when for case in value if isinstance(case, Case)] if isinstance(value, tuple) else [value]
+        yield from whens
 
 
 def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:

@@ -55,7 +55,7 @@ def test_a_broken_file_is_named_and_hides_no_other(room: Path, source: str, poin
 
 def test_an_error_names_its_line(room: Path) -> None:
     (room / "broken.py").write_text("\n\n1 / 0\n")
-    assert "(line 3)" in house.load(room.parent).problems[0].message
+    assert house.load(room.parent).findings[0].line == 3
 
 
 def test_a_journey_that_the_catalogue_does_not_name_is_said(room: Path) -> None:

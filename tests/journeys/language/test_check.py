@@ -34,11 +34,13 @@ from journeys.language import (
     event,
     has,
     hours,
+    in_segment,
     last_did,
     near,
     prop,
     request,
     requested,
+    schedule,
     segment,
     sent,
     trait,
@@ -199,8 +201,22 @@ def test_what_this_version_does_not_run_is_named() -> None:
     later = Journey(
         "later", starts_on=requested(), steps=[Update("u", {"a": 1}), Enter("e", "another"), HELLO, Send("p", email("p", provider="x"))]
     )
-    assert [found.pointer for found in not_run_yet(later)] == ["later", "later/u", "later/e", "later/p"]
+    assert [found.pointer for found in not_run_yet(later)] == ["later/u", "later/e", "later/p"]
     assert [found for journey in JOURNEYS for found in not_run_yet(journey)] == []
+
+
+def test_an_entry_that_starts_nobody_by_itself_is_worth_a_warning_and_no_refusal() -> None:
+    for start in (segment("lapsed"), date(trait("renews_on")), schedule(at("09:00"), segment="lapsed")):
+        early = Journey("early", starts_on=start, steps=[HELLO])
+        assert not_run_yet(early) == []
+        assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
+    assert warnings(Journey("asked", starts_on=requested(), steps=[HELLO])) == []
+
+
+def test_a_segment_is_worth_a_warning_at_the_step_that_names_it() -> None:
+    inner = If("inner", in_segment("vip"), then=[HELLO])
+    found = warnings(Journey("vips", starts_on=X, exits_on=in_segment("gone") | X, steps=[Switch("s", cases=[Case(has("push"), [inner])])]))
+    assert [(each.pointer, each.code) for each in found] == [("vips/exits_on", "segment_not_known"), ("vips/inner", "segment_not_known")]
 
 
 @pytest.mark.parametrize("journey", EXAMPLES, ids=lambda journey: journey.name)
