@@ -16,6 +16,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Suppressions": ("Addresses that nothing may be sent to.", (SECRET,)),
     "Journeys": ("What is published, and publishing.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
+    "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
     "Pausing": ("The big switches.", (SECRET,)),
     "Sandbox": ("What would have left.", (SECRET,)),

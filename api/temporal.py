@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Request
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
@@ -10,16 +11,25 @@ from temporalio.service import RPCError, RPCStatusCode
 from journeys.language.errors import Conflict, Unavailable
 from workflows.client import RPC_TIMEOUT, connect
 from workflows.inputs import Standing
+from workflows.job_starter import JobStarter
 
 CONNECT_WITHIN_S = 3.0
 QUERY_WITHIN_S = 2.0
 
 
 class Workflows:
-    """What management asks of the workflows of enrollments."""
+    """What management asks of the workflows of enrollments and jobs."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
+        self._task_queue = task_queue
+
+    async def start_job(self, app: str, job_id: UUID) -> None:
+        """Let a worker take up a job. Raises Unavailable without Temporal."""
+        try:
+            await JobStarter(self._client, self._task_queue).start(app, job_id)
+        except RPCError as error:
+            raise Unavailable("Temporal does not answer") from error
 
     async def advance(self, workflow_id: str) -> None:
         """Let the wait that is going on end now. Raises Conflict when nothing runs under this id, Unavailable without Temporal."""
@@ -58,7 +68,7 @@ async def _workflows(request: Request) -> Workflows:
                 state.temporal = await connect(state.settings.plain_payload_keys)
         except (RuntimeError, TimeoutError) as error:
             raise Unavailable("Temporal does not answer", retry_after_s=5) from error
-    return Workflows(state.temporal)
+    return Workflows(state.temporal, state.settings.temporal_task_queue)
 
 
 async def _workflows_if_there(request: Request) -> Workflows | None:

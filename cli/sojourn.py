@@ -38,6 +38,7 @@ GROUPS = {
     "keys": "cli.keys",
     "users": "cli.users",
     "enrollments": "cli.enrollments",
+    "jobs": "cli.jobs",
 }
 
 

@@ -15,6 +15,9 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.direct import DirectLane
+from activities.jobs.catalogue import KINDS
+from activities.jobs.runner import Jobs
+from activities.jobs.work import Work
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
 from settings import Settings
@@ -26,6 +29,8 @@ from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
 from workflows.hands import Hands, hands
+from workflows.job import JobWorkflow
+from workflows.job_starter import JobStarter, attend
 from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
@@ -34,6 +39,7 @@ log = structlog.get_logger()
 
 PASSED_THROUGH = (
     "journeys",
+    "activities.jobs.order",
     "activities.orders",
     "activities.questions",
     "workflows.inputs",
@@ -64,7 +70,7 @@ def temporal_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[JourneyWorkflow],
+        workflows=[JourneyWorkflow, JobWorkflow],
         activities=activities,
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_cached_workflows=max_cached_workflows,
@@ -114,7 +120,9 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     temporal = Enrollments(client, settings.temporal_task_queue)
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id)
-    worker = temporal_worker(client, settings.temporal_task_queue, [*Steps(database).activities(), *deliveries(made.messages)])
+    jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
+    activities = [*Steps(database).activities(), *deliveries(made.messages), *jobs.activities()]
+    worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     async with worker, asyncio.TaskGroup() as group:
         log.info("worker ready", process=str(process_id))
@@ -123,6 +131,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(relay.run(stopping))
         group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
+        group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
             group.create_task(Sweeper(database, made.delivery.timing).run()),

@@ -62,6 +62,10 @@ OPENS_TO: dict[str, frozenset[str]] = {
     "GET /v1/enrollments/{enrollment_id}": MANAGER,
     "POST /v1/enrollments/{enrollment_id}/advance": MANAGER,
     "POST /v1/enrollments/{enrollment_id}/exit": MANAGER,
+    "GET /v1/jobs": MANAGER,
+    "GET /v1/jobs/{job_id}": MANAGER,
+    "POST /v1/jobs/{job_id}/stop": MANAGER,
+    "POST /v1/jobs/{job_id}/resume": MANAGER,
     "POST /v1/messages": MANAGER,
     "GET /v1/messages": MANAGER,
     "GET /v1/messages/{message_id}": MANAGER,
@@ -156,6 +160,7 @@ def _filled(path: str) -> str:
         suppression_id="00",
         name="nothing",
         enrollment_id=UUID(int=1),
+        job_id=UUID(int=1),
         message_id=UUID(int=1),
         token="x",
     )
@@ -174,6 +179,7 @@ INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflo
     VALUES ('demo', '00000000-0000-8000-8000-0000000000aa', 1, 'ann', 'onboarding', 1, 1, 'w', 'e', 'signed_up', now(), 'open');
 INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)
     VALUES ('00000000-0000-8000-8000-0000000000bb', 'demo', 1, 's', 'a', 1, 't', 'email', 'marketing', 'sent');
+INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
 INSERT INTO sandbox_messages (app, id, channel, recipient, content)
     VALUES ('demo', '00000000-0000-8000-8000-0000000000bb', 'email', 'a', '{}')
 """
@@ -193,12 +199,15 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa", f"/v1/enrollments/{UUID(int=1)}", None),
     ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/advance", f"/v1/enrollments/{UUID(int=1)}/advance", None),
     ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/exit", f"/v1/enrollments/{UUID(int=1)}/exit", {}),
+    ("GET", "/v1/jobs/00000000-0000-8000-8000-0000000000cc", f"/v1/jobs/{UUID(int=1)}", None),
+    ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/stop", f"/v1/jobs/{UUID(int=1)}/stop", {}),
+    ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/resume", f"/v1/jobs/{UUID(int=1)}/resume", {}),
     ("GET", "/v1/messages/00000000-0000-8000-8000-0000000000bb", f"/v1/messages/{UUID(int=1)}", None),
     ("GET", "/v1/enrollments?user_id=ann", "/v1/enrollments?user_id=nobody", None),
     ("GET", "/v1/messages?user_id=ann", "/v1/messages?user_id=nobody", None),
     ("GET", "/v1/sandbox/messages?user_id=ann", "/v1/sandbox/messages?user_id=nobody", None),
 ]
-LISTS = ("users", "suppressions", "journeys", "enrollments", "messages", "sandbox/messages")
+LISTS = ("users", "suppressions", "journeys", "enrollments", "jobs", "messages", "sandbox/messages")
 
 
 @pytest.fixture
