@@ -119,6 +119,22 @@ async def entered_by(connection: Connection, app: str, event_name: str) -> list[
     return [StoredVersion(*row) for row in await connection.execute(_ENTERED_BY, {"app": app, "name": event_name})]
 
 
+_OPEN = text(
+    "SELECT v.app, v.journey, v.version, v.hash, v.definition, j.accepts_entries, j.retired_at IS NOT NULL AS is_retired FROM journeys j"
+    " JOIN journey_versions v ON v.app = j.app AND v.journey = j.name AND v.version = j.live_version WHERE j.app = :app AND j.name = :name"
+)
+
+
+async def open_to_entries(connection: Connection, app: str, name: str) -> StoredVersion | str:
+    """The live version that people enter now, or the reason why nobody does: no_such_journey, retired or entries_closed."""
+    row = (await connection.execute(_OPEN, {"app": app, "name": name})).first()
+    if row is None:
+        return "no_such_journey"
+    if row.is_retired or not row.accepts_entries:
+        return "retired" if row.is_retired else "entries_closed"
+    return StoredVersion(row.app, row.journey, row.version, row.hash, row.definition)
+
+
 async def version(connection: Connection, app: str, name: str, number: int) -> StoredVersion:
     """One version. Raises NotFound."""
     row = (await connection.execute(_VERSION, {"app": app, "name": name, "version": number})).first()

@@ -1,8 +1,9 @@
 """The relay's table: what was accepted and still has to be told to journeys. Whole shards are leased; done rows are deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,8 +15,21 @@ SHARDS = 64
 
 
 @dataclass(frozen=True)
+class EntryRequest:
+    """Somebody shall enter a journey though no event says so. `id` takes the place of the entry event's: the same again changes nothing."""
+
+    journey: str
+    id: str
+    occurred_at: datetime
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class OutboxRow:
-    """One row in the order of its shard. `event` is set for kind event; `enrollment_id` for kind merged, or to tell only that one."""
+    """One row in the order of its shard.
+
+    `event` is set for kind event, `request` for kind request; `enrollment_id` for kind merged, or to tell only that one.
+    """
 
     shard: int
     seq: int
@@ -27,6 +41,7 @@ class OutboxRow:
     enrollment_id: UUID | None
     event: EventFact | None
     event_received_at: datetime | None
+    request: EntryRequest | None = None
 
 
 _SEEN = text(
@@ -60,6 +75,19 @@ async def announce(connection: Connection, process_id: UUID, functions: Sequence
     await connection.execute(text("DELETE FROM processes WHERE seen_at < now() - interval '1 minute'"))
 
 
+_ANNOUNCED = text(
+    "SELECT count(*) AS workers, coalesce(array_agg(DISTINCT f) FILTER (WHERE f IS NOT NULL), '{}') AS functions"
+    " FROM processes p LEFT JOIN LATERAL unnest(p.functions) AS f ON true"
+    " WHERE p.role = 'worker' AND p.seen_at > now() - interval '60 seconds'"
+)
+
+
+async def announced(connection: Connection) -> frozenset[str] | None:
+    """The registered functions that live workers have; None while no worker lives."""
+    row = (await connection.execute(_ANNOUNCED)).one()
+    return frozenset(row.functions) if row.workers else None
+
+
 async def lease(connection: Connection, owner: UUID, seconds: float) -> list[int]:
     """Renew this process's shards and take free ones up to its fair share; give back what is above it. Returns the shards held."""
     return sorted((await connection.execute(_LEASE, {"owner": owner, "seconds": seconds})).scalars())
@@ -73,7 +101,7 @@ async def release(connection: Connection, owner: UUID) -> None:
 
 _DUE = text(
     """
-    SELECT o.shard, o.seq, o.app, o.user_id, o.kind, o.failures, o.created_at, o.enrollment_id,
+    SELECT o.shard, o.seq, o.app, o.user_id, o.kind, o.failures, o.created_at, o.enrollment_id, o.request,
            e.event_id, e.name, e.occurred_at, e.properties, e.seq AS arrival, e.received_at
     FROM unnest(CAST(:shards AS smallint[])) AS s (shard)
     CROSS JOIN LATERAL (SELECT * FROM outbox WHERE shard = s.shard ORDER BY seq LIMIT :per_shard) o
@@ -89,9 +117,9 @@ _DELETE = text(
 _FAILED = text(f"UPDATE outbox o SET failures = failures + 1 WHERE o.shard = :shard AND o.seq = :seq AND {_OWNED} RETURNING failures")
 _QUARANTINE = text(
     "WITH gone AS (DELETE FROM outbox WHERE shard = :shard AND seq = :seq"
-    " RETURNING app, user_id, kind, event_received_at, event_seq, enrollment_id)"
-    " INSERT INTO quarantine (app, user_id, kind, event_received_at, event_seq, enrollment_id, reason)"
-    " SELECT app, user_id, kind, event_received_at, event_seq, enrollment_id, :reason FROM gone"
+    " RETURNING app, user_id, kind, event_received_at, event_seq, enrollment_id, request)"
+    " INSERT INTO quarantine (app, user_id, kind, event_received_at, event_seq, enrollment_id, request, reason)"
+    " SELECT app, user_id, kind, event_received_at, event_seq, enrollment_id, request, :reason FROM gone"
 )
 
 
@@ -112,9 +140,31 @@ async def due(connection: Connection, shards: Sequence[int], per_shard: int) -> 
             if row.event_id
             else None,
             event_received_at=row.received_at,
+            request=_request(row.request) if row.request else None,
         )
         for row in rows
     ]
+
+
+def _request(stored: Mapping[str, Any]) -> EntryRequest:
+    return EntryRequest(stored["journey"], stored["id"], datetime.fromisoformat(stored["occurred_at"]), stored["properties"])
+
+
+_ASK = text(
+    "INSERT INTO outbox (shard, app, user_id, kind, request)"
+    " VALUES (hashint8(:user_id) & 63, :app, :user_id, 'request', CAST(:request AS jsonb))"
+)
+
+
+async def ask(connection: Connection, app: str, user_id: int, request: EntryRequest) -> None:
+    """Ask that this person (by internal id) enters a journey; the relay decides, after the events that came before."""
+    stored = {
+        "journey": request.journey,
+        "id": request.id,
+        "occurred_at": request.occurred_at.isoformat(),
+        "properties": dict(request.properties),
+    }
+    await connection.execute(_ASK, {"app": app, "user_id": user_id, "request": stored})
 
 
 async def delete(connection: Connection, owner: UUID, rows: Sequence[OutboxRow]) -> None:

@@ -16,12 +16,15 @@ from journeys.language.play import KEPT
 from storage import enrollments, ids, journeys, messages
 from storage.database import Connection
 from storage.enrollments import Enrollment
+from storage.outbox import EntryRequest
 from workflows.definitions import Definitions
 from workflows.inputs import EnrollmentInput
 
 # More than anybody has between entry and start, even after a day without workers; it only bounds memory.
 MOST_SINCE_ENTRY = 100_000
 LONGEST_ID = 200
+# The name of an entry that no event made, as `entry("$event")` reads it.
+REQUESTED = "requested"
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,28 @@ class Entry:
                 tells.append(Telling(enrollment, journey.reduced(event), start))
         starts = []
         for stored in await journeys.entered_by(connection, app, event.name) if only is None else ():
-            start = await self._enter(connection, stored.version, self._definitions.parse(stored), app, person, subject, event)
+            journey = self._definitions.parse(stored)
+            if journey.entry_events is None or not matches(journey.entry_events, event, Facts()):
+                continue
+            start = await self._enter(connection, stored.version, journey, app, person, subject, event)
             if start is not None:
                 starts.append(start)
         return Decided(tuple(ends), tuple(starts), tuple(tells))
+
+    async def admit(self, connection: Connection, app: str, user_id: int, request: EntryRequest) -> Decided:
+        """Write what a request to enter comes to, and return what Temporal must hear: decided as for an entry event, and as repeatable.
+
+        Any journey may be asked for, whatever starts it otherwise; what its entry event must be like is not asked.
+        """
+        person, subject = await enrollments.lock_person(connection, app, user_id)
+        event = EventFact(request.id, REQUESTED, request.occurred_at, request.properties)
+        stored = await journeys.open_to_entries(connection, app, request.journey)
+        if isinstance(stored, str):
+            if await enrollments.started_by(connection, app, request.journey, event.id) is None:
+                await enrollments.refuse(connection, app, journey=request.journey, event_id=event.id, user_id=person, reason=stored)
+            return Decided()
+        start = await self._enter(connection, stored.version, self._definitions.parse(stored), app, person, subject, event)
+        return Decided() if start is None else Decided(starts=(start,))
 
     async def start_of(self, connection: Connection, enrollment: Enrollment) -> Start:
         """How the workflow of a `starting` enrollment is started, with the events since entry that came before it."""
@@ -111,9 +132,6 @@ class Entry:
     async def _enter(
         self, connection: Connection, version: int, journey: Journey, app: str, person: int, subject: str, event: EventFact
     ) -> Start | None:
-        ways_in = journey.entry_events
-        if ways_in is None or not matches(ways_in, event, Facts()):
-            return None
         earlier = await enrollments.started_by(connection, app, journey.name, event.id)
         if earlier is not None:
             return await self.start_of(connection, earlier) if earlier.state == "starting" else None

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from journeys.language.errors import NotFound, Refused, Unavailable
 from storage import enrollments, outbox
 from storage.database import Database
-from storage.outbox import OutboxRow
+from storage.outbox import EntryRequest, OutboxRow
 from workflows.client import Enrollments, is_transport
 from workflows.entry import Decided, Entry
 
@@ -42,14 +42,18 @@ class _Chain:
 
 
 class Relay:
-    """One process's relay. `wake` may be set by anybody who knows of new rows; a poll stands behind it."""
+    """One process's relay. `wake` may be set by anybody who knows of new rows; a poll stands behind it.
 
-    def __init__(self, database: Database, temporal: Enrollments, entry: Entry, process_id: UUID) -> None:
+    `functions` are the registered ones of this process, which it announces to those who publish journeys.
+    """
+
+    def __init__(self, database: Database, temporal: Enrollments, entry: Entry, process_id: UUID, *, functions: Sequence[str] = ()) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._temporal = temporal
         self._entry = entry
         self._process_id = process_id
+        self._functions = sorted(functions)
         self._shards: list[int] = []
         self._renewed_at = float("-inf")
 
@@ -104,7 +108,7 @@ class Relay:
             return
         started = time.monotonic()
         async with self._database.transaction() as connection:
-            await outbox.announce(connection, self._process_id)
+            await outbox.announce(connection, self._process_id, self._functions)
             self._shards = await outbox.lease(connection, self._process_id, LEASE_S)
         self._renewed_at = started
 
@@ -147,6 +151,9 @@ class Relay:
         if row.kind == "merged":
             await self._end_merged(row)
             return
+        if row.request is not None:
+            await self._let_in(row, row.request, chain)
+            return
         if row.event is None:
             raise NotFound("the event of this outbox row is gone")
         # A second look only when a workflow turned out to be gone: its row is closed, and entry decided again.
@@ -155,6 +162,11 @@ class Relay:
                 decided = await self._entry.decide(connection, row.app, row.user_id, row.event, only=row.enrollment_id)
             if await self._carry_out(decided, row, chain):
                 return
+
+    async def _let_in(self, row: OutboxRow, request: EntryRequest, chain: _Chain) -> None:
+        async with self._database.transaction() as connection:
+            decided = await self._entry.admit(connection, row.app, row.user_id, request)
+        await self._carry_out(decided, row, chain)
 
     async def _carry_out(self, decided: Decided, row: OutboxRow, chain: _Chain) -> bool:
         """End, start, tell. Returns False when a workflow that should run was gone."""

@@ -1,5 +1,6 @@
 """The relay and its crash windows: each test dies, or fails, at one point and looks at what a second relay makes of it."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,10 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from journeys.language import ALWAYS, Journey, Send, Wait, WaitFor, days, email, event, hours, prop
+from journeys.language import ALWAYS, Journey, Send, Wait, WaitFor, days, email, event, hours, prop, requested
 from journeys.language.assign import in_holdout
 from journeys.language.facts import EventFact
-from storage import enrollments, outbox
+from storage import enrollments, outbox, people
+from storage.outbox import EntryRequest
 from tests.workflows.stage import APP, Stage
 from workflows.client import Enrollments
 from workflows.reconciler import FIRST
@@ -365,3 +367,129 @@ async def test_closing_is_final(scene: Stage) -> None:
         assert not await enrollments.close(connection, APP, found.id, "second")
         await enrollments.mark_open(connection, APP, [found.id])
     assert await scene.enrollments() == [("closed", "first")]
+
+
+# Requests to enter: an Enter step, or the API ----------------------------------------------------------------------------------------
+
+BY_HAND = Journey("by-hand", starts_on=requested(), steps=[Send("hello", email("hello")), Wait("long", days(3))])
+
+
+async def ask(scene: Stage, journey: str = "by-hand", *, request: str = "request 1", properties: Any = None, user: str = "ann") -> None:
+    """Write a request as the API does; nobody relays it yet."""
+    async with scene.database.transaction() as connection:
+        person = await people.internal_id(connection, "demo", scene.name(user))
+        await outbox.ask(connection, "demo", person, EntryRequest(journey, request, datetime.now(UTC), properties or {}))
+
+
+async def refusals(scene: Stage) -> list[tuple[str, str, str]]:
+    rows = await scene.execute("SELECT journey, event_id, reason FROM refused_entries ORDER BY refused_at")
+    return [(row.journey, row.event_id, row.reason) for row in rows]
+
+
+async def eventually_sent(scene: Stage, steps: list[str]) -> None:
+    for _ in range(100):
+        if await scene.sent() == steps:
+            return
+        await asyncio.sleep(0.05)
+    assert await scene.sent() == steps
+
+
+async def test_a_request_lets_somebody_into_any_journey_with_its_properties(scene: Stage) -> None:
+    await begin(scene, BY_HAND)
+    await ask(scene, properties={"from": "support"})
+    await scene.relay_all()
+    row = (await scene.execute("SELECT state, entry_name, entry_event_id, entry_properties FROM enrollments"))[0]
+    assert tuple(row) == ("open", "requested", "request 1", {"from": "support"})
+    await eventually_sent(scene, ["hello"])
+
+
+async def test_a_journey_that_an_event_starts_can_be_asked_for_too(scene: Stage) -> None:
+    await begin(scene)
+    await ask(scene, "waiting")
+    await scene.relay_all()
+    assert await scene.enrollments() == [("open", None)]
+
+
+async def test_a_relay_killed_before_it_starts_who_was_asked_for_starts_them_next_time(scene: Stage) -> None:
+    await begin(scene, BY_HAND)
+    await ask(scene)
+    await killed(scene, before="start")
+    assert await scene.enrollments() == [("starting", None)]
+    await scene.relay_all()
+    assert await scene.enrollments() == [("open", None)]
+    assert await outbox_rows(scene) == 0
+
+
+async def test_a_relay_killed_after_it_started_who_was_asked_for_starts_nobody_twice(scene: Stage) -> None:
+    await begin(scene, BY_HAND)
+    await ask(scene)
+    await killed(scene, after="start")
+    await scene.relay_all()
+    assert await scene.enrollments() == [("open", None)]
+    assert await refusals(scene) == []
+
+
+async def test_the_same_request_twice_is_one_enrollment_and_no_refusal(scene: Stage) -> None:
+    await begin(scene, BY_HAND)
+    await ask(scene)
+    await ask(scene)
+    await scene.relay_all()
+    assert await scene.enrollments() == [("open", None)]
+    assert await refusals(scene) == []
+
+
+async def test_a_second_request_is_refused_as_an_event_would_be(scene: Stage) -> None:
+    await begin(scene, BY_HAND)
+    await ask(scene)
+    await ask(scene, request="request 2")
+    await scene.relay_all()
+    assert await refusals(scene) == [("by-hand", "request 2", "already_in")]
+    await scene.execute("UPDATE enrollments SET state = 'closed'")
+    await ask(scene, request="request 3")
+    await scene.relay_all()
+    assert (await refusals(scene))[-1] == ("by-hand", "request 3", "not_again")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("UPDATE journeys SET retired_at = now()", "retired"),
+        ("UPDATE journeys SET accepts_entries = false", "entries_closed"),
+        ("UPDATE journeys SET name = name", None),
+    ],
+)
+async def test_a_journey_that_takes_nobody_takes_no_request_either(scene: Stage, change: str, reason: str | None) -> None:
+    await begin(scene, BY_HAND)
+    await scene.execute(change)
+    await ask(scene)
+    await scene.relay_all()
+    assert await refusals(scene) == ([("by-hand", "request 1", reason)] if reason else [])
+    assert await scene.enrollments() == ([] if reason else [("open", None)])
+
+
+async def test_a_request_for_no_journey_says_so_and_holds_up_nothing(scene: Stage) -> None:
+    await begin(scene)
+    await ask(scene, "nowhere")
+    await scene.track("signed_up")
+    assert await refusals(scene) == [("nowhere", "request 1", "no_such_journey")]
+    assert await scene.enrollments() == [("open", None)]
+
+
+async def test_a_request_without_the_journeys_key_starts_nothing(scene: Stage) -> None:
+    keyed = Journey("keyed", starts_on=event("ordered"), key=prop("order_id"), steps=[Wait("long", days(3))])
+    await begin(scene, keyed)
+    await ask(scene, "keyed")
+    await ask(scene, "keyed", request="request 2", properties={"order_id": "A"})
+    await scene.relay_all()
+    assert await refusals(scene) == [("keyed", "request 1", "no_key")]
+    assert [row.key for row in await scene.execute("SELECT key FROM enrollments")] == ["A"]
+
+
+async def test_who_is_held_out_is_held_out_of_requests_too(scene: Stage) -> None:
+    held = Journey("held", starts_on=requested(), holdout=99, steps=[Send("hello", email("hello"))])
+    user = next(name for name in (f"p{n}" for n in range(50)) if in_holdout(held, "demo", scene.name(name)))
+    await scene.publish(held)
+    await scene.person(user)
+    await ask(scene, "held", user=user)
+    await scene.relay_all()
+    assert await scene.enrollments() == [("closed", "holdout")]
