@@ -148,10 +148,12 @@ def _hide_jinja(source: str) -> tuple[str, list[str]]:
     A block between tags becomes a comment, which may stand anywhere.
     """
     kept: list[str] = []
+    # A comparison in Jinja is no angle of HTML.
+    markup = _JINJA.sub(lambda found: " " * len(found[0]), source)
 
     def mark(found: re.Match[str]) -> str:
         kept.append(found[0])
-        in_tag = source.rfind("<", 0, found.start()) > source.rfind(">", 0, found.start())
+        in_tag = markup.rfind("<", 0, found.start()) > markup.rfind(">", 0, found.start())
         name = f"sjx{len(kept) - 1}x"
         return name if in_tag or found[0].startswith("{{") else f"<!--{name}-->"
 
