@@ -1,4 +1,7 @@
-"""Bring back a cart worth at least 20 that has gone quiet, with or without a discount."""
+"""Bring back a cart worth at least 20 that has gone quiet, with or without a discount.
+
+The messages show `captured.went_quiet`, the cart as it was last changed, and not `entry`, the cart as it was when it began.
+"""
 
 from journeys.language import Arm, If, Journey, Send, Split, Wait, days, email, event, has, hours, prop, push, sms
 
