@@ -95,10 +95,13 @@ async def test_a_channel_without_content_says_so(renderer: Renderer) -> None:
 
 
 async def test_a_comparison_is_no_angle_of_the_markup(renderer: Renderer) -> None:
-    html = "<style>p { color: red; }</style><p>{% if visit < 4 %}again{% else %}over{% endif %}</p>"
-    files = {"subject.txt": "a", "body.html": html}
-    assert ">again</p>" in (await render(renderer, files, "email", visit=1)).parts["html"]
-    assert ">over</p>" in (await render(renderer, files, "email", visit=4)).parts["html"]
+    body = "{% if visit < 4 %}<mj-text>again</mj-text>{% else %}<mj-text>over</mj-text>{% endif %}"
+    files = {
+        "subject.txt": "a",
+        "body.mjml": f"<mjml><mj-body><mj-section><mj-column>{body}</mj-column></mj-section></mj-body></mjml>",
+    }
+    assert ">again<" in (await render(renderer, files, "email", visit=1)).parts["html"]
+    assert ">over<" in (await render(renderer, files, "email", visit=4)).parts["html"]
 
 
 async def test_values_are_escaped_in_html_and_nowhere_else(renderer: Renderer) -> None:
