@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from journeys.language import moments
 from journeys.language.durations import Duration
-from journeys.language.evaluate import holds
+from journeys.language.evaluate import holds, value
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.journey import Journey
 from journeys.language.keys import counts
@@ -19,13 +19,15 @@ from journeys.language.play import Player
 from journeys.language.resolving import changes, object_of
 from journeys.language.steps import Call, Enter, Moment, Update
 from journeys.language.verdict import CallVerdict, SendVerdict
-from journeys.language.world import Errand, Order, Question, Recall
+from journeys.language.world import Errand, Order, Progress, Question, Recall
 from journeys.language.zones import day_began, zone_of
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """When rehearsals begin: Monday, 2 March 2026, 12:00 UTC."""
 
 ENTRY = "entry"
+BY_HAND = "by hand"
+Hand = Literal["advance", "exit"]
 REQUESTED = "requested"
 
 Happening = tuple[Duration, str] | tuple[Duration, str, Mapping[str, Any]]
@@ -94,6 +96,7 @@ def rehearse(
     arms: Mapping[str, str] | None = None,
     calls: Mapping[str, Any] | None = None,
     refused: Sequence[str] = (),
+    dead: Sequence[str] = (),
     entered_by: str | None = None,
     starts_at: datetime = MONDAY_NOON,
 ) -> Rehearsal:
@@ -102,17 +105,17 @@ def rehearse(
     `events` are (after entry, name) or (after entry, name, properties). `entry` are the entry event's properties. `arms` forces arms of
     Splits by step id, `refused` names Sends that the provider rejects and Calls that fail. `calls` gives results of Calls by step id: one
     for every visit, or a list with one for each (the last stays); `failed("declined")` among them fails. Without one a Call gives {}.
+    `dead` names Sends whose address the provider calls dead: they fail, and later ones to that channel are skipped as `suppressed`.
     `entered_by` names the entry event where a journey starts on several.
     """
     entered = EventFact("entry", entered_by or _first_way_in(journey), starts_at, dict(entry or {}), 0, starts_at)
-    stage = _Stage(journey, user, entered, frozenset(refused), dict(calls or {}))
+    stage = Stage(journey, user, entered, refused=frozenset(refused), dead=frozenset(dead), calls=dict(calls or {}))
     for after, name, *properties in events:
         stage.expect(after, name, properties[0] if properties else {})
-    ended = _drive(stage.play(dict(arms or {})))
-    return Rehearsal(stage.sent, stage.skipped, ended, stage.lines, user.timezone, stage.called, stage.entered, stage.attributes)
+    return stage.run(dict(arms or {}))
 
 
-class _Stage:
+class Stage:
     """The rehearsal's World. Nothing in it really waits, so its coroutines run to the end in one go."""
 
     def __init__(
@@ -120,8 +123,10 @@ class _Stage:
         journey: Journey,
         user: Person,
         entry: EventFact,
-        refused: frozenset[str],
-        calls: dict[str, Any],
+        *,
+        refused: frozenset[str] = frozenset(),
+        dead: frozenset[str] = frozenset(),
+        calls: Mapping[str, Any] | None = None,
     ) -> None:
         self.sent: list[str] = []
         self.skipped: list[tuple[str, str]] = []
@@ -132,10 +137,12 @@ class _Stage:
         self._journey = journey
         self._user = user
         self._refused = refused
-        self._calls = calls
+        self._dead = dead
+        self._suppressed: set[str] = set()
+        self._calls = calls or {}
         self._now = entry.occurred_at
         self._numbers = count(1)
-        self._coming: list[tuple[datetime, int, EventFact]] = []
+        self._coming: list[tuple[datetime, int, EventFact | Hand]] = []
         self._messages: list[tuple[MessageFact, str, MessageClass]] = []
         self._entry = entry
         self._events = [self._entry]
@@ -144,9 +151,22 @@ class _Stage:
 
     def expect(self, after: Duration, name: str, properties: Mapping[str, Any]) -> None:
         """An event that will come so long after entry (before it, for a negative duration)."""
-        number = next(self._numbers)
         at = self._entry.occurred_at + after.timedelta
-        heapq.heappush(self._coming, (at, number, EventFact(f"event {number}", name, at, dict(properties), number, at)))
+        number = len(self._coming) + 1
+        self.expect_event(EventFact(f"event {number}", name, at, dict(properties), number, at), at)
+
+    def expect_event(self, event: EventFact, at: datetime) -> None:
+        """An event that will come at this moment, whenever it occurred."""
+        heapq.heappush(self._coming, (at, next(self._numbers), event))
+
+    def expect_hand(self, hand: Hand, at: datetime) -> None:
+        """Somebody will end the wait that is going on then, or the enrollment."""
+        heapq.heappush(self._coming, (at, next(self._numbers), hand))
+
+    def run(self, arms: Mapping[str, str]) -> Rehearsal:
+        """Play to the end."""
+        ended = _drive(self.play(arms))
+        return Rehearsal(self.sent, self.skipped, ended, self.lines, self._user.timezone, self.called, self.entered, self.attributes)
 
     async def play(self, arms: Mapping[str, str]) -> str:
         self._note(ENTRY, self._entry.name)
@@ -163,6 +183,12 @@ class _Stage:
         ended = await self._player.play()
         self._note("end", ended)
         return ended
+
+    @property
+    def progress(self) -> Progress:
+        """What the interpreter remembers, once it has begun."""
+        assert self._player is not None
+        return self._player.progress
 
     # The World ----------------------------------------------------------------------------------------------------------------------
 
@@ -239,13 +265,22 @@ class _Stage:
     def _let_come(self, until: datetime, woken: Callable[[], bool]) -> bool:
         assert self._player is not None
         while not woken() and self._coming and self._coming[0][0] <= until:
-            at, _, event = heapq.heappop(self._coming)
+            at, _, coming = heapq.heappop(self._coming)
             self._now = max(self._now, at)
-            self._events.append(event)
-            self._mark(event)
-            self._note(event.name, "came")
-            self._player.arrive(event)
+            self._come(self._player, coming)
         return woken()
+
+    def _come(self, player: Player, coming: EventFact | Hand) -> None:
+        match coming:
+            case "advance":
+                player.advance()
+            case "exit":
+                player.leave(BY_HAND)
+            case event:
+                self._events.append(event)
+                self._mark(event)
+                self._note(event.name, "came")
+                player.arrive(event)
 
     def _mark(self, event: EventFact) -> None:
         """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
@@ -284,34 +319,52 @@ class _Stage:
         return order.step.message_class or self._journey.message_class
 
     def _verdict(self, order: Order) -> SendVerdict:
+        """As activities/rules.py judges: what forbids comes before what only delays, and a cap is asked last."""
         if self._exit_condition is not None and holds(self._exit_condition, self._facts(order.captured), self._now):
             return SendVerdict("exited", reasons=("exited: condition",))
         reason = self._refusal(order)
+        if reason is None and self._class(order) == "marketing":
+            delayed = self._quiet(order)
+            if delayed is not None:
+                return delayed
+            reason = "capped" if any(self._is_reached(cap, order.step.message.channel) for cap in self._journey.caps or ()) else None
         if reason is not None:
-            return SendVerdict("settled", reasons=(reason,), claimed_at=None)
-        quiet = order.step.quiet_hours or self._journey.quiet_hours
-        ends = moments.quiet_until(quiet, self._now, zone_of(self._user.timezone)) if quiet and self._class(order) == "marketing" else None
-        if quiet is not None and ends is not None:
-            return (
-                SendVerdict("settled", reasons=("quiet_hours",))
-                if quiet.then == "skip"
-                else SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
-            )
-        if order.step.id in self._refused:
+            return SendVerdict("settled", reasons=(reason,))
+        if order.step.id in self._dead and order.step.to is None:
+            self._suppressed.add(order.step.message.channel)
+        if order.step.id in self._refused | self._dead:
             return SendVerdict("settled", reasons=("rejected",), claimed_at=self._now)
         return SendVerdict("settled", sent=True, claimed_at=self._now)
 
+    def _quiet(self, order: Order) -> SendVerdict | None:
+        quiet = order.step.quiet_hours or self._journey.quiet_hours
+        ends = moments.quiet_until(quiet, self._now, zone_of(self._user.timezone)) if quiet else None
+        if quiet is None or ends is None:
+            return None
+        if quiet.then == "skip":
+            return SendVerdict("settled", reasons=("quiet_hours",))
+        return SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
+
     def _refusal(self, order: Order) -> str | None:
         channel = order.step.message.channel
-        if order.step.to is None and channel not in self._user.channels:
+        if not self._has_address(order):
             return "no_endpoint"
-        if self._class(order) == "transactional":
-            return None
+        if channel in self._suppressed and order.step.to is None:
+            return "suppressed"
         if channel in self._user.refuses:
             return "opted_out"
-        if (order.step.topic or self._journey.topic or "general") in self._user.unsubscribed_topics:
-            return "unsubscribed"
-        return "capped" if any(self._is_reached(cap, channel) for cap in self._journey.caps or ()) else None
+        topic = order.step.topic or self._journey.topic or "general"
+        return "unsubscribed" if self._class(order) == "marketing" and topic in self._user.unsubscribed_topics else None
+
+    def _has_address(self, order: Order) -> bool:
+        match order.step.to:
+            case None:
+                return order.step.message.channel in self._user.channels
+            case str():
+                return True
+            case expression:
+                named = value(expression, self._facts(order.captured), self._now)
+                return isinstance(named, str) and bool(named.strip())
 
     def _is_reached(self, cap: Cap, channel: str) -> bool:
         if cap.channel not in (None, channel):
