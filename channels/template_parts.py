@@ -145,19 +145,27 @@ def _with_inline_css(source: str) -> str:
 def _hide_jinja(source: str) -> tuple[str, list[str]]:
     """Put marks where Jinja stands. Parsers of HTML move text out of tables and escape quotes in attributes; marks survive both.
 
-    A block between tags becomes a comment, which may stand anywhere.
+    A block between two tags becomes a comment, which may stand anywhere; one within text stays text, because some elements drop comments.
     """
     kept: list[str] = []
-    # A comparison in Jinja is no angle of HTML.
-    markup = _JINJA.sub(lambda found: " " * len(found[0]), source)
+    # A comparison in Jinja is no angle of HTML, and a value counts as text.
+    markup = _JINJA.sub(lambda found: ("x" if found[0].startswith("{{") else " ") * len(found[0]), source)
 
     def mark(found: re.Match[str]) -> str:
         kept.append(found[0])
-        in_tag = markup.rfind("<", 0, found.start()) > markup.rfind(">", 0, found.start())
         name = f"sjx{len(kept) - 1}x"
-        return name if in_tag or found[0].startswith("{{") else f"<!--{name}-->"
+        return f"<!--{name}-->" if _is_between_tags(markup, found) else name
 
     return _JINJA.sub(mark, source), kept
+
+
+def _is_between_tags(markup: str, found: re.Match[str]) -> bool:
+    start, end = found.span()
+    while start and markup[start - 1].isspace():
+        start -= 1
+    while end < len(markup) and markup[end].isspace():
+        end += 1
+    return not found[0].startswith("{{") and markup[start - 1 : start] in ("", ">") and markup[end : end + 1] in ("", "<")
 
 
 def _show_jinja(source: str, kept: list[str]) -> str:
