@@ -18,8 +18,8 @@ from journeys.language.journey import Journey
 from journeys.language.keys import counts
 from journeys.language.steps import Call, Enter, Exit, Function, If, Repeat, Send, Split, Step, Switch, Update, Wait, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
-from journeys.language.walk import all_steps
-from journeys.language.world import Errand, Order, Progress, Question, Recall, Record, World
+from journeys.language.walk import all_steps, branches
+from journeys.language.world import Errand, Footing, Order, Pass, Progress, Question, Recall, Record, World
 
 KEPT = 20
 SEEN = 500
@@ -65,7 +65,11 @@ class Player:
         self._arms = arms or {}
         self._records = {(record.step, record.visit): record for record in self.progress.records}
         self._seen = dict.fromkeys(self.progress.seen)
-        self._visits: Counter[str] = Counter()
+        footing = self.progress.footing or Footing([], {}, [])
+        self._visits = Counter(footing.visits)
+        self._way = list(footing.path)
+        self._passed = set(footing.passed)
+        self._goes_on = dict(footing.passes)
         self._listens: Callable[[EventFact], bool] | None = None
         self._is_advanced = False
         self._news = 0
@@ -131,7 +135,24 @@ class Player:
 
     async def _walk(self, steps: Sequence[Step], *, is_tail: bool) -> None:
         for place, step in enumerate(steps):
-            await self._take(step, is_tail=is_tail and place == len(steps) - 1)
+            is_last = is_tail and place == len(steps) - 1
+            if self._way:
+                await self._find_footing(step, is_tail=is_last)
+            elif step.id not in self._passed:
+                await self._take(step, is_tail=is_last)
+
+    async def _find_footing(self, step: Step, *, is_tail: bool) -> None:
+        """Go down to where a move put them, past everything that is before it."""
+        if step.id != self._way[0]:
+            return
+        self._way.pop(0)
+        if not self._way:
+            await self._take(step, is_tail=is_tail)
+        elif isinstance(step, Repeat):
+            await self._repeat(step, self._begin(step.id), goes_on=self._goes_on[step.id])
+        else:
+            inside = next(branch for branch in branches(step) if any(inner.id == self._way[0] for inner in branch))
+            await self._walk(inside, is_tail=is_tail)
 
     async def _take(self, step: Step, *, is_tail: bool) -> None:
         record = self._begin(step.id)
@@ -363,23 +384,27 @@ class Player:
         record.outcome = name
         return next(arm.steps for arm in step.arms if arm.name == name)
 
-    async def _repeat(self, step: Repeat, record: Record) -> None:
-        passes = 0
-        while not await self._is_enough(step, passes):
-            before = Counter(self._visits)
+    async def _repeat(self, step: Repeat, record: Record, *, goes_on: Pass | None = None) -> None:
+        """`goes_on`: the pass that a move put them down in."""
+        passes = goes_on.done if goes_on else 0
+        while goes_on is not None or not await self._is_enough(step, passes):
+            inside = [inner.id for inner in all_steps(step.steps)]
+            this = goes_on or Pass(passes, {name: self._visits[name] for name in inside})
+            self.progress.passes[step.id] = this
             await self._walk(step.steps, is_tail=False)
-            self._forget_earlier_passes(step, before)
-            passes += 1
+            self._passed.difference_update(inside)
+            self._forget_earlier_passes(step, this.visits)
+            passes, goes_on = passes + 1, None
         record.outcome = f"repeated {passes} times"
 
-    def _forget_earlier_passes(self, step: Repeat, before: Counter[str]) -> None:
+    def _forget_earlier_passes(self, step: Repeat, before: Mapping[str, int]) -> None:
         """What is captured after a pass is of that pass: a step that it did not come to has captured nothing."""
         first = step.steps[0].id
         if (first, self._visits[first] + 1) in self._records:
             # Walking down to where an earlier run stood: a later pass has begun, and its captures are not to be touched.
             return
         for inner in all_steps(step.steps):
-            if self._visits[inner.id] == before[inner.id]:
+            if self._visits[inner.id] == before.get(inner.id, 0):
                 self.progress.captured.pop(inner.id, None)
 
     async def _is_enough(self, step: Repeat, passes: int) -> bool:

@@ -25,6 +25,28 @@ class Record:
 
 
 @dataclass
+class Pass:
+    """One pass of a Repeat: how many came before it, and how often each step inside had been visited when it began."""
+
+    done: int
+    visits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Footing:
+    """Where a move to another version put somebody down (moving.py). The walk begins there; what is before it is not looked at."""
+
+    path: list[str]
+    """From the outermost step to the one they stand at, each inside the one before."""
+    visits: dict[str, int]
+    """How often each step had been visited."""
+    passed: list[str]
+    """Steps that had begun: not taken again, but for a later pass of a Repeat on the path."""
+    passes: dict[str, Pass] = field(default_factory=dict)
+    """The pass of each Repeat on the path."""
+
+
+@dataclass
 class Progress:
     """Where an enrollment stands. Everything that a fresh run needs to go on, so it is what continue-as-new carries over."""
 
@@ -39,6 +61,9 @@ class Progress:
     last_send_at: datetime | None = None
     """When the last Send began: what the next WaitFor counts from."""
     ending: str | None = None
+    passes: dict[str, Pass] = field(default_factory=dict)
+    """The latest pass of each Repeat."""
+    footing: Footing | None = None
 
 
 @dataclass(frozen=True)
