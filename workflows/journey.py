@@ -79,7 +79,8 @@ class JourneyWorkflow:
 
     @workflow.signal(dynamic=True)
     def on_anything_else(self, name: str, _arguments: Sequence[RawValue]) -> None:
-        workflow.logger.warning("unknown signal %s", name)
+        # No arguments: Temporal puts the workflow id, which may have percent signs, into what they would be formatted by.
+        workflow.logger.warning("unknown signal", extra={"signal": name})
 
     @workflow.query(name="standing")
     def standing(self) -> Standing:
