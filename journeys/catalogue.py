@@ -1,5 +1,12 @@
 """The journeys that this house runs: a file each, and a line here."""
 
-from journeys import cart_recovery, onboarding, order_status
+from journeys import activation, appointment, cart_recovery, onboarding, order_status, win_back
 
-JOURNEYS = (onboarding.journey, cart_recovery.journey, order_status.journey)
+JOURNEYS = (
+    onboarding.journey,
+    activation.journey,
+    cart_recovery.journey,
+    order_status.journey,
+    win_back.journey,
+    appointment.journey,
+)

@@ -1,13 +1,44 @@
 """What the house runs."""
 
+import importlib
+from pathlib import Path
+
+import pytest
+
+import journeys
 from journeys.catalogue import JOURNEYS
+from journeys.language import Journey
 from journeys.language.check import not_run_yet, problems, warnings
+from tests.journeys.briefs import unrehearsed
 
 
-def test_the_house_runs_three_journeys_of_different_names() -> None:
-    assert [journey.name for journey in JOURNEYS] == ["onboarding", "cart-recovery", "order-status"]
+def test_the_house_runs_six_journeys_of_different_names() -> None:
+    assert [journey.name for journey in JOURNEYS] == [
+        "onboarding",
+        "activation",
+        "cart-recovery",
+        "order-status",
+        "win-back",
+        "appointment",
+    ]
+
+
+def test_each_file_of_the_room_is_in_the_catalogue() -> None:
+    files = {file.stem for file in Path(journeys.__file__).parent.glob("*.py")} - {"__init__", "catalogue"}
+    assert files == {journey.name.replace("-", "_") for journey in JOURNEYS}
 
 
 def test_nothing_is_wrong_with_them() -> None:
     for journey in JOURNEYS:
-        assert problems(journey) == warnings(journey) == not_run_yet(journey) == []
+        assert problems(journey) == not_run_yet(journey) == []
+
+
+def test_only_a_start_by_segment_is_warned_of() -> None:
+    warned = [warning.pointer for journey in JOURNEYS for warning in warnings(journey)]
+    assert set(warned) == {"win-back/starts_on"}
+
+
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.name)
+def test_its_brief_rehearses_every_branch(journey: Journey) -> None:
+    brief = importlib.import_module(f"tests.journeys.test_{journey.name.replace('-', '_')}")
+    assert unrehearsed(journey, brief) == []

@@ -194,7 +194,7 @@ def test_all_problems_are_raised_at_once_with_their_words() -> None:
 def test_a_wait_for_in_a_repeat_without_since_is_worth_a_warning() -> None:
     repeating = Journey("asks", starts_on=X, steps=[Repeat("r", [HELLO, WaitFor("w", X, within=days(1))], times=2)])
     assert [(found.pointer, found.code) for found in warnings(repeating)] == [("asks/w", "since_left_out")]
-    assert [found.code for journey in JOURNEYS for found in warnings(journey)] == []
+    assert "since_left_out" not in [found.code for journey in JOURNEYS for found in warnings(journey)]
 
 
 def test_what_this_version_does_not_run_is_named() -> None:
