@@ -17,8 +17,9 @@ from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
 from journeys.language.play import Player
 from journeys.language.resolving import changes, object_of
-from journeys.language.steps import Call, Enter, Moment, Update
+from journeys.language.steps import Call, Enter, Moment, Split, Update, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
+from journeys.language.walk import all_steps
 from journeys.language.world import Errand, Order, Progress, Question, Recall
 from journeys.language.zones import day_began, zone_of
 
@@ -30,6 +31,7 @@ BY_HAND = "by hand"
 Hand = Literal["advance", "exit"]
 REQUESTED = "requested"
 
+LineKind = Literal["entry", "event", "wait", "sent", "skipped", "done", "end"]
 Happening = tuple[Duration, str] | tuple[Duration, str, Mapping[str, Any]]
 
 
@@ -57,18 +59,20 @@ def failed(reason: str = "failed") -> CallVerdict:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the timeline: when (UTC), which step, what happened."""
+    """One line of the timeline: when (UTC), which step (or which event), what happened, and of what kind that is."""
 
     at: datetime
     step: str
     words: str
+    kind: LineKind = "done"
 
 
 @dataclass(frozen=True)
 class Rehearsal:
     """What would happen: step ids of what was sent, (step id, reason) of what was not, how it ended, and everything in order.
 
-    `called` are step ids of Calls, failed ones too; `entered` are journeys with their entry properties; `attributes` are the last ones.
+    `called` are step ids of Calls, failed ones too; `entered` are journeys with their entry properties; `attributes` are the last ones;
+    `arms` says for each Split that was reached which arm it was.
     """
 
     sent: list[str]
@@ -79,6 +83,7 @@ class Rehearsal:
     called: list[str] = field(default_factory=list)
     entered: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def timeline(self) -> str:
@@ -147,6 +152,7 @@ class Stage:
         self._entry = entry
         self._events = [self._entry]
         self._exit_condition = journey.exit_condition
+        self._listening = {step.id for step in all_steps(journey.steps) if isinstance(step, WaitFor)}
         self._player: Player | None = None
 
     def expect(self, after: Duration, name: str, properties: Mapping[str, Any]) -> None:
@@ -166,10 +172,12 @@ class Stage:
     def run(self, arms: Mapping[str, str]) -> Rehearsal:
         """Play to the end."""
         ended = _drive(self.play(arms))
-        return Rehearsal(self.sent, self.skipped, ended, self.lines, self._user.timezone, self.called, self.entered, self.attributes)
+        splits = {step.id for step in all_steps(self._journey.steps) if isinstance(step, Split)}
+        arms = {record.step: record.outcome or "" for record in self.progress.records if record.step in splits}
+        return Rehearsal(self.sent, self.skipped, ended, self.lines, self._user.timezone, self.called, self.entered, self.attributes, arms)
 
     async def play(self, arms: Mapping[str, str]) -> str:
-        self._note(ENTRY, self._entry.name)
+        self._note(ENTRY, self._entry.name, "entry")
         self._player = Player(
             self._journey,
             self,
@@ -181,7 +189,7 @@ class Stage:
         )
         self._let_come(self._now, lambda: False)
         ended = await self._player.play()
-        self._note("end", ended)
+        self._note("end", ended, "end")
         return ended
 
     @property
@@ -199,10 +207,12 @@ class Stage:
         assert self._player is not None
         assert self._player.standing is not None
         step = self._player.standing.step
-        self._note(step, words.partition(f": {step}")[0])
+        self._note(step, words.partition(f": {step}")[0], "wait")
         if self._let_come(until, woken):
             return True
         self._now = max(self._now, until)
+        if step in self._listening:
+            self._note(step, "did not come", "wait")
         return False
 
     async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:  # noqa: ARG002 - nothing here takes time
@@ -212,10 +222,10 @@ class Stage:
             self.sent.append(step)
             fact = MessageFact(self._user.user_id, step, template, sent_at=self._now, delivered_at=self._now)
             self._messages.append((fact, channel, self._class(order)))
-            self._note(step, f"{channel} {template} sent")
+            self._note(step, f"{channel} {template} sent", "sent")
         elif verdict.status == "settled":
             self.skipped.append((step, ", ".join(verdict.reasons)))
-            self._note(step, f"{channel} {template} not sent: {', '.join(verdict.reasons)}")
+            self._note(step, f"{channel} {template} not sent: {', '.join(verdict.reasons)}", "skipped")
         return verdict
 
     async def update(self, errand: Errand[Update]) -> None:
@@ -279,7 +289,7 @@ class Stage:
             case event:
                 self._events.append(event)
                 self._mark(event)
-                self._note(event.name, "came")
+                self._note(event.name, "came", "event")
                 player.arrive(event)
 
     def _mark(self, event: EventFact) -> None:
@@ -287,8 +297,8 @@ class Stage:
         step = event.properties.get("step")
         self._messages = [(_marked(fact, event) if fact.step == step else fact, channel, kind) for fact, channel, kind in self._messages]
 
-    def _note(self, step: str, words: str) -> None:
-        self.lines.append(Line(self._now, step, words))
+    def _note(self, step: str, words: str, kind: LineKind = "done") -> None:
+        self.lines.append(Line(self._now, step, words, kind))
 
     # What is known, and the rules before a send -------------------------------------------------------------------------------------
 
