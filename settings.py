@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
+    manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
+    send_rate: int = Field(500, ge=0, description="direct messages a second that a key may ask for, in each api process; 0: no limit")
+    ingest_rate: int = Field(10_000, ge=0, description="requests a second with events that a key may make, in each api process; 0: no limit")
     outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
 
     @model_validator(mode="before")

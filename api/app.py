@@ -12,12 +12,15 @@ from api import (
     documentation,
     endpoints,
     enrollments,
+    erasures,
     errors,
+    exports,
     health,
     html,
     ingest,
     jobs,
     journeys,
+    keys,
     links,
     messages,
     pauses,
@@ -25,8 +28,10 @@ from api import (
     sends,
     signatures,
     suppressions,
+    user_changes,
     users,
 )
+from api.limits import limits_of
 from api.logs import RequestLog
 from channels.render import Renderer
 from settings import Settings
@@ -38,7 +43,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     ingest.router,
     endpoints.router,
     consents.router,
+    exports.router,
     users.router,
+    user_changes.router,
+    erasures.router,
     signatures.router,
     suppressions.router,
     journeys.router,
@@ -47,6 +55,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sends.router,
     messages.router,
     pauses.router,
+    keys.router,
     sandbox.router,
     sandbox.pages,
     links.router,
@@ -67,9 +76,10 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.temporal = temporal
     app.state.notify = Notifier(settings.database_url)
     app.state.renderer = Renderer(children=1)
+    app.state.limits = limits_of(settings)
     app.state.draining = False
     errors.install(app)
-    documentation.install(app)
+    documentation.install(app, ROUTERS)
     app.add_middleware(RequestLog)
     for router in ROUTERS:
         app.include_router(router)

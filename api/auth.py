@@ -7,13 +7,13 @@ import base64
 import binascii
 import hmac
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
 
 from fastapi import Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from api import limits
 from api.errors import Forbidden, Unauthenticated
 from settings import Settings
 from storage import keys
@@ -84,20 +84,29 @@ def written_key(request: Request) -> str | None:
         return ""
 
 
-def _app_of(*kinds: str) -> Callable[[Request], Coroutine[Any, Any, str]]:
-    async def dependency(request: Request) -> str:
+class KeyFor:
+    """FastAPI dependency: the app of the secret key that asks, if the key has the scope.
+
+    Without a scope of its own an operation that looks needs `read`, and one that changes needs `manage`.
+    """
+
+    def __init__(self, scope: str = "") -> None:
+        self._scope = scope
+
+    def scope(self, method: str) -> str:
+        """What the key must be allowed to do."""
+        return self._scope or ("read" if method == "GET" else "manage")
+
+    async def __call__(self, request: Request) -> str:
         key = await key_ring(request).key(written_key(request) or "")
-        if key.kind not in kinds:
-            raise Forbidden(f"this needs a key of kind {' or '.join(kinds)}")
+        scope = self.scope(request.method)
+        limits.take(request, key.id, "send" if scope == "send" else "manage")
+        if key.kind != "secret":
+            raise Forbidden("this needs a secret key")
+        if scope not in key.scopes:
+            raise Forbidden(f"this needs a key with the scope {scope}")
+        request.state.key = key
         return key.app
-
-    return dependency
-
-
-secret_app = _app_of("secret")
-"""FastAPI dependency: the app of the secret key that asks."""
-write_app = _app_of("write", "secret")
-"""FastAPI dependency: the app of the server's write or secret key that asks."""
 
 
 def _signer(settings: Settings, app: str) -> URLSafeTimedSerializer:

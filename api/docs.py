@@ -1,13 +1,13 @@
 """/docs: the OpenAPI description as a page of our own, so that it opens without a script and without anybody else's server."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from api.documentation import TAGS, WRITE
+from api.documentation import SECRET, TAGS, WRITE
 from api.html import page
 
 router = APIRouter(include_in_schema=False)
@@ -47,9 +47,13 @@ def _operations(schema: Schema, tag: str, url: str) -> Iterator[dict[str, Any]]:
                     "fields": _fields(schema, _shape(operation.get("requestBody", {}).get("content", {}))),
                     "answer": _fields(schema, _answer(operation)),
                     "statuses": [(status, answer["description"]) for status, answer in operation["responses"].items()],
-                    "keys": [key for each in operation["security"] for key in each],
+                    "keys": [_key_words(key, scopes) for each in operation["security"] for key, scopes in each.items()],
                     "example": _curl(schema, url, method.upper(), path, operation),
                 }
+
+
+def _key_words(key: str, scopes: Sequence[str]) -> str:
+    return f"{key} with scope {scopes[0]}" if key == SECRET else key
 
 
 def _answer(operation: Schema) -> Schema:

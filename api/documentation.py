@@ -1,10 +1,14 @@
 """What the server says about itself: /docs and /openapi.json, with tags, keys, and the shape of every error."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+
+from api.auth import KeyFor
 
 SECRET, WRITE, PUBLIC = "secret key", "write key", "public key"
 # tag -> (what stands under it, which keys open it); in the order of the page.
@@ -19,6 +23,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
     "Pausing": ("The big switches.", (SECRET,)),
+    "Keys": ("API keys and what they may do.", (SECRET,)),
     "Sandbox": ("What would have left.", (SECRET,)),
     "Links in messages": ("Pages that receivers open; the signed link is the key.", ()),
     "Running it": ("For whoever runs Sojourn. Keep them inside your network.", ()),
@@ -29,7 +34,10 @@ _DESCRIPTION = """
 Send events with any Segment library; manage everything else with a **secret key** (`Authorization: Bearer sj_secret_...`).
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`, a `request_id`, and for each broken rule a pointer and a code; they
-never repeat a value. Lists are pages: ask again with `cursor` set to `next`. `503` and `429` say in `Retry-After` when to come back.
+never repeat a value. Lists are pages: ask again with `cursor` set to `next`. `503` and `429` say in `Retry-After` when to come back;
+`RateLimit-Remaining` says how often the key may still ask.
+
+A secret key may be limited to **scopes**: `ingest`, `send`, `read`, `manage`, `erase`, `keys`. Each operation names the one that it needs.
 """.strip()
 _SCHEMES = {
     SECRET: {"type": "http", "scheme": "bearer", "description": "sj_secret_...: for your servers, everything but browsers"},
@@ -60,19 +68,19 @@ class Problem(BaseModel):
     request_id: str = Field(description="as in X-Request-Id and in our logs", examples=["0f6c1f0c9f5e4c3f8a1d2b3c4d5e6f70"])
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Let /openapi.json be made here, once."""
     made: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not made:
-            made.update(_openapi(app))
+            made.update(_openapi(app, routers))
         return made
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     tags = [{"name": name, "description": words} for name, (words, _) in TAGS.items()]
     schema = get_openapi(title="Sojourn", version=app.version, description=_DESCRIPTION, routes=app.routes, tags=tags)
     shapes = schema["components"]["schemas"]
@@ -83,15 +91,25 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         shapes.pop(unused, None)
     schema["components"]["securitySchemes"] = _SCHEMES
+    scopes = scopes_of(routers)
     for path, operations in schema["paths"].items():
-        for operation in operations.values():
-            _finish(path, operation)
+        for method, operation in operations.items():
+            _finish(path, operation, scopes.get((method.upper(), path), "ingest"))
     return schema
 
 
-def _finish(path: str, operation: dict[str, Any]) -> None:
-    """Name the keys, and let every error be a Problem."""
-    operation["security"] = [{key: []} for key in _KEYS.get(path, TAGS[operation["tags"][0]][1])]
+def scopes_of(routers: Iterable[APIRouter]) -> dict[tuple[str, str], str]:
+    """What a secret key must be allowed to do, by method and path; only operations that take nothing but secret keys are in it."""
+    found: dict[tuple[str, str], str] = {}
+    for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
+        keys = [each.call for each in route.dependant.dependencies if isinstance(each.call, KeyFor)]
+        found |= {(method, route.path_format): key.scope(method) for key in keys for method in route.methods}
+    return found
+
+
+def _finish(path: str, operation: dict[str, Any], scope: str) -> None:
+    """Name the keys and what they must be allowed to do, and let every error be a Problem."""
+    operation["security"] = [{key: [scope]} for key in _KEYS.get(path, TAGS[operation["tags"][0]][1])]
     for status, answer in operation["responses"].items():
         if status >= "400":
             answer["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

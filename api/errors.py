@@ -38,6 +38,14 @@ class UnsupportedMediaType(Refused):
     """The body is not of a content type or encoding that this operation takes. Send application/json."""
 
 
+class TooManyRequests(Refused):
+    """The key asks more often than its limit. Come back after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
 class Unreadable(HTTPException):
     """Carries an error through FastAPI while it reads a body: anything else raised there becomes its own 400."""
 
@@ -63,6 +71,7 @@ ANSWERS: dict[type[SojournError], Answer] = {
     Conflict: Answer(409, "conflict", "The present state does not allow this"),
     TooLarge: Answer(413, "too_large", "The body is too large"),
     UnsupportedMediaType: Answer(415, "unsupported_media_type", "Send application/json"),
+    TooManyRequests: Answer(429, "too_many_requests", "Too many requests: try again later"),
     Invalid: Answer(422, "invalid", "Some values break a rule"),
     Refused: Answer(422, "refused", "The request cannot be carried out"),
     Unavailable: Answer(503, "unavailable", "Sojourn cannot answer now: try again"),
@@ -162,6 +171,6 @@ def _listed(error: SojournError) -> list[dict[str, str]]:
 
 
 def _headers(error: SojournError, answer: Answer) -> dict[str, str]:
-    if isinstance(error, Unavailable):
+    if isinstance(error, (Unavailable, TooManyRequests)):
         return {"Retry-After": retry_after(error.retry_after_s)}
     return {"WWW-Authenticate": 'Bearer realm="sojourn"'} if answer.status == HTTPStatus.UNAUTHORIZED else {}

@@ -13,7 +13,7 @@ from api.errors import Malformed
 from journeys.language.errors import Invalid, Problem
 from storage import idempotency
 from storage.database import Connection
-from storage.idempotency import GivenAnswer
+from storage.idempotency import GivenAnswer, Repeatable
 
 # A structured field's string is quoted; both forms are the same key.
 _KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
@@ -40,23 +40,31 @@ async def once(
     request: Request,
     key: str | None,
     *,
-    body: BaseModel,
-    status: int,
+    body: BaseModel | None = None,
+    status: int = 200,
     work: Callable[[], Awaitable[BaseModel]],
+    unkept: frozenset[str] = frozenset(),
 ) -> Response:
     """Do `work` in this transaction, or give the answer of the first request with this key.
 
-    Raises Conflict while that one is still being answered, Invalid when its body was another.
+    `unkept`: members of the answer that are told once and stored nowhere; a repeat has null there. Raises Conflict while the first
+    request is still being answered, Invalid when its body was another.
     """
     if key is None:
         return JSONResponse((await work()).model_dump(mode="json"), status)
-    operation = f"{request.method} {request.url.path}"
-    fingerprint = hashlib.sha256(body.model_dump_json().encode()).digest()
-    given = await idempotency.given(connection, app, operation, key)
+    repeatable = Repeatable(f"{request.method} {request.scope['route'].path}", request.url.path, key, _whom(request, body))
+    fingerprint = hashlib.sha256((body.model_dump_json() if body else "").encode()).digest()
+    given = await idempotency.given(connection, app, repeatable)
     if given is None:
         answer = (await work()).model_dump(mode="json")
-        await idempotency.keep(connection, app, operation, key, GivenAnswer(fingerprint, status, answer))
+        kept = {name: None if name in unkept else value for name, value in answer.items()}
+        await idempotency.keep(connection, app, repeatable, GivenAnswer(fingerprint, status, kept))
         return JSONResponse(answer, status)
     if given.body_hash != fingerprint:
         raise Invalid([Problem("", "idempotency_key_reused", "this Idempotency-Key came with another body: use a new key")])
     return JSONResponse(given.answer, given.status, {"Idempotent-Replayed": "true"})
+
+
+def _whom(request: Request, body: BaseModel | None) -> str | None:
+    """The one user that the request is about, if it names one."""
+    return request.path_params.get("user_id") or getattr(body, "user_id", None)

@@ -15,10 +15,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api import metrics
+from api import limits, metrics
 from api.auth import is_signed, key_ring, written_key
 from api.body import broken_rule, is_plain, parse, read_raw
-from api.errors import Answer, Forbidden, Unauthenticated, answer_to, problem, problem_of, retry_after
+from api.errors import Answer, Forbidden, TooManyRequests, Unauthenticated, answer_to, problem, problem_of, retry_after
 from api.ingest_words import said
 from api.segment import KINDS, Envelope, Read, read_item, read_time
 from journeys.language.errors import Invalid, Problem, SojournError, Unavailable
@@ -57,7 +57,10 @@ class Door:
 
 DOORS = (*(Door(kind, kind) for kind in KINDS), Door("batch"), Door("import"), Door("history", is_history=True))
 _TOO_MANY = Answer(429, "too_many_requests", "Too many requests are being answered: try again")
-_CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After, X-Request-Id"}
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-Id",
+}
 _PREFLIGHT = {
     **_CORS,
     "Access-Control-Allow-Methods": "POST",
@@ -110,6 +113,9 @@ def _refusal(request: Request, door: Door, error: SojournError) -> Response:
         return response
     if isinstance(error, Forbidden):
         return problem_of(request, Unauthenticated("this key sends no events"))
+    if isinstance(error, TooManyRequests):
+        response.headers["X-RateLimit-Reset"] = response.headers["Retry-After"]
+        return response
     if isinstance(error, Invalid):
         # A single call: its first broken rule is the code that the library shows.
         first = error.problems[0]
@@ -128,6 +134,9 @@ async def _take(request: Request, door: Door) -> Response:
     if type(body) is not dict:
         raise Invalid([Problem("", "not_an_object")])
     key = key or await _key_of_body(request, door, body)
+    limits.take(request, key.id, "ingest")
+    if "ingest" not in key.scopes:
+        raise Forbidden("this needs a key with the scope ingest")
     envelope = replace(_envelope(request, door, key, body), is_plain=is_plain(raw))
     batch = read_batch([body] if door.kind else _items(body), envelope)
     if door.kind and batch.refused:

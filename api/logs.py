@@ -74,7 +74,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), (b"x-request-id", request.state.request_id.encode())]
+                told = {"x-request-id": request.state.request_id, **getattr(request.state, "headers", {})}
+                message["headers"] = [*message.get("headers", []), *((k.lower().encode(), v.encode()) for k, v in told.items())]
             await send(message)
 
         try:

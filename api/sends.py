@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from api import idempotency
 from api.idempotency import IdempotencyKey
-from api.strict import App, Body, Channel, Db, LongTextRoute, Word, management
+from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
 from channels.base import Rejected
 from channels.email.headers import mailbox, safe_text
 from channels.templates import channels_of
@@ -120,7 +120,9 @@ class AcceptedMessages(BaseModel):
     response_model=AcceptedMessages,
     responses={409: {"description": "A request with this Idempotency-Key is still being answered"}},
 )
-async def send_message(request: Request, app: App, database: Db, body: NewMessage, idempotency_key: IdempotencyKey = None) -> Response:
+async def send_message(
+    request: Request, app: SendingApp, database: Db, body: NewMessage, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Accepted means: it stands in the ledger and will be sent, or the ledger will say why not.
 
     Repeat a request whose answer you did not get with the same Idempotency-Key: it is not sent twice.

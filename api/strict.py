@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.auth import secret_app
+from api.auth import KeyFor
 from api.body import parse, read_json, read_raw
 from api.errors import Unreadable
 from journeys.language.errors import Invalid, Problem, SojournError
@@ -19,7 +19,12 @@ MOST_BYTES = 10_000_000
 # A written backslash followed by u0000 is no NUL; an odd number of backslashes before it is.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
-App = Annotated[str, Depends(secret_app)]
+# The app of the key that asks. Which scope the key needs stands in the name; App: read to look, manage to change.
+App = Annotated[str, Depends(KeyFor())]
+ReadingApp = Annotated[str, Depends(KeyFor("read"))]
+SendingApp = Annotated[str, Depends(KeyFor("send"))]
+ErasingApp = Annotated[str, Depends(KeyFor("erase"))]
+KeysApp = Annotated[str, Depends(KeyFor("keys"))]
 # No control characters: Postgres holds no NUL, and a log or a page must not be written to by a name.
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 UserId = Annotated[Word, Path(description="your own id of the user", examples=["user-4711"])]
@@ -94,8 +99,10 @@ _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/compo
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body cannot be read", **_PROBLEM},
     401: {"description": "No secret key, or one that is not known", **_PROBLEM},
+    403: {"description": "The key lacks the scope", **_PROBLEM},
     404: {"description": "Unknown in this app", **_PROBLEM},
     422: {"description": "Some values break a rule; `errors` says which", **_PROBLEM},
+    429: {"description": "This key asks too often: try again after `Retry-After` seconds", **_PROBLEM},
     503: {"description": "Try again after `Retry-After` seconds", **_PROBLEM},
 }
 

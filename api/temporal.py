@@ -9,12 +9,15 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, 
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.language.errors import Conflict, Unavailable
+from storage.erasures import Erasure
 from workflows.client import RPC_TIMEOUT, connect
+from workflows.erasures import forget
 from workflows.inputs import Standing
 from workflows.job_starter import JobStarter
 
 CONNECT_WITHIN_S = 3.0
 QUERY_WITHIN_S = 2.0
+FORGET_WITHIN_S = 5.0
 
 
 class Workflows:
@@ -29,6 +32,14 @@ class Workflows:
         try:
             await JobStarter(self._client, self._task_queue).start(app, job_id)
         except RPCError as error:
+            raise Unavailable("Temporal does not answer") from error
+
+    async def forget(self, erasure: Erasure) -> None:
+        """Delete the workflows of a person who was erased. Raises Unavailable when that takes long; a worker does it again."""
+        try:
+            async with asyncio.timeout(FORGET_WITHIN_S):
+                await forget(self._client, erasure)
+        except (RPCError, TimeoutError) as error:
             raise Unavailable("Temporal does not answer") from error
 
     async def advance(self, workflow_id: str) -> None:

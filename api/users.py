@@ -1,21 +1,25 @@
 """Users: who they are, what is known of them, and what happened to them."""
 
-from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid4
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+import orjson
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel, Field
 
 from api.endpoints import EndpointView, view_of
 from api.paging import Cursor, Limit, Page, moment, number, page_of, position, text
-from api.strict import App, Body, Db, UserId, Word, management
+from api.strict import App, Db, UserId, Word, management
 from api.words import moment_words
-from storage import events, people, timeline
+from journeys.language.errors import Invalid, Problem
+from storage import endpoints, people, timeline
 from storage.database import Connection
-from storage.people import PersonRow
+from storage.ids import address_hash
+from storage.people import PersonRow, Sought
 from storage.timeline import Moment
 
 router = management("Users")
+_ADDRESS_CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
 
 
 class UserView(BaseModel):
@@ -36,14 +40,6 @@ class UserWithEndpoints(UserView):
     endpoints: list[EndpointView]
 
 
-class PutUser(Body):
-    """What to set. Attributes that are not named stay; null removes one."""
-
-    attributes: dict[Word, Any] = Field(default_factory=dict, examples=[{"plan": "pro", "nickname": None}])
-    timezone: Word | None = Field(None, description="an IANA zone", examples=["Europe/Berlin"])
-    locale: Word | None = Field(None, examples=["de-DE"])
-
-
 class TimelineItem(BaseModel):
     """One line. `words` is for people; `kind` says what `fact` holds."""
 
@@ -55,11 +51,31 @@ class TimelineItem(BaseModel):
 
 
 @router.get("/users", summary="List users")
-async def list_users(app: App, database: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[UserView]:
-    """The newest first, anonymous ones too."""
+async def list_users(
+    app: App,
+    database: Db,
+    prefix: Annotated[Word | None, Query(description="only those whose user_id begins so", examples=["user-47"])] = None,
+    attribute: Annotated[
+        list[Word] | None,
+        Query(
+            description="only those with this attribute, as path=value; may be repeated. The value is read as JSON, else it is text",
+            examples=[["plan=pro"]],
+            max_length=10,
+        ),
+    ] = None,
+    address: Annotated[Word | None, Query(description="only those who have this address", examples=["ann@example.com"])] = None,
+    updated_since: Annotated[
+        AwareDatetime | None, Query(description="only those who changed since", examples=["2026-11-01T00:00:00Z"])
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[UserView]:
+    """The newest first, anonymous ones too. Filters hold together; all but `address` read through the users one by one."""
     before = position(cursor, number)
+    wanted = [_wanted(each) for each in attribute or ()]
+    sought = Sought(prefix, wanted, _hashes(app, address) if address is not None else None, updated_since)
     async with database.transaction(app) as connection:
-        rows = await people.page(connection, app, before=before[0] if before else None, most=limit + 1)
+        rows = await people.page(connection, app, sought=sought, before=before[0] if before else None, most=limit + 1)
     kept, following = page_of(rows, limit, lambda row: [row.id])
     return Page(items=[UserView(**_members(row)) for row in kept], next=following)
 
@@ -84,33 +100,33 @@ async def get_timeline(app: App, database: Db, user_id: UserId, limit: Limit = 5
 async def get_user(app: App, database: Db, user_id: UserId) -> UserWithEndpoints:
     """One user with attributes and addresses."""
     async with database.transaction(app) as connection:
-        return await _user(connection, app, user_id)
+        return await user_of(connection, app, user_id)
 
 
-@router.put("/users/{user_id:path}", summary="Create or change a user")
-async def put_user(app: App, database: Db, user_id: UserId, body: PutUser) -> UserWithEndpoints:
-    """Set attributes, as `identify` does: attributes that are not named stay, null removes one, the latest change wins.
-
-    An `email` or `phone` here is an attribute and no address: add addresses as endpoints.
-    """
-    now = datetime.now(UTC)
-    change = events.Incoming(
-        event_id=f"put-user-{uuid4()}",
-        occurred_at=now,
-        user_id=user_id,
-        traits=body.attributes,
-        timezone=body.timezone,
-        locale=body.locale,
-    )
-
-    async def write(connection: Connection) -> UserWithEndpoints:
-        await events.accept(connection, app, [change], received_at=now)
-        return await _user(connection, app, user_id)
-
-    return await database.run(write, app)
+def _wanted(written: str) -> tuple[list[str], Any]:
+    """Read path=value. Raises Invalid."""
+    path, equals, value = written.partition("=")
+    if not equals or not path:
+        raise Invalid([Problem("/attribute", "no_path_and_value", "write it as plan=pro, or address.city=Berlin")])
+    try:
+        return path.split("."), orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return path.split("."), value
 
 
-async def _user(connection: Connection, app: str, user_id: str) -> UserWithEndpoints:
+def _hashes(app: str, address: str) -> list[tuple[str, bytes]]:
+    """What the address would be kept under on each channel that it may belong to."""
+    found = []
+    for channel in _ADDRESS_CHANNELS:
+        try:
+            found.append((channel, address_hash(app, channel, endpoints.normalised(channel, address))))
+        except Invalid:
+            continue
+    return found
+
+
+async def user_of(connection: Connection, app: str, user_id: str) -> UserWithEndpoints:
+    """Show one user by the caller's id. Raises NotFound."""
     row = await people.person(connection, app, user_id)
     addresses = await people.addresses(connection, app, row.id)
     return UserWithEndpoints(**_members(row), endpoints=[view_of(address) for address in addresses])

@@ -25,6 +25,9 @@ class Client:
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json={} if body is None else body, headers=headers)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._ask("PATCH", path, json=body)
+
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, json=body)
 

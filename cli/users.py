@@ -41,7 +41,7 @@ def show(user_id: UserId) -> None:
 def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(help="a JSON object; null removes one")]) -> None:
     """Create a user, or set attributes: those that are not named stay."""
     with client() as sojourn:
-        sojourn.put(f"/v1/users/{segment(user_id)}", {"attributes": read_json(attributes, "attributes")})
+        sojourn.patch(f"/v1/users/{segment(user_id)}", {"attributes": read_json(attributes, "attributes")})
     out.print("Set.")
 
 

@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 # SQLSTATE classes after which the same work may succeed: connection, resources, shutdown, read-only standby, statement and lock timeout.
 _TRANSIENT = ("08", "53", "57", "58", "25006", "55P03")
-_SERIALIZATION = ("40001", "40P01")
+# Somebody was in the way: a ring of locks, or (a broken foreign key) a person who was erased after we had looked them up.
+_SERIALIZATION = ("40001", "40P01", "23503")
 _TRIES = 6
 
 

@@ -1,6 +1,6 @@
 """How management reads people, by the caller's id or page by page, and mends their addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,9 +45,17 @@ _ANONYMOUS = """coalesce((SELECT jsonb_agg(i.value ORDER BY i.created_at, i.valu
 _COLUMNS = f"u.id, u.user_id, {_ANONYMOUS}, u.attributes, u.timezone, u.locale, u.created_at, u.updated_at"
 _INTERNAL_ID = text("SELECT user_id FROM identities WHERE app = :app AND kind = 'u' AND value = :user_id")
 _ONE = text(f"SELECT {_COLUMNS} FROM users u WHERE u.app = :app AND u.id = :id")
+# A filter that is not given is null. Attributes are compared as JSON, so a number does not equal its text.
 _PAGE = text(f"""
     SELECT {_COLUMNS} FROM users u
     WHERE u.app = :app AND u.merged_into IS NULL AND u.id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+        AND (CAST(:prefix AS text) IS NULL OR starts_with(u.user_id, :prefix))
+        AND (CAST(:updated_since AS timestamptz) IS NULL OR u.updated_at >= :updated_since)
+        AND NOT EXISTS (SELECT FROM jsonb_array_elements(CAST(:attributes AS jsonb)) AS w
+            WHERE u.attributes #> ARRAY(SELECT jsonb_array_elements_text(w -> 'path')) IS DISTINCT FROM w -> 'value')
+        AND (CAST(:hashes AS bytea[]) IS NULL OR u.id IN (
+            SELECT e.user_id FROM endpoints e WHERE e.app = :app AND (e.channel, e.address_hash) IN (
+                SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:hashes AS bytea[])))))
     ORDER BY u.id DESC LIMIT :most
 """)
 _ENDPOINTS = text("""
@@ -71,10 +79,32 @@ async def person(connection: Connection, app: str, user_id: str) -> PersonRow:
     return PersonRow(**(await connection.execute(_ONE, key)).mappings().one())
 
 
-async def page(connection: Connection, app: str, *, before: int | None, most: int) -> list[PersonRow]:
+@dataclass(frozen=True)
+class Sought:
+    """Which people to list; what is left out is not asked. `attributes`: (path, value) that must be equal as JSON.
+
+    `addresses`: (channel, address hash); one of them must be theirs.
+    """
+
+    prefix: str | None = None
+    attributes: Sequence[tuple[Sequence[str], Any]] = ()
+    addresses: Sequence[tuple[str, bytes]] | None = None
+    updated_since: datetime | None = None
+
+
+async def page(connection: Connection, app: str, *, sought: Sought, before: int | None, most: int) -> list[PersonRow]:
     """The newest people first; `before` is the internal id of the last one of the page before."""
-    rows = await connection.execute(_PAGE, {"app": app, "before": before, "most": most})
-    return [PersonRow(**row) for row in rows.mappings()]
+    values = {
+        "app": app,
+        "before": before,
+        "most": most,
+        "prefix": sought.prefix,
+        "updated_since": sought.updated_since,
+        "attributes": [{"path": list(path), "value": value} for path, value in sought.attributes],
+        "channels": None if sought.addresses is None else [channel for channel, _ in sought.addresses],
+        "hashes": None if sought.addresses is None else [digest for _, digest in sought.addresses],
+    }
+    return [PersonRow(**row) for row in (await connection.execute(_PAGE, values)).mappings()]
 
 
 async def addresses(connection: Connection, app: str, user_id: int) -> list[EndpointRow]:

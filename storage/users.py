@@ -12,19 +12,19 @@ from storage.attributes import LOCALE, TIMEZONE, Profile
 from storage.database import Connection, Contended
 
 # One index probe a person, in the order of the array: the order of the locks is ours and not the planner's. Told are only those
-# whose attributes are asked for, and those who are not any more who the caller thinks.
+# whose attributes are asked for, and those who are not any more who the caller thinks: joined, known by now, or erased.
 _LOCK = text(
     """
     WITH locked AS MATERIALIZED (
         SELECT k.is_read, k.is_known, u.* FROM unnest(CAST(:ids AS bigint[]), CAST(:is_read AS boolean[]), CAST(:is_known AS boolean[]))
             AS k (id, is_read, is_known)
-        CROSS JOIN LATERAL (
+        LEFT JOIN LATERAL (
             SELECT id, user_id, merged_into, timezone, locale,
                 CASE WHEN k.is_read THEN attributes END AS attributes, CASE WHEN k.is_read THEN attribute_clock END AS clock
             FROM users WHERE app = :app AND id = k.id FOR NO KEY UPDATE
-        ) AS u
+        ) AS u ON true
     )
-    SELECT * FROM locked WHERE is_read OR merged_into IS NOT NULL OR (user_id IS NOT NULL) <> is_known
+    SELECT * FROM locked WHERE is_read OR id IS NULL OR merged_into IS NOT NULL OR (user_id IS NOT NULL) <> is_known
     """
 )
 _STORE = text(
@@ -44,13 +44,14 @@ async def lock_users(
     """Lock people's rows in the order of their internal ids, so that two batches never wait for each other in a ring.
 
     Take them all at once, before endpoints, enrollments and messages. `people`: internal id -> is their user id known. Returns the
-    profiles that were asked for. Raises Contended when somebody was joined with another, or became known, since the caller looked.
+    profiles that were asked for. Raises Contended when somebody was joined with another, became known, or was erased, since the caller
+    looked.
     """
     ids = sorted(people)
     parameters = {"ids": ids, "is_read": [id_ in profiles_of for id_ in ids], "is_known": [people[id_] for id_ in ids]}
     rows = (await connection.execute(_LOCK, {"app": app, **parameters})).all()
-    if any(row.merged_into is not None or (row.user_id is not None) != row.is_known for row in rows):
-        raise Contended("a person was joined with another meanwhile")
+    if any(row.id is None or row.merged_into is not None or (row.user_id is not None) != row.is_known for row in rows):
+        raise Contended("a person was joined with another, or erased, meanwhile")
     return {row.id: _profile(row) for row in rows}
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from storage import idempotency, templates
 from storage.database import Database
+from storage.idempotency import Repeatable
 
 MAIL = {"channel": "email", "address": "ann@example.com", "content": {"subject": "Hi", "text": "There", "from": "us@example.com"}}
 
@@ -70,7 +71,7 @@ async def test_the_same_key_with_another_body_is_422(manager: httpx.AsyncClient,
 
 async def test_while_the_first_is_being_answered_the_second_is_409(manager: httpx.AsyncClient, database: Database) -> None:
     async with database.transaction("demo") as connection:
-        await idempotency.given(connection, "demo", "POST /v1/messages", "order-1")
+        await idempotency.given(connection, "demo", Repeatable("POST /v1/messages", "/v1/messages", "order-1"))
         answer = await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})
     assert answer.status_code == 409
     assert (await manager.post("/v1/messages", json=MAIL, headers={"idempotency-key": "order-1"})).status_code == 202

@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx
 import pytest
 
@@ -10,12 +12,6 @@ async def test_a_user_is_made_and_read_back(manager: httpx.AsyncClient) -> None:
     made = await manager.put("/v1/users/ann", json=ANN)
     assert (made.status_code, made.json()["attributes"], made.json()["timezone"]) == (200, ANN["attributes"], "Europe/Berlin")
     assert (await manager.get("/v1/users/ann")).json() == made.json()
-
-
-async def test_attributes_that_are_not_named_stay_and_null_removes_one(manager: httpx.AsyncClient) -> None:
-    await manager.put("/v1/users/ann", json=ANN)
-    changed = await manager.put("/v1/users/ann", json={"attributes": {"plan": None, "city": "Kiel"}})
-    assert changed.json()["attributes"] == {"first_name": "Ann", "city": "Kiel"}
 
 
 @pytest.mark.parametrize("user_id", ["a b", "urn:x/y/z", "ünï", "100%", "a?b#c"])
@@ -60,6 +56,43 @@ async def test_users_are_listed_page_by_page_the_newest_first(manager: httpx.Asy
         if cursor is None:
             break
     assert seen == ["u4", "u3", "u2", "u1", "u0"]
+
+
+PEOPLE: dict[str, dict[str, Any]] = {
+    "shop-1": {"plan": "pro", "age": 42, "address": {"city": "Kiel"}, "email": "One@example.com"},
+    "shop-2": {"plan": "pro", "age": "42"},
+    "other-3": {"plan": None, "phone": "+49 151 12345678"},
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"prefix": "shop-"}, ["shop-2", "shop-1"]),
+        ({"prefix": "shop_"}, []),  # an underscore is itself, no wildcard
+        ({"attribute": "plan=pro"}, ["shop-2", "shop-1"]),
+        ({"attribute": "age=42"}, ["shop-1"]),  # a number does not equal its text
+        ({"attribute": 'age="42"'}, ["shop-2"]),
+        ({"attribute": "address.city=Kiel"}, ["shop-1"]),
+        ({"attribute": ["plan=pro", "age=42"]}, ["shop-1"]),  # all of them hold
+        ({"attribute": "plan=null"}, []),  # null removed it: what is not there equals nothing
+        ({"address": "one@EXAMPLE.com"}, ["shop-1"]),
+        ({"address": "+4915112345678"}, ["other-3"]),
+        ({"address": "nobody@example.com"}, []),
+        ({"updated_since": "2020-01-01T00:00:00Z"}, ["other-3", "shop-2", "shop-1"]),
+        ({"updated_since": "2999-01-01T00:00:00Z"}, []),
+    ],
+)
+async def test_users_are_found_by_what_is_known_of_them(manager: httpx.AsyncClient, query: dict[str, Any], found: list[str]) -> None:
+    for user_id, attributes in PEOPLE.items():
+        assert (await manager.patch(f"/v1/users/{user_id}", json={"attributes": attributes})).status_code == 200
+    listed = (await manager.get("/v1/users", params=query)).json()["items"]
+    assert [user["user_id"] for user in listed] == found
+
+
+async def test_an_attribute_without_a_value_is_refused(manager: httpx.AsyncClient) -> None:
+    answer = await manager.get("/v1/users", params={"attribute": "plan"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_path_and_value")
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WyJhIl0", "W251bGxd", "W3RydWVd", "WzFlOTld", "é"])

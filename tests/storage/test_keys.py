@@ -30,7 +30,7 @@ async def test_a_revoked_or_expired_key_is_not_found(database: Database) -> None
         await connection.execute(text("UPDATE keys SET expires_at = :at WHERE id = :id"), {"at": datetime.now(UTC), "id": expired.id})
     async with database.transaction() as connection:
         assert (await keys.find(connection, revoked.id), await keys.find(connection, expired.id)) == (None, None)
-        assert await keys.of_app(connection, "demo") == []
+        assert await keys.page(connection, "demo") == []
 
 
 async def test_another_apps_key_cannot_be_revoked(database: Database) -> None:

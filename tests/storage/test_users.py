@@ -56,7 +56,8 @@ async def test_another_apps_people_are_neither_locked_nor_changed(database: Data
     (ada,) = await make(database, "ada")
     await change(database, "INSERT INTO apps (id, name) VALUES ('other', '')")
     async with database.transaction("other") as connection:
-        assert await users.lock_users(connection, "other", {ada: True}, profiles_of=[ada]) == {}
+        with pytest.raises(Contended):
+            await users.lock_users(connection, "other", {ada: True}, profiles_of=[ada])
         await users.store(connection, "other", {ada: Change(Profile({"plan": "gold"}, {"plan": [1, "e"]}))})
     async with database.transaction("demo") as connection:
         assert (await users.lock_users(connection, "demo", {ada: True}, profiles_of=[ada]))[ada] == Profile()
