@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper, reports and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper and the monthly partitions."""
 
 import asyncio
 import signal
@@ -29,22 +29,18 @@ from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
 from workflows.erasures import Erasures
-from workflows.errands import Errands, errands
 from workflows.hands import Hands, hands
 from workflows.job import JobWorkflow
 from workflows.job_starter import JobStarter, attend
 from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
-from workflows.reports import ReportLane
 
 log = structlog.get_logger()
 
 PASSED_THROUGH = (
     "journeys",
     "activities.jobs.order",
-    "activities.errands",
-    "activities.move_orders",
     "activities.orders",
     "activities.questions",
     "workflows.inputs",
@@ -113,22 +109,20 @@ async def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, client: Client, database: Database, stopping: asyncio.Event) -> None:
-    out = errands(settings, database)
     made = hands(settings, database)
     try:
-        await _with_hands(settings, client, database, stopping, made, out)
+        await _with_hands(settings, client, database, stopping, made)
     finally:
         await made.close()
-        await out.close()
 
 
-async def _with_hands(settings: Settings, client: Client, database: Database, stopping: asyncio.Event, made: Hands, out: Errands) -> None:
+async def _with_hands(settings: Settings, client: Client, database: Database, stopping: asyncio.Event, made: Hands) -> None:
     process_id = uuid4()
     temporal = Enrollments(client, settings.temporal_task_queue)
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
-    relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
+    relay = Relay(database, temporal, entry, process_id)
     jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
-    activities = [*Steps(database).activities(), *out.activities(), *deliveries(made.messages), *jobs.activities()]
+    activities = [*Steps(database).activities(), *deliveries(made.messages), *jobs.activities()]
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     async with worker, asyncio.TaskGroup() as group:
@@ -139,7 +133,6 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
         group.create_task(Erasures(database, client).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
-        group.create_task(ReportLane(database).run(stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
