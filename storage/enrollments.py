@@ -85,6 +85,7 @@ _CLOSE = text(
     "UPDATE enrollments SET state = 'closed', ended_at = clock_timestamp(), end_reason = :reason, end_event_id = :event_id"
     " WHERE app = :app AND id = :id AND state <> 'closed' RETURNING id"
 )
+_SET_VERSION = text("UPDATE enrollments SET version = :version WHERE app = :app AND id = :id")
 _REFUSE = text(
     "INSERT INTO refused_entries (app, journey, event_id, user_id, reason) VALUES (:app, :journey, :event_id, :user_id, :reason)"
     " ON CONFLICT DO NOTHING"
@@ -168,6 +169,11 @@ async def close(connection: Connection, app: str, enrollment_id: str | UUID, rea
     """End an enrollment: nothing is sent for it any more. Returns False when it was closed already (its reason stays)."""
     key = {"app": app, "id": enrollment_id, "reason": reason, "event_id": event_id}
     return (await connection.execute(_CLOSE, key)).first() is not None
+
+
+async def set_version(connection: Connection, app: str, enrollment_id: UUID, version: int) -> None:
+    """Let the enrollment go on in another version of its journey: events are told to it by that version's names from now on."""
+    await connection.execute(_SET_VERSION, {"app": app, "id": enrollment_id, "version": version})
 
 
 async def refuse(connection: Connection, app: str, *, journey: str, event_id: str, user_id: int, reason: str) -> None:

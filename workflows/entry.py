@@ -1,7 +1,5 @@
 """What one event means for one person's journeys, decided under the lock of their row: which end, which begin, which are told."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
@@ -10,9 +8,9 @@ from journeys.language import assign
 from journeys.language.durations import Always
 from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
+from journeys.language.handing import handed_over, is_exit
 from journeys.language.journey import Journey
-from journeys.language.keys import counts, key_of
-from journeys.language.play import KEPT
+from journeys.language.keys import key_of
 from storage import enrollments, ids, journeys, messages
 from storage.database import Connection
 from storage.enrollments import Enrollment
@@ -76,7 +74,7 @@ class Entry:
             journey = await self._definitions.of(connection, app, enrollment.journey, enrollment.version)
             if enrollment.state == "closed":
                 ends.append(Telling(enrollment, journey.reduced(event)))
-            elif _is_exit(journey, enrollment, event):
+            elif is_exit(journey, enrollment.entry, event):
                 await enrollments.close(connection, app, enrollment.id, f"exited: {event.name}", event.id)
                 await messages.drop_planned(connection, app, str(enrollment.id), "exited")
                 ends.append(Telling(enrollment, journey.reduced(event)))
@@ -124,7 +122,7 @@ class Entry:
                 subject=enrollment.subject,
                 entry=enrollment.entry,
                 started_at=enrollment.started_at,
-                events=[journey.reduced(event) for event in _handed_over(journey, enrollment, came)],
+                events=handed_over(journey, enrollment.entry, came),
                 wait_scale=self._wait_scale,
             ),
         )
@@ -190,28 +188,6 @@ def _too_soon(journey: Journey, last: Enrollment, event: EventFact) -> str | Non
             return None
         case wait:
             return None if event.occurred_at - last.entry.occurred_at >= wait.timedelta else "not_again_yet"
-
-
-def _handed_over(journey: Journey, enrollment: Enrollment, came: Sequence[EventFact]) -> list[EventFact]:
-    """The first event that ends it, and of each name as many as an enrollment keeps and one more, which tells that there are others."""
-    handed: list[EventFact] = []
-    of_name: Counter[str] = Counter()
-    has_ended = False
-    for event in came:
-        ends = not has_ended and _is_exit(journey, enrollment, event)
-        if event.id != enrollment.entry.id and (ends or of_name[event.name] <= KEPT):
-            of_name[event.name] += 1
-            has_ended = has_ended or ends
-            handed.append(event)
-    return handed
-
-
-def _is_exit(journey: Journey, enrollment: Enrollment, event: EventFact) -> bool:
-    exits = journey.exit_events
-    if exits is None or event.occurred_at < enrollment.entry.occurred_at:
-        return False
-    facts = Facts(entry=enrollment.entry, entered_at=enrollment.entry.occurred_at)
-    return counts(journey.key, exits, event, facts)
 
 
 def workflow_id(app: str, journey: str, subject: str, key: str, n: int) -> str:

@@ -2,14 +2,12 @@
 
 from dataclasses import field
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import PlainSerializer
 from pydantic.dataclasses import dataclass
 
-from journeys.language.codec import plain
+from activities.move_orders import MoveOrder
+from journeys.language.codec import Definition
 from journeys.language.facts import EventFact
-from journeys.language.journey import Journey
 from journeys.language.world import Progress
 
 TASK_QUEUE = "sojourn"
@@ -17,15 +15,13 @@ JOURNEY = "journey"
 # A run of more history events than this is continued as a new one: replaying it would take long.
 LONG_HISTORY = 1000
 
-# As short as it is stored: what is not set is left out.
-Definition = Annotated[Journey, PlainSerializer(plain)]
-
 
 @dataclass(frozen=True)
 class EnrollmentInput:
     """One enrollment. The definition travels by value: publishing a new version changes nothing for people inside.
 
-    `events` are those since entry that came before the workflow. `progress` is set after continue-as-new.
+    `events` are those since entry that came before the workflow, or that another version listens to. `progress` is set after
+    continue-as-new; `moves` are those that were asked for and not carried out by then.
     """
 
     app: str
@@ -39,6 +35,7 @@ class EnrollmentInput:
     progress: Progress | None = None
     wait_scale: float = 1.0
     schema_version: int = 1
+    moves: list[MoveOrder] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

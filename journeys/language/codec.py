@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, TypeAdapter
 
 from journeys.language.journey import Journey
 
@@ -20,6 +20,10 @@ def plain(journey: Journey) -> dict[str, Any]:
     """The same as values of JSON."""
     dumped: dict[str, Any] = _JOURNEYS.dump_python(journey, mode="json", exclude_none=True)
     return dumped
+
+
+Definition = Annotated[Journey, PlainSerializer(plain)]
+"""A journey in a larger value, as short as it is stored: what is not set is left out."""
 
 
 def from_json(text: bytes | str) -> Journey:

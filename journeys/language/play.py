@@ -72,6 +72,7 @@ class Player:
         self._goes_on = dict(footing.passes)
         self._listens: Callable[[EventFact], bool] | None = None
         self._is_advanced = False
+        self._is_held = False
         self._news = 0
         self._told_end = False
 
@@ -105,6 +106,11 @@ class Player:
         """Let the wait that is going on end as if its time had come."""
         self._is_advanced = True
         self._news += 1
+
+    def release(self) -> None:
+        """Try a held message again now; somebody who waits for anything else goes on waiting."""
+        if self._is_held:
+            self._news += 1
 
     def leave(self, reason: str) -> None:
         """End the enrollment as soon as possible; what is being sent may still settle."""
@@ -236,12 +242,20 @@ class Player:
                 case "deferred" | "held":
                     record.until = verdict.until or self._world.now()
                     words = f"{verdict.status}: {order.step.id} ({', '.join(verdict.reasons)})"
-                    await self._world.wait(record.until, self._woken(), words)
-                    self._raise_if_ending()
+                    await self._hold(record.until, words, is_held=verdict.status == "held")
                 case "again":
                     self._is_advanced = False
                 case _:
                     assert_never(verdict.status)
+
+    async def _hold(self, until: datetime, words: str, *, is_held: bool) -> None:
+        """Wait to try a message again; one that is held because sending is paused is released by hand."""
+        self._is_held = is_held
+        try:
+            await self._world.wait(until, self._woken(), words)
+        finally:
+            self._is_held = False
+        self._raise_if_ending()
 
     async def _update(self, step: Update, record: Record) -> None:
         if record.outcome is None:
@@ -277,8 +291,7 @@ class Player:
                     raise Ended(verdict.reason or "exited")
                 case "held":
                     record.until = verdict.until or self._world.now()
-                    await self._world.wait(record.until, self._woken(), f"held: {errand.step.id} ({verdict.reason})")
-                    self._raise_if_ending()
+                    await self._hold(record.until, f"held: {errand.step.id} ({verdict.reason})", is_held=True)
                 case "again":
                     self._is_advanced = False
                 case _:

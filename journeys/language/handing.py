@@ -1,0 +1,34 @@
+"""Which of a person's events are handed over to an enrollment that starts, or that begins to listen to other events."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from journeys.language.facts import EventFact, Facts
+from journeys.language.journey import Journey
+from journeys.language.keys import counts
+from journeys.language.play import KEPT
+
+
+def handed_over(journey: Journey, entry: EventFact, came: Sequence[EventFact]) -> list[EventFact]:
+    """The first event that ends it, and of each name as many as an enrollment keeps and one more, which tells that there are others.
+
+    They are reduced to what the journey reads.
+    """
+    handed: list[EventFact] = []
+    of_name: Counter[str] = Counter()
+    has_ended = False
+    for event in came:
+        ends = not has_ended and is_exit(journey, entry, event)
+        if event.id != entry.id and (ends or of_name[event.name] <= KEPT):
+            of_name[event.name] += 1
+            has_ended = has_ended or ends
+            handed.append(journey.reduced(event))
+    return handed
+
+
+def is_exit(journey: Journey, entry: EventFact, event: EventFact) -> bool:
+    """Whether the event ends an enrollment that began with `entry`."""
+    exits = journey.exit_events
+    if exits is None or event.occurred_at < entry.occurred_at:
+        return False
+    return counts(journey.key, exits, event, Facts(entry=entry, entered_at=entry.occurred_at))
