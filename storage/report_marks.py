@@ -5,8 +5,10 @@ read once, however late it was committed; marking hours and moving that moment o
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -140,9 +142,9 @@ _COUNTED = text(
 )
 
 
-async def mark_these(connection: Connection, app: str, enrollment_ids: list[object]) -> None:
+async def mark_these(connection: Connection, app: str, enrollment_ids: Sequence[UUID]) -> None:
     """Let the hours of these enrollments be counted anew."""
-    await connection.execute(_MARK_THESE, {"app": app, "ids": enrollment_ids})
+    await connection.execute(_MARK_THESE, {"app": app, "ids": list(enrollment_ids)})
 
 
 async def due(connection: Connection, most: int) -> list[tuple[str, datetime]]:

@@ -1,10 +1,14 @@
 """Reading what was counted of a journey: sums over hours of entries, never over people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
 
+from journeys.language.codec import from_json
+from journeys.language.errors import NotFound
+from journeys.language.journey import Journey
 from storage.database import Connection
 
 
@@ -52,3 +56,18 @@ async def reading(connection: Connection, app: str) -> Reading:
     """How fresh the counts of this app are."""
     row = (await connection.execute(_READING, {"app": app})).one()
     return Reading(row.as_of, row.due)
+
+
+_DEFINITIONS = text("""
+    SELECT j.live_version, v.version, v.definition FROM journeys j JOIN journey_versions v ON v.app = j.app AND v.journey = j.name
+    WHERE j.app = :app AND j.name = :journey AND (v.version = j.live_version OR v.version = ANY(:versions))
+""")
+
+
+async def definitions(connection: Connection, app: str, journey: str, versions: Sequence[int]) -> tuple[int, dict[int, Journey]]:
+    """The live version's number, and the definitions of it and of these versions. Raises NotFound for an unknown journey."""
+    key = {"app": app, "journey": journey, "versions": list(versions)}
+    rows = (await connection.execute(_DEFINITIONS, key)).all()
+    if not rows:
+        raise NotFound("no such journey")
+    return rows[0].live_version, {row.version: from_json(row.definition) for row in rows}

@@ -11,12 +11,13 @@ from sqlalchemy import text
 
 from journeys.language import Arm, If, Journey, Send, Split, Wait, assign, days, email, event, has, hours, prop, push
 from journeys.language.codec import content_hash, to_json
+from journeys.language.steps import Step
 from storage import ids, journeys
 from storage.database import Database
 
 APP = "demo"
 NOW = datetime.now(UTC).replace(minute=20, second=0, microsecond=0)
-STEPS = [
+STEPS: list[Step] = [
     Send("hello", email("hello")),
     Wait("think", days(1)),
     Split("offer", arms=[Arm("plain", 30, [Send("plain", email("plain"))]), Arm("rich", 70, [Send("rich", email("rich"))])]),
