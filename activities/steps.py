@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.messages import Messages
+from activities.moves import Moves
 from activities.orders import SendOrder
 from activities.questions import Decision, Ending, EventsWanted, MomentWanted
 from journeys.language import moments
@@ -92,7 +93,7 @@ class Steps:
             await messages.drop_planned(connection, ending.app, ending.enrollment_id, "exited")
 
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.decide, self.instant, self.recall, self.end]
+        return [self.decide, self.instant, self.recall, self.end, *Moves(self._database).activities()]
 
 
 def _facts(enrollment: Enrollment, attributes: Mapping[str, Any], timezone: str | None, captured: Mapping[str, EventFact]) -> Facts:

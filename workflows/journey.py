@@ -10,10 +10,12 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.move_orders import MOVABLE, MOVE, Movable, MoveGranted, MoveOrder, MoveWanted
     from activities.orders import SendOrder
     from activities.questions import Decision, Ending, EventsWanted, MomentWanted
     from journeys.language.facts import EventFact
     from journeys.language.journey import Journey
+    from journeys.language.moving import Moved, Stays, moved, target_of, with_events
     from journeys.language.play import Player
     from journeys.language.steps import Moment
     from journeys.language.verdict import SendVerdict
@@ -42,6 +44,8 @@ class JourneyWorkflow:
     def __init__(self, enrollment: EnrollmentInput) -> None:
         self._enrollment = enrollment
         self._words = ""
+        self._moves = list(enrollment.moves)
+        self._is_waiting = False
         self._player = Player(
             enrollment.journey,
             self,
@@ -77,6 +81,14 @@ class JourneyWorkflow:
     def on_exit(self, reason: str) -> None:
         self._player.leave(reason)
 
+    @workflow.signal(name="release")
+    def on_release(self) -> None:
+        self._player.release()
+
+    @workflow.signal(name=MOVE)
+    def on_move(self, order: MoveOrder) -> None:
+        self._moves.append(order)
+
     @workflow.signal(dynamic=True)
     def on_anything_else(self, name: str, _arguments: Sequence[RawValue]) -> None:
         # No arguments: Temporal puts the workflow id, which may have percent signs, into what they would be formatted by.
@@ -89,6 +101,15 @@ class JourneyWorkflow:
             return Standing(step=None, words=self._words)
         return Standing(step=record.step, visit=record.visit, since=record.began_at, until=record.until, words=self._words)
 
+    @workflow.query(name=MOVABLE)
+    def movable(self, order: MoveOrder) -> Movable:
+        result = self._ask_for_move(order)
+        record = self._player.standing
+        if not self._is_waiting and isinstance(result, Moved):
+            result = Stays("sending", result.step)
+        reason = result.reason if isinstance(result, Stays) else None
+        return Movable(self._enrollment.version, record.step if record else None, result.step or None, reason)
+
     # The World ----------------------------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
@@ -97,16 +118,71 @@ class JourneyWorkflow:
     async def wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
         self._say(words)
         self._start_afresh_if_long()
-        remaining = (until - workflow.now()) / self._enrollment.wait_scale
-        if remaining <= timedelta(0):
-            return woken()
+        self._is_waiting = True
         try:
-            await workflow.wait_condition(lambda: woken() or self._is_long(), timeout=remaining, timeout_summary=words[:200])
-        except TimeoutError:
-            return False
-        if not woken():
-            self._start_afresh_if_long()
-        return True
+            return await self._wait(until, woken, words)
+        finally:
+            self._is_waiting = False
+
+    async def _wait(self, until: datetime, woken: Callable[[], bool], words: str) -> bool:
+        while True:
+            await self._move_if_asked()
+            remaining = (until - workflow.now()) / self._enrollment.wait_scale
+            if remaining <= timedelta(0):
+                return woken()
+            try:
+                await workflow.wait_condition(
+                    lambda: woken() or self._is_long() or self._has_to_move(), timeout=remaining, timeout_summary=words[:200]
+                )
+            except TimeoutError:
+                return False
+            if self._has_to_move():
+                # Before what woke it: the row may say the other version already, and the other version decides what the event means.
+                continue
+            if not woken():
+                self._start_afresh_if_long()
+            return True
+
+    def _has_to_move(self) -> bool:
+        return bool(self._moves) and self._player.progress.ending is None
+
+    async def _move_if_asked(self) -> None:
+        """Go on in another version, from where the person waits. A crash before the new run has begun does the same again."""
+        while self._has_to_move():
+            order = self._moves[0]
+            granted = await self._ask("move", self._wanted(order), MoveGranted, summary=f"move to version {order.version}")
+            self._moves.pop(0)
+            if granted.ended is not None:
+                self._player.leave(granted.ended)
+            result = self._ask_for_move(order)
+            if isinstance(result, Moved):
+                self._go_on_in(order, result, granted.events)
+
+    def _wanted(self, order: MoveOrder) -> MoveWanted:
+        result = self._ask_for_move(order)
+        record = self._player.standing
+        reason = result.reason if isinstance(result, Stays) else None
+        mine = self._enrollment
+        return MoveWanted(mine.app, mine.enrollment_id, order, mine.version, record.step if record else "", result.step, reason)
+
+    def _ask_for_move(self, order: MoveOrder) -> Moved | Stays:
+        mine, record = self._enrollment, self._player.standing
+        if record is None:
+            return Stays("starting", "")
+        to = target_of(record.step, order.steps)
+        if order.version == mine.version:
+            return Stays("same_version", to)
+        if order.only_at not in (None, record.step):
+            return Stays("elsewhere", to)
+        return moved(mine.journey, order.journey, self._player.progress, record, order.steps, app=mine.app, subject=mine.subject)
+
+    def _go_on_in(self, order: MoveOrder, result: Moved, came: Sequence[EventFact]) -> None:
+        progress, events = with_events(order.journey, result.progress, came)
+        workflow.continue_as_new(
+            replace(
+                self._enrollment, journey=order.journey, version=order.version, progress=progress, events=events, moves=list(self._moves)
+            )
+        )
 
     async def send(self, order: Order, woken: Callable[[], bool]) -> SendVerdict:
         asked = self._send_order(order)
@@ -240,4 +316,4 @@ class JourneyWorkflow:
     def _start_afresh_if_long(self) -> None:
         """Continue as new with everything that the player remembers; deadlines in it are absolute."""
         if self._is_long():
-            workflow.continue_as_new(replace(self._enrollment, progress=self._player.progress, events=[]))
+            workflow.continue_as_new(replace(self._enrollment, progress=self._player.progress, events=[], moves=list(self._moves)))

@@ -41,6 +41,7 @@ log = structlog.get_logger()
 PASSED_THROUGH = (
     "journeys",
     "activities.jobs.order",
+    "activities.move_orders",
     "activities.orders",
     "activities.questions",
     "workflows.inputs",
