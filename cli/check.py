@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -38,7 +37,7 @@ def _text(found: House, findings: Sequence[Finding]) -> None:
     for each in findings:
         place, colour = _place(each), "red" if each.severity == "error" else "yellow"
         out.print(
-            f"[bold]{escape(_shown(each.file))}:{each.line}:[/] [{colour}]{each.severity}:[/] {escape(place)}{escape(each.problem.message)}"
+            f"[bold]{escape(each.shown_file)}:{each.line}:[/] [{colour}]{each.severity}:[/] {escape(place)}{escape(each.problem.message)}"
         )
     out.print(_summary(found))
 
@@ -46,7 +45,7 @@ def _text(found: House, findings: Sequence[Finding]) -> None:
 def _github(found: House, findings: Sequence[Finding]) -> None:
     for each in findings:
         title = _property(f"{_place(each).removesuffix(': ') or each.file.name} ({each.problem.code})")
-        place = f"file={_property(_shown(each.file))},line={each.line},title={title}"
+        place = f"file={_property(each.shown_file)},line={each.line},title={title}"
         print(f"::{each.severity} {place}::{_data(each.problem.message)}")  # noqa: T201 - a protocol, not words for a person
     out.print(_summary(found))
 
@@ -65,7 +64,7 @@ def _json(found: House, findings: Sequence[Finding]) -> None:
 def _row(finding: Finding) -> Mapping[str, object]:
     return {
         "severity": finding.severity,
-        "file": _shown(finding.file),
+        "file": finding.shown_file,
         "line": finding.line,
         "journey": finding.journey,
         "step": finding.step,
@@ -85,12 +84,6 @@ def _summary(found: House) -> str:
 
 def _place(finding: Finding) -> str:
     return f"{finding.problem.pointer}: " if finding.journey is not None else ""
-
-
-def _shown(file: Path) -> str:
-    """As seen from here, which is where an editor or CI looks."""
-    here = Path.cwd()
-    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
 
 
 def _data(text: str) -> str:

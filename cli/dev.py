@@ -59,7 +59,7 @@ def _run(settings: Settings, binary: Path, lock: IO[str]) -> None:
     supervisor = Supervisor(_warn, keep_open=(lock.fileno(),))
     try:
         keys = _start_parts(settings, binary, ports, postgres, supervisor, door=door)
-        out.print(greeting(keys, ports, fast=settings.fast))
+        out.print(greeting(keys, ports, fast=settings.fast, house=settings.house))
         _watch(supervisor, postgres, HouseWatch(keys, settings.house / "journeys"))
     except KeyboardInterrupt:
         notes.print("\nStopping.")

@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from rich.markup import escape
+
 from cli.dev_ports import Ports
 from cli.local_keys import LocalKeys
 
@@ -23,10 +25,9 @@ _BATCH = {
 }
 
 
-def greeting(keys: LocalKeys, ports: Ports, *, fast: bool) -> str:
+def greeting(keys: LocalKeys, ports: Ports, *, fast: bool, house: Path = Path()) -> str:
     """Give the text with rich's markup: where everything is, the keys, and the first thing to try."""
-    day = "10 seconds, because of FAST=1" if fast else "1 day"
-    call = how_to_call()
+    next_steps = _demo(fast=fast) if _is_demo(house) else _own_house(house)
     return f"""
 [bold]Sojourn runs.[/] Ctrl-C stops it; everything is kept in .sojourn/.
 
@@ -40,13 +41,38 @@ def greeting(keys: LocalKeys, ports: Ports, *, fast: bool) -> str:
 
 {curl(keys)}
 
-The welcome mail is in the sandbox at once; pasting this again changes nothing, for it is the same sign-up.
+{next_steps} Segment libraries take {keys.url} as their host.
+"""
+
+
+def _is_demo(house: Path) -> bool:
+    return house == Path() and (house / "journeys" / "onboarding.py").is_file()
+
+
+def _demo(*, fast: bool) -> str:
+    day = "10 seconds, because of FAST=1" if fast else "1 day"
+    return f"""The welcome mail is in the sandbox at once; pasting this again changes nothing, for it is the same sign-up.
 The push comes in {day}; to see it now:
 
-  {call} enrollments advance ada
+  {how_to_call()} enrollments advance ada
 
-Then: edit journeys/onboarding.py, `make check`, `make apply`. Segment libraries take {keys.url} as their host.
-"""
+Then: edit journeys/onboarding.py, `make check`, `make apply`."""
+
+
+def _own_house(house: Path) -> str:
+    call = how_to_call() if house == Path() else f"SOJOURN_HOUSE={house} {how_to_call()}"
+    return f"""What your journeys send for it is in the sandbox at once; pasting this again changes nothing, for it is the same sign-up.
+What happened to Ada, and what a wait of hers ends early:
+
+  {how_to_call()} why ada
+  {how_to_call()} enrollments advance ada
+
+Your house is {house.resolve()}. Edit a journey there, then:
+
+  {escape(call)} check
+  {escape(call)} apply
+
+A function is loaded when a worker starts: end this with Ctrl-C and start it again after you changed one."""
 
 
 def curl(keys: LocalKeys) -> str:

@@ -1,6 +1,6 @@
 """What `check` found: a problem with the file and line where it is mended, and how grave it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,18 @@ class Finding:
     def step(self) -> str | None:
         """The step, or the field of the journey, that is meant."""
         return None if self._is_of_file else self.problem.pointer.partition("/")[2] or None
+
+    @property
+    def shown_file(self) -> str:
+        """The file as seen from here, which is where an editor or CI looks."""
+        here = Path.cwd()
+        return str(self.file.relative_to(here)) if self.file.is_relative_to(here) else str(self.file)
+
+    @property
+    def placed(self) -> Problem:
+        """The problem with its file and line before it."""
+        place = f"{self.shown_file}:{self.line}"
+        return replace(self.problem, pointer=place if self._is_of_file else f"{place}: {self.problem.pointer}")
 
     @property
     def _is_of_file(self) -> bool:

@@ -1,6 +1,6 @@
 """The team's journeys, templates and functions as they stand in files, and everything that is wrong with them, each with its place."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from api.completeness import doubtful_entries, missing_content, missing_function
 from channels import templates
 from cli.findings import Finding, Severity
 from cli.function_names import read_functions
-from cli.journey_files import Read, read_journeys
+from cli.journey_files import CATALOGUE, Read, read_journeys
 from cli.source_lines import of_template
 from journeys.language.check import not_run_yet, warnings
 from journeys.language.codec import to_json
@@ -42,14 +42,19 @@ class House:
     def warnings(self) -> list[Problem]:
         return [finding.problem for finding in self.findings if finding.severity == "warning"]
 
+    @property
+    def unread(self) -> Sequence[str]:
+        """The files in journeys/ of which no journey came."""
+        files = {each.file for each in self.findings if each.file.parent == self.folder / ROOM and each.file.stem not in self.journeys}
+        return sorted(file.name for file in files if file.name != CATALOGUE)
+
     def journey(self, name: str) -> Journey:
         """A journey by its name or its file's. Raises NotFound; Invalid when it is there and broken."""
         for file, journey in self.journeys.items():
             if name in (file, journey.name):
                 return journey
-        broken = [each.problem for each in self.findings if name in (each.journey, each.file.stem) and each.severity == "error"]
-        if broken:
-            raise Invalid(broken)
+        if broken := [each for each in self.findings if name in (each.journey, each.file.stem) and each.severity == "error"]:
+            raise Invalid([each.placed for each in broken])
         raise NotFound(f"there is no journey {name}; there are {', '.join(sorted(j.name for j in self.journeys.values())) or 'none'}")
 
     def file_of(self, journey: Journey) -> Path:
@@ -58,8 +63,8 @@ class House:
 
     def publication(self) -> dict[str, object]:
         """The body of plan and apply. Raises Invalid with everything that is wrong."""
-        if self.problems:
-            raise Invalid(self.problems)
+        if broken := [each.placed for each in self.findings if each.severity == "error"]:
+            raise Invalid(broken)
         definitions = [orjson.loads(to_json(journey)) for journey in self.journeys.values()]
         return {"journeys": definitions, "templates": {name: dict(files) for name, files in self.templates.items()}}
 

@@ -19,6 +19,7 @@ from journeys.language.errors import ConfigurationError, Invalid, SojournError, 
 # Temporal, SQL and HTTP libraries take seconds, and `check` needs none of them.
 COMMANDS = {
     "dev": "cli.dev",
+    "init": "cli.init",
     "check": "cli.check",
     "rehearse": "cli.rehearse",
     "draw": "cli.draw",

@@ -59,7 +59,7 @@ async def test_what_is_wrong_is_said_with_journey_and_step(sojourn: Command, roo
 async def test_a_journey_is_drawn_and_rehearsed_without_a_server(sojourn: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOJOURN_URL", "http://127.0.0.1:9")
     assert "flowchart TD" in await sojourn("draw", "welcome")
-    assert "Sent: hello. Ended: completed." in await sojourn("rehearse", "welcome", "--event", '2d paid {"total": 3}')
+    assert "Sent: hello.\nEnded: completed." in await sojourn("rehearse", "welcome", "--event", '2d paid {"total": 3}')
     assert "write it as" in await sojourn("rehearse", "welcome", "--event", "later", code=1)
 
 
