@@ -1,15 +1,17 @@
 """All settings, read from SOJOURN_* environment variables at the edge (api, worker, cli, migrations) and passed inward."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from journeys.language.errors import ConfigurationError
 
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
+_CALL_HEADERS = TypeAdapter(dict[str, dict[str, str]])
 
 
 class Environment(StrEnum):
@@ -40,6 +42,10 @@ class Settings(BaseSettings):
     smtp_tls: str = Field("starttls", description="starttls, tls or none (none only outside production)")
     smtp_connections: int = Field(10, description="SMTP connections kept open per process")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Standard Webhooks secret (whsec_...) that signs webhook messages")
+    call_headers: SecretStr = Field(
+        SecretStr("{}"),
+        description='secret headers of Calls by origin, as JSON: {"https://crm.example.com": {"Authorization": "Bearer ..."}}',
+    )
     allowed_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="outside production: addresses or @domains that real providers may write to, separated by commas"
     )
@@ -50,7 +56,9 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
     manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
     send_rate: int = Field(500, ge=0, description="direct messages a second that a key may ask for, in each api process; 0: no limit")
-    ingest_rate: int = Field(10_000, ge=0, description="requests a second with events that a key may make, in each api process; 0: no limit")
+    ingest_rate: int = Field(
+        10_000, ge=0, description="requests a second with events that a key may make, in each api process; 0: no limit"
+    )
     outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
 
     @model_validator(mode="before")
@@ -85,6 +93,16 @@ class Settings(BaseSettings):
         if len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004 - as the help says
             raise ConfigurationError("SOJOURN_SECRET is too short: at least 32 characters")
         return self
+
+    @property
+    def plain_call_headers(self) -> Mapping[str, Mapping[str, str]]:
+        """Origin to header name to value. Raises ConfigurationError where the setting is no such JSON."""
+        try:
+            return _CALL_HEADERS.validate_json(self.call_headers.get_secret_value())
+        except ValidationError:
+            raise ConfigurationError(
+                'SOJOURN_CALL_HEADERS must be like {"https://crm.example.com": {"Authorization": "Bearer ..."}}'
+            ) from None
 
     @property
     def plain_payload_keys(self) -> tuple[str, ...]:

@@ -4,13 +4,14 @@ Each answers from Postgres and writes its verdict there once, because a local ac
 """
 
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.knowledge import facts_for
 from activities.messages import Messages
 from activities.moves import Moves
 from activities.orders import SendOrder
@@ -21,7 +22,6 @@ from journeys.language.keys import counts
 from journeys.language.verdict import SendVerdict
 from storage import conditions, enrollments, messages, outcomes, standing
 from storage.database import Database
-from storage.enrollments import Enrollment
 
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
 # 2 s, 4 s, ... up to 17 minutes.
@@ -71,10 +71,11 @@ class Steps:
         async with self._database.transaction() as connection:
             enrollment = await enrollments.get(connection, wanted.app, wanted.enrollment_id)
             person = await standing.lock_person(connection, wanted.app, enrollment.user_id)
+            if person is None:
+                return None
             now = await enrollments.database_now(connection)
-        if person is None:
-            return None
-        return moments.instant(wanted.moment, _facts(enrollment, person.attributes, person.timezone, wanted.captured), now)
+            facts = await facts_for(connection, enrollment, person, wanted.captured, wanted.moment, now)
+        return moments.instant(wanted.moment, facts, now)
 
     @activity.defn(name="recall events")
     async def recall(self, wanted: EventsWanted) -> list[EventFact]:
@@ -94,17 +95,6 @@ class Steps:
 
     def activities(self) -> list[Callable[..., Any]]:
         return [self.decide, self.instant, self.recall, self.end, *Moves(self._database).activities()]
-
-
-def _facts(enrollment: Enrollment, attributes: Mapping[str, Any], timezone: str | None, captured: Mapping[str, EventFact]) -> Facts:
-    return Facts(
-        attributes=attributes,
-        timezone=timezone,
-        entry=enrollment.entry,
-        entered_at=enrollment.entry.occurred_at,
-        captured=captured,
-        source=str(enrollment.id),
-    )
 
 
 def deliveries(hands: Messages) -> list[Callable[..., Any]]:

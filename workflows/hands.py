@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from activities.exits import LeavingOrder
 from activities.messages import Delivery, Messages
-from activities.orders import SendOrder
 from channels.email.connection import SmtpServer
 from channels.links import unsubscribe_url
 from channels.registry import CHANNELS, Providers, adapters
@@ -46,7 +46,7 @@ def hands(settings: Settings, database: Database) -> Hands:
 
 
 async def exit_conditions_hold(
-    connection: Connection, order: SendOrder, user_id: int, exits: Sequence[AnyCondition], moment: datetime
+    connection: Connection, order: LeavingOrder, user_id: int, exits: Sequence[AnyCondition], moment: datetime
 ) -> bool:
     """Read the conditions of `exits_on` inside the transaction that claims."""
     for condition in exits:

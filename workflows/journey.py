@@ -3,24 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.errands import CallOrder, EnterOrder, UpdateOrder
     from activities.move_orders import MOVABLE, MOVE, Movable, MoveGranted, MoveOrder, MoveWanted
     from activities.orders import SendOrder
     from activities.questions import Decision, Ending, EventsWanted, MomentWanted
     from journeys.language.facts import EventFact
     from journeys.language.journey import Journey
     from journeys.language.moving import Moved, Stays, moved, target_of, with_events
+    from journeys.language.payloads import Object
     from journeys.language.play import Player
-    from journeys.language.steps import Moment
-    from journeys.language.verdict import SendVerdict
+    from journeys.language.steps import Call, Enter, Function, Moment, Update
+    from journeys.language.verdict import CallVerdict, SendVerdict
     from journeys.language.words import in_words
-    from journeys.language.world import Order, Question, Recall
+    from journeys.language.world import Errand, Order, Question, Recall
     from workflows import inputs
     from workflows.inputs import JOURNEY, EnrollmentInput, Standing
 
@@ -28,6 +30,8 @@ Answer = TypeVar("Answer")
 
 LOCAL_TRY = timedelta(seconds=10)
 ONE_TRY = timedelta(seconds=60)
+# A Call's worker beats every two seconds.
+SIGN_OF_LIFE = timedelta(seconds=15)
 PATIENCE = timedelta(hours=72)
 # A database that is away is waited for; after ten seconds the wait is a timer, so the workflow task does not stay open.
 UNTIL_IT_ANSWERS = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(minutes=1))
@@ -233,6 +237,59 @@ class JourneyWorkflow:
             return await self._ask("give up", order, SendVerdict)
         return verdict
 
+    async def update(self, errand: Errand[Update]) -> None:
+        step = errand.step
+        asked = UpdateOrder(
+            self._enrollment.app,
+            self._enrollment.enrollment_id,
+            step.id,
+            errand.visit,
+            cast("Object", step.attributes),
+            errand.captured,
+        )
+        await self._ask("update", asked, type(None), summary=f"update: {step.id}")
+
+    async def enter(self, errand: Errand[Enter]) -> None:
+        step = errand.step
+        asked = EnterOrder(
+            self._enrollment.app,
+            self._enrollment.enrollment_id,
+            step.id,
+            errand.visit,
+            step.journey,
+            cast("Object", step.properties),
+            errand.captured,
+        )
+        await self._ask("enter", asked, type(None), summary=f"enter: {step.journey}")
+
+    async def call(self, errand: Errand[Call], woken: Callable[[], bool]) -> CallVerdict:
+        """An ordinary activity: pending in the UI with what is in the way, retried for 72 hours, cancelled by an exit."""
+        asked = self._call_order(errand)
+        words = f"{asked.step}: {_called(errand.step)}"
+        self._say(f"call {words}")
+        self._start_afresh_if_long()
+        pending = workflow.start_activity(
+            "call",
+            asked,
+            result_type=CallVerdict,
+            schedule_to_close_timeout=PATIENCE,
+            start_to_close_timeout=ONE_TRY,
+            heartbeat_timeout=SIGN_OF_LIFE,
+            retry_policy=BACKOFF,
+            summary=words[:200],
+        )
+        await workflow.wait_condition(lambda: pending.done() or woken())
+        if not pending.done():
+            pending.cancel()
+            return CallVerdict("again")
+        try:
+            verdict: CallVerdict = await pending
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return await self._ask("give up call", asked, CallVerdict, summary=f"give up {asked.step}")
+        return verdict
+
     async def first_that_holds(self, question: Question) -> int | None:
         decision = Decision(
             app=self._enrollment.app,
@@ -305,6 +362,20 @@ class JourneyWorkflow:
             closes="completed" if order.is_last else None,
         )
 
+    def _call_order(self, errand: Errand[Call]) -> CallOrder:
+        return CallOrder(
+            app=self._enrollment.app,
+            enrollment_id=self._enrollment.enrollment_id,
+            journey=self._enrollment.journey.name,
+            step=errand.step.id,
+            visit=errand.visit,
+            action=errand.step.action,
+            entry=self._enrollment.entry,
+            captured=errand.captured,
+            exits_on=self._enrollment.journey.exits_on,
+            key=self._enrollment.journey.key,
+        )
+
     def _say(self, words: str) -> None:
         self._words = words
         workflow.set_current_details(in_words(self._player.progress, words))
@@ -317,3 +388,9 @@ class JourneyWorkflow:
         """Continue as new with everything that the player remembers; deadlines in it are absolute."""
         if self._is_long():
             workflow.continue_as_new(replace(self._enrollment, progress=self._player.progress, events=[], moves=list(self._moves)))
+
+
+def _called(step: Call) -> str:
+    """What is called, without what may stand in a URL behind its path."""
+    action = step.action
+    return action.name if isinstance(action, Function) else f"{action.method} {action.url.partition('?')[0]}"

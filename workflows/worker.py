@@ -29,6 +29,7 @@ from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
 from workflows.erasures import Erasures
+from workflows.errands import Errands, errands
 from workflows.hands import Hands, hands
 from workflows.job import JobWorkflow
 from workflows.job_starter import JobStarter, attend
@@ -42,6 +43,7 @@ PASSED_THROUGH = (
     "journeys",
     "activities.jobs.order",
     "activities.move_orders",
+    "activities.errands",
     "activities.orders",
     "activities.questions",
     "workflows.inputs",
@@ -82,6 +84,8 @@ def temporal_worker(
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(40 if max_cached_workflows else 10),
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(40),
         workflow_task_executor=ThreadPoolExecutor(4),
+        # A cancellation is heard of with a heartbeat; the usual throttle would let a call run on for 12 seconds.
+        max_heartbeat_throttle_interval=timedelta(seconds=2),
         graceful_shutdown_timeout=DRAIN,
     )
 
@@ -110,20 +114,22 @@ async def run(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, client: Client, database: Database, stopping: asyncio.Event) -> None:
+    out = errands(settings, database)
     made = hands(settings, database)
     try:
-        await _with_hands(settings, client, database, stopping, made)
+        await _with_hands(settings, client, database, stopping, made, out)
     finally:
         await made.close()
+        await out.close()
 
 
-async def _with_hands(settings: Settings, client: Client, database: Database, stopping: asyncio.Event, made: Hands) -> None:
+async def _with_hands(settings: Settings, client: Client, database: Database, stopping: asyncio.Event, made: Hands, out: Errands) -> None:
     process_id = uuid4()
     temporal = Enrollments(client, settings.temporal_task_queue)
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
-    relay = Relay(database, temporal, entry, process_id)
+    relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
     jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
-    activities = [*Steps(database).activities(), *deliveries(made.messages), *jobs.activities()]
+    activities = [*Steps(database).activities(), *out.activities(), *deliveries(made.messages), *jobs.activities()]
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     async with worker, asyncio.TaskGroup() as group:

@@ -16,7 +16,7 @@ from journeys.language.journey import Journey
 from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
 from journeys.language.play import Player
-from journeys.language.resolving import changes, object_of
+from journeys.language.resolving import changes, naming, object_of
 from journeys.language.steps import Call, Enter, Moment, Split, Update, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
 from journeys.language.walk import all_steps
@@ -229,7 +229,7 @@ class Stage:
         return verdict
 
     async def update(self, errand: Errand[Update]) -> None:
-        changed = changes(errand.step.attributes, self._facts(errand.captured), self._now)
+        changed = changes(errand.step.attributes, self._giving(errand), self._now)
         kept = {**self.attributes, **changed}
         self.attributes = {key: value for key, value in kept.items() if value is not None}
         self._note(errand.step.id, f"updated: {_words(changed)}")
@@ -244,7 +244,7 @@ class Stage:
         return verdict
 
     async def enter(self, errand: Errand[Enter]) -> None:
-        properties = object_of(errand.step.properties, self._facts(errand.captured), self._now)
+        properties = object_of(errand.step.properties, self._giving(errand), self._now)
         self.entered.append((errand.step.journey, properties))
         self._note(errand.step.id, f"asked to enter {errand.step.journey}: {_words(properties)}")
 
@@ -324,6 +324,9 @@ class Stage:
         if isinstance(given, CallVerdict):
             return given
         return CallVerdict("done", result=given if isinstance(given, Mapping) else {"value": given})
+
+    def _giving(self, errand: Errand[Update] | Errand[Enter]) -> Facts:
+        return naming(self._facts(errand.captured), self._user.user_id)
 
     def _class(self, order: Order) -> MessageClass:
         return order.step.message_class or self._journey.message_class

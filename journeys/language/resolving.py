@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,13 @@ from journeys.language.payloads import Items, Json, Object, Payload, pairs
 from journeys.language.reading import value
 from journeys.language.steps import Request
 
+USER_ID = "user_id"
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def naming(facts: Facts, user_id: str | None) -> Facts:
+    """The facts that payloads read: `trait("user_id")` is the caller's own id of the person, as `user.user_id` in templates."""
+    return replace(facts, attributes={**facts.attributes, USER_ID: user_id})
 
 
 def url_places(url: str) -> Sequence[str]:

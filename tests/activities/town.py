@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from activities.breaker import Bounds, Gates
+from activities.exits import LeavingOrder
 from activities.messages import Delivery, Messages
 from activities.orders import SendOrder
 from activities.sending import Timing
@@ -24,7 +25,7 @@ APP = "demo"
 NO_WAIT = Timing(endpoint_wait=timedelta(0))
 
 
-async def no_condition_holds(_c: Connection, _o: SendOrder, _u: int, _n: Sequence[AnyCondition], _at: datetime) -> bool:
+async def no_condition_holds(_c: Connection, _o: LeavingOrder, _u: int, _n: Sequence[AnyCondition], _at: datetime) -> bool:
     return False
 
 

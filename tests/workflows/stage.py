@@ -18,6 +18,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
+from activities.calling import Calls
+from activities.functions.call import Function
 from activities.messages import Messages
 from activities.sending import Timing
 from activities.steps import Steps, deliveries
@@ -31,6 +33,7 @@ from tests.activities.provider import Provider
 from workflows.client import Enrollments
 from workflows.definitions import Definitions
 from workflows.entry import Entry
+from workflows.errands import errands
 from workflows.hands import exit_conditions_hold, hands
 from workflows.relay import Relay
 from workflows.worker import sandbox, temporal_worker
@@ -58,6 +61,8 @@ class Stage:
     entry: Entry
     relay: Relay
     adapters: dict[str, Any]
+    functions: dict[str, Function]
+    """The registered functions; a test may put its own in."""
     numbers: Any = field(default_factory=lambda: count(1))
     mark: str = field(default_factory=lambda: uuid4().hex[:8])
     """Tests share a Temporal server, and workflow ids hold the user: so each test has its own people."""
@@ -185,13 +190,16 @@ async def stage(database: Database, address: str, *, with_virtual_time: bool = T
     messages = Messages(database, delivery, exit_conditions_hold)
     temporal = Enrollments(skipper.client if with_virtual_time else client, queue)
     entry = Entry(Definitions())
-    relay = Relay(database, temporal, entry, uuid4())
+    out = errands(configured, database)
+    functions = dict(out.functions)
+    calls = Calls(database, out.caller, functions, exit_conditions_hold)
+    relay = Relay(database, temporal, entry, uuid4(), functions=sorted(functions))
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
-    worker = temporal_worker(
-        client, queue, [*Steps(database).activities(), *deliveries(messages)], max_cached_workflows=cached, runner=sandbox()
-    )
+    activities = [*Steps(database).activities(), *out.changes.activities(), *calls.activities(), *deliveries(messages)]
+    worker = temporal_worker(client, queue, activities, max_cached_workflows=cached, runner=sandbox())
     try:
         async with worker:
-            yield Stage(database, client, skipper, temporal, entry, relay, adapters)
+            yield Stage(database, client, skipper, temporal, entry, relay, adapters, functions)
     finally:
         await made.close()
+        await out.close()
