@@ -6,7 +6,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.move_orders import MoveGranted, MoveWanted
-from journeys.language.handing import handed_over
+from journeys.language.handing import handed_over, since_when
 from storage import enrollments, interventions, messages, standing
 from storage.database import Connection, Database
 from storage.enrollments import Enrollment
@@ -59,6 +59,6 @@ async def _grant(connection: Connection, wanted: MoveWanted, enrollment: Enrollm
     await enrollments.set_version(connection, wanted.app, enrollment.id, wanted.order.version)
     if wanted.to != wanted.step:
         await messages.drop_planned(connection, wanted.app, standing.source_of(enrollment.id), "moved")
-    since = enrollment.entry.occurred_at
+    since = since_when(enrollment.entry)
     came = await enrollments.events_since(connection, wanted.app, enrollment.user_id, journey.signal_names, since, MOST_SINCE_ENTRY)
     return MoveGranted(handed_over(journey, enrollment.entry, came))

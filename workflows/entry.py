@@ -8,7 +8,7 @@ from journeys.language import assign
 from journeys.language.durations import Always
 from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
-from journeys.language.handing import handed_over, is_exit
+from journeys.language.handing import handed_over, is_exit, since_when
 from journeys.language.journey import Journey
 from journeys.language.keys import key_of
 from storage import enrollments, ids, journeys, messages
@@ -109,8 +109,7 @@ class Entry:
     async def start_of(self, connection: Connection, enrollment: Enrollment) -> Start:
         """How the workflow of a `starting` enrollment is started, with the events since entry that came before it."""
         journey = await self._definitions.of(connection, enrollment.app, enrollment.journey, enrollment.version)
-        since = enrollment.entry.occurred_at
-        names = journey.signal_names
+        since, names = since_when(enrollment.entry), journey.signal_names
         came = await enrollments.events_since(connection, enrollment.app, enrollment.user_id, names, since, MOST_SINCE_ENTRY)
         return Start(
             enrollment,

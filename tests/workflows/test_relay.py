@@ -142,6 +142,31 @@ async def test_events_that_came_before_the_entry_was_relayed_are_handed_over(sce
     assert await scene.sent() == ["hello"]
 
 
+async def test_an_event_of_a_late_clock_that_came_before_the_entry_was_relayed_counts(scene: Stage) -> None:
+    """Seen in random lives: told after the start it counted, handed over at the start it did not."""
+    await begin(scene)
+    now = datetime.now(UTC)
+    await scene.accept(
+        scene.item("seen", occurred_at=now - timedelta(seconds=50)), scene.item("signed_up", occurred_at=now), received_at=now
+    )
+    await scene.relay_all()
+    assert await scene.finished(await scene.workflow("waiting")) == "completed"
+    assert await scene.sent() == ["hello"]
+
+
+async def test_an_event_of_the_minute_before_the_entry_that_had_come_by_then_does_not_count(scene: Stage) -> None:
+    await begin(scene)
+    now = datetime.now(UTC)
+    earlier = now - timedelta(seconds=50)
+    await scene.accept(scene.item("seen", occurred_at=earlier), received_at=earlier)
+    await scene.accept(scene.item("signed_up", occurred_at=now), received_at=now)
+    await scene.relay_all()
+    handle = await scene.workflow("waiting")
+    await scene.pass_time(handle, timedelta(days=30))
+    await scene.finished(handle)
+    assert await scene.sent() == []
+
+
 async def test_many_events_of_one_name_crowd_out_no_other_before_the_start(scene: Stage) -> None:
     await begin(scene, replace(WAITING, exits_on=event("viewed").where(prop("page") == "exit")))
     began = datetime.now(UTC) - timedelta(minutes=30)
