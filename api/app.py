@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
 from api import (
+    backtests,
     consents,
     docs,
     documentation,
@@ -49,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     erasures.router,
     signatures.router,
     suppressions.router,
+    backtests.router,
     journeys.router,
     enrollments.router,
     jobs.router,

@@ -11,7 +11,7 @@ import orjson
 import typer
 from rich.markup import escape
 
-from cli import house
+from cli import backtest, house
 from cli.console import out
 from cli.house import ROOM, House
 from cli.scenarios import PLAIN, Scenario, differences, duration, scenario, scenarios
@@ -37,9 +37,22 @@ def rehearse(
     arm: Annotated[list[str] | None, typer.Option(help="forces an arm: offer=discount")] = None,
     refused: Annotated[list[str] | None, typer.Option(help="a Send that the provider rejects, or a Call that fails")] = None,
     every: Annotated[bool, typer.Option("--all", help="play every rehearsal; fail when one comes out otherwise than expected")] = False,
+    over_history: Annotated[bool, typer.Option(help="play it over recorded events of real people, on the server")] = False,
+    since: Annotated[datetime | None, typer.Option(help="over history: entries from then on, UTC; else from the first event on")] = None,
+    until: Annotated[datetime | None, typer.Option(help="over history: nothing later is looked at; else until now")] = None,
+    sample: Annotated[float, typer.Option(min=0.01, max=100, help="over history: percent of the people that are looked at")] = 100.0,
+    entering: Annotated[str | None, typer.Option(help="over history: people enter when this condition begins to hold")] = None,
+    reachable: Annotated[bool, typer.Option(help="over history: as if everybody had every channel and had agreed")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="over history: what was counted, as JSON")] = False,
 ) -> None:
-    """Play a journey. Nothing leaves, and nothing needs to run. Without a REHEARSAL, for somebody with every channel and every consent."""
+    """Play a journey. Nothing leaves, and nothing needs to run. Without a REHEARSAL, for somebody with every channel and every consent.
+
+    With --over-history the running Sojourn plays it over what is recorded, and counts what would have happened.
+    """
     found = house.load(Settings().house)
+    if over_history and journey is not None:
+        backtest.rehearse(found.journey(journey), backtest.Past(since, until, sample, entering, reachable), as_json=as_json)
+        return
     if every:
         _play_all(found, [found.journey(journey)] if journey else list(found.journeys.values()))
         return

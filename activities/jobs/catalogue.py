@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from activities.jobs.backtest import backtest
 from activities.jobs.work import Chunk
 
-KINDS: Mapping[str, Chunk] = {}
+KINDS: Mapping[str, Chunk] = {
+    "backtest": backtest,
+}

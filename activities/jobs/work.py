@@ -1,21 +1,23 @@
 """What every kind of job gets to work with, and the shape of a kind."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
+from activities.jobs.cores import Cores
 from storage.database import Database
 from storage.jobs import Job, Progress
 
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs of one process share. `client` and `task_queue` lead to the workflows of enrollments."""
+    """What jobs of one process share. `client` and `task_queue` lead to the workflows of enrollments; `cores` is for what only computes."""
 
     database: Database
     client: Client
     task_queue: str
+    cores: Cores = field(default_factory=Cores)
 
 
 Chunk = Callable[[Work, Job], Awaitable[Progress]]

@@ -16,6 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.jobs import runner
+from activities.jobs.cores import Cores
 from activities.jobs.runner import MOST_FAILURES, Jobs
 from activities.jobs.work import Chunk, Work
 from journeys.language.errors import Conflict, NotFound, Refused
@@ -37,6 +38,7 @@ class Bench:
     client: Client
     address: str
     queue: str = field(default_factory=lambda: f"test-{uuid4().hex[:12]}")
+    cores: Cores = field(default_factory=Cores)
 
     @property
     def starter(self) -> JobStarter:
@@ -56,8 +58,8 @@ class Bench:
         async with self.database.transaction("demo") as connection:
             await how(connection, "demo", job_id)
 
-    async def until(self, job_id: UUID, holds: Callable[[Job], bool]) -> Job:
-        async with asyncio.timeout(40):
+    async def until(self, job_id: UUID, holds: Callable[[Job], bool], within_s: float = 40) -> Job:
+        async with asyncio.timeout(within_s):
             while not holds(job := await self.job(job_id)):  # noqa: ASYNC110 - another process may move it
                 await asyncio.sleep(0.02)
         return job
@@ -71,7 +73,7 @@ class Bench:
 
     @asynccontextmanager
     async def worker(self, kinds: Mapping[str, Chunk], *, has_hands: bool = True) -> AsyncIterator[None]:
-        made = Jobs(Work(self.database, self.client, self.queue), kinds, first_backoff=timedelta(milliseconds=20))
+        made = Jobs(Work(self.database, self.client, self.queue, self.cores), kinds, first_backoff=timedelta(milliseconds=20))
         activities = made.activities() if has_hands else []
         runs = sandbox() if has_hands else UnsandboxedWorkflowRunner()
         async with Worker(self.client, task_queue=self.queue, workflows=[JobWorkflow], activities=activities, workflow_runner=runs):

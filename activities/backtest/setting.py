@@ -1,0 +1,129 @@
+"""What is played in a backtest, and under which assumptions: made from the job's parameters once in each process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as parsed_dataclass
+
+from activities.backtest.turning import Turning
+from activities.rules import Terms
+from activities.terms import terms_of, topic_of
+from journeys.language.codec import from_json
+from journeys.language.conditions import AnyCondition, Condition, Device, Did, Has, InSegment, LastDid, MessageWas, Near, Trait
+from journeys.language.events import Event
+from journeys.language.journey import Journey
+from journeys.language.nodes import Node
+from journeys.language.steps import Call, Send, Split
+from journeys.language.walk import all_steps, nodes_in
+
+
+@parsed_dataclass(frozen=True)
+class Asked:
+    """A backtest as it was asked for; `definition` and `entering` are JSON of the language, `until` is fixed when it begins."""
+
+    app: str
+    definition: str
+    until: datetime
+    since: datetime | None = None
+    entering: Condition | None = None
+    as_if_reachable: bool = False
+    of_ten_thousand: int = 10_000
+    settings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The journey and what it is played with."""
+
+    asked: Asked
+    journey: Journey
+    terms: dict[tuple[str, str | None], Terms]
+
+    @classmethod
+    def of(cls, text: str) -> "Setting":
+        """Read what the job's process wrote with `written`."""
+        asked = _ASKED.validate_json(text)
+        return cls(asked, from_json(asked.definition), {})
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every event that matters: ways in and out, what steps wait for, the goal, and what conditions ask about."""
+        found = set(self.journey.signal_names)
+        for each in (*nodes_in(self.journey), *nodes_in(self.asked.entering)):
+            match each:
+                case Event(name) | Did(name) | LastDid(name):
+                    found.add(name)
+        return tuple(sorted(found))
+
+    @cached_property
+    def signal_names(self) -> frozenset[str]:
+        return frozenset(self.journey.signal_names)
+
+    @cached_property
+    def turning(self) -> Turning | None:
+        return Turning.of(self.asked.entering) if self.asked.entering is not None else None
+
+    @cached_property
+    def splits(self) -> frozenset[str]:
+        return frozenset(step.id for step in all_steps(self.journey.steps) if isinstance(step, Split))
+
+    @cached_property
+    def exit_condition(self) -> AnyCondition | None:
+        return self.journey.exit_condition
+
+    @cached_property
+    def with_messages(self) -> bool:
+        """Whether some rule or condition asks for messages of then."""
+        caps = self.journey.caps if self.journey.caps is not None else (self.asked.settings or {}).get("caps")
+        return bool(caps) or any(isinstance(each, MessageWas) for each in nodes_in(self.journey))
+
+    def terms_of(self, step: Send, timezone: str | None) -> Terms:
+        """The rules of a Send for people of this zone."""
+        known = self.terms.get((step.id, timezone))
+        if known is None:
+            known = self.terms[step.id, timezone] = self._terms(step, timezone)
+        return known
+
+    def _terms(self, step: Send, timezone: str | None) -> Terms:
+        settings = self.asked.settings or {}
+        message_class = step.message_class or self.journey.message_class
+        return terms_of(
+            channel=step.message.channel,
+            message_class=message_class,
+            topic=topic_of(step.topic or self.journey.topic, message_class, settings),
+            timezone=timezone,
+            settings=settings,
+            quiet_hours=step.quiet_hours or self.journey.quiet_hours,
+            caps=None if self.journey.caps is None else tuple(self.journey.caps),
+            allowed_recipients=None,
+        )
+
+    def assumed(self) -> list[str]:
+        """What is not known of the past and how it is taken, in words; only what this journey asks about."""
+        inside = [*nodes_in(self.journey), *nodes_in(self.asked.entering)]
+        sends = any(isinstance(step, Send) for step in all_steps(self.journey.steps))
+        return [
+            *(["everybody can be reached on every channel and has agreed to everything"] if self.asked.as_if_reachable else []),
+            *(["addresses are those of today; consents are those of then"] if sends and not self.asked.as_if_reachable else []),
+            *(["attributes are those of today"] if _has(inside, Trait, Near) else []),
+            *(["addresses and devices that conditions ask about are those of today"] if _has(inside, Has, Device) else []),
+            *(["nobody is in a segment"] if _has(inside, InSegment) else []),
+            *(["every call succeeds and gives nothing back"] if _has(inside, Call) else []),
+            *(["messages of this journey are delivered at once, and nobody opens or clicks them"] if _has(inside, MessageWas) else []),
+        ]
+
+
+_ASKED: TypeAdapter[Asked] = TypeAdapter(Asked)
+
+
+def written(asked: Asked) -> str:
+    """As JSON, to be handed to another process."""
+    return _ASKED.dump_json(asked).decode()
+
+
+def _has(nodes: list[Node], *kinds: type[Node]) -> bool:
+    return any(isinstance(node, kinds) for node in nodes)
