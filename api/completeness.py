@@ -38,6 +38,21 @@ def missing_functions(journeys: Iterable[Journey], functions: Collection[str]) -
     ]
 
 
+def unannounced(journeys: Iterable[Journey], announced: Collection[str] | None) -> list[Problem]:
+    """Find every Call of a function that no live worker has; `announced` None: no worker lives."""
+    if announced is None:
+        remedy = "no worker is running to say which functions there are: start one (sojourn worker), and apply again"
+    else:
+        there_are = f" (they have {', '.join(sorted(announced))})" if announced else ""
+        remedy = f"no live worker has it{there_are}: deploy workers with it first, and apply again within seconds"
+    return [
+        Problem(f"{journey.name}/{step.id}", "function_not_announced", f"{step.action.name}: {remedy}")
+        for journey in journeys
+        for step in all_steps(journey.steps)
+        if isinstance(step, Call) and isinstance(step.action, Function) and step.action.name not in (announced or ())
+    ]
+
+
 def missing_journeys(journeys: Sequence[Journey]) -> list[Problem]:
     """Find every Enter that would let nobody in: of a journey that is not there, or without the property that keys it."""
     known = {journey.name: journey for journey in journeys}

@@ -9,14 +9,14 @@ from fastapi import Path, Request
 from pydantic import BaseModel, Field
 
 from api import publishing
-from api.completeness import missing_content
+from api.completeness import missing_content, unannounced
 from api.publishing import JourneyChange, TemplateChange, Written
 from api.strict import App, Body, Db, LongTextRoute, Word, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import journeys, templates
+from storage import journeys, outbox, templates
 from storage.database import Connection
 from storage.journeys import JourneyState
 
@@ -151,7 +151,9 @@ async def _compare(
 ) -> tuple[list[JourneyChange], list[TemplateChange]]:
     live = {stored.name: stored for stored in await templates.live_with_files(connection, app)}
     texts = {name: stored.files for name, stored in live.items()} | body.templates
-    if found := missing_content([each.journey for each in written], texts):
+    found = missing_content([each.journey for each in written], texts)
+    found += unannounced([each.journey for each in written], await outbox.announced(connection))
+    if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
     definitions = {stored.journey: stored.definition for stored in await journeys.live(connection, app)}
     changes = publishing.compare(written, await journeys.states(connection, app), definitions)

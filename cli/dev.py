@@ -20,7 +20,7 @@ from cli.children import sojourn
 from cli.console import notes, out
 from cli.dev_house import HouseWatch, publish_first
 from cli.dev_ports import Ports, choose_ports
-from cli.dev_setup import prepare
+from cli.dev_setup import prepare, wait_for_a_worker
 from cli.dev_words import greeting
 from cli.embedded_postgres import EmbeddedPostgres, listening_socket
 from cli.error_tail import ErrorTail
@@ -94,6 +94,7 @@ def _start_parts(
     supervisor.start(Part("worker", sojourn("worker"), FOLDER / "worker.log", environment))
     _wait_until_ready(api, prepared.keys.url)
     if not prepared.has_journeys:
+        asyncio.run(wait_for_a_worker(postgres.url))
         publish_first(prepared.keys, _warn)
     return prepared.keys
 

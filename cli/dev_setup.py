@@ -1,9 +1,11 @@
 """What `sojourn dev` makes in an empty database: the tables, the first app, its keys."""
 
+import asyncio
+import time
 from dataclasses import dataclass, replace
 
 from cli.local_keys import LocalKeys, keep_keys, read_keys
-from storage import apps, journeys, keys
+from storage import apps, journeys, keys, outbox
 from storage.database import Connection, Database
 from storage.migrations.runner import migrate
 
@@ -27,6 +29,20 @@ async def prepare(database_url: str, app: str, *, url: str, temporal_address: st
         await database.close()
     keep_keys(kept)
     return Prepared(kept, has_journeys=bool(known))
+
+
+async def wait_for_a_worker(database_url: str, timeout_s: float = 30) -> None:
+    """Wait until a worker says which functions there are: journeys that call them cannot be published before."""
+    database = Database(database_url, pool_size=1)
+    deadline = time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < deadline:
+            async with database.transaction() as connection:
+                if await outbox.announced(connection) is not None:
+                    return
+            await asyncio.sleep(0.1)
+    finally:
+        await database.close()
 
 
 async def _keys(connection: Connection, app: str) -> LocalKeys:

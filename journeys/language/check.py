@@ -18,7 +18,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import Node, fields_of
-from journeys.language.steps import AnyStep, Call, Case, Enter, Repeat, Send, Update, WaitFor
+from journeys.language.steps import AnyStep, Case, Repeat, Send, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
@@ -45,10 +45,6 @@ def not_run_yet(journey: "Journey") -> list[Problem]:
     """Find what can be written, stored and drawn, and not yet be run by this version."""
     place = Place(journey.name)
     return [
-        place.at(step.id).problem("not_run_yet", f"a step of kind {step.kind} is not run yet: take it out")
-        for step in all_steps(journey.steps)
-        if isinstance(step, (Update, Call, Enter))
-    ] + [
         place.at(step.id).problem("not_run_yet", "a provider of its own is not chosen yet: take provider= out, and set it for the channel")
         for step in all_steps(journey.steps)
         if isinstance(step, Send) and step.message.provider is not None

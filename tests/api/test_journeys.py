@@ -1,11 +1,14 @@
 import json
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
-from journeys.language import Journey, Send, email, event
+from journeys.language import Call, Journey, Send, email, event, function
 from journeys.language.codec import to_json
+from storage import outbox
+from storage.database import Database
 
 TEMPLATES = {"hello": {"subject.txt": "Hello", "body.txt": "Welcome. {{ links.unsubscribe }}"}}
 
@@ -59,7 +62,7 @@ async def test_a_send_without_its_template_is_refused_with_journey_and_step(mana
         {
             "pointer": "/journeys",
             "code": "no_template",
-            "message": "welcome/hello: there is no template hello: add journeys/templates/hello/",
+            "message": "welcome/hello: there is no template hello: add journeys/templates/hello/, or mend the name",
         }
     ]
     assert (await manager.get("/v1/journeys")).json()["items"] == []
@@ -95,3 +98,26 @@ async def test_long_templates_are_taken_and_a_nul_is_not(manager: httpx.AsyncCli
     assert (await manager.post("/v1/journeys/apply", json={"journeys": [], "templates": long})).status_code == 200
     answer = await manager.post("/v1/journeys/apply", json={"journeys": [], "templates": {"hello": {"subject.txt": "a\0b"}}})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "nul")
+
+
+CALLING = json.loads(to_json(Journey("calling", starts_on=event("signed_up"), steps=[Call("charge", function("charge_card"))])))
+
+
+async def test_a_function_that_no_live_worker_announces_is_refused(manager: httpx.AsyncClient, database: Database) -> None:
+    async def refused(operation: str) -> str:
+        return str((await manager.post(f"/v1/journeys/{operation}", json={"journeys": [CALLING]})).json()["errors"][0]["message"])
+
+    assert "calling/charge: charge_card: no worker is running" in await refused("apply")
+    async with database.transaction() as connection:
+        await outbox.announce(connection, uuid4(), ["open_ticket"])
+    assert "calling/charge: charge_card: no live worker has it (they have open_ticket)" in await refused("plan")
+    async with database.transaction() as connection:
+        await outbox.announce(connection, uuid4(), ["charge_card"])
+    assert (await manager.post("/v1/journeys/apply", json={"journeys": [CALLING]})).status_code == 200
+
+
+async def test_a_worker_that_is_silent_for_a_minute_announces_nothing(manager: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction() as connection:
+        await outbox.announce(connection, uuid4(), ["charge_card"])
+        await connection.exec_driver_sql("UPDATE processes SET seen_at = now() - interval '61 seconds'")
+    assert (await manager.post("/v1/journeys/apply", json={"journeys": [CALLING]})).status_code == 422
