@@ -20,7 +20,7 @@ _MOMENT = 'a moment, such as at("09:00") or entry("starts_at") - hours(24)'
 _OBJECT = 'names and values in { }, such as {"plan": "pro"}'
 _VALUE = 'a text, a number, True, False, or an expression such as trait("plan")'
 
-_BELONGS: Mapping[str, str] = {
+BELONGS: Mapping[str, str] = {
     "duration": _A_TIME,
     "within": _A_TIME,
     "last": _A_TIME,
@@ -93,7 +93,7 @@ def _words(title: str, cls: type[Node] | None, field: str, error: Any) -> str:
 
 
 def _belongs(title: str, field: str, error: Any) -> str:
-    return _BELONGS_OF.get((title, field)) or _BELONGS.get(field) or str(error["msg"]).removeprefix("Input should be ")
+    return _BELONGS_OF.get((title, field)) or BELONGS.get(field) or str(error["msg"]).removeprefix("Input should be ")
 
 
 def _field(cls: type[Node] | None, place: str | int) -> str:

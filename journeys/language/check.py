@@ -13,7 +13,7 @@ from journeys.language.check_conditions import conditions_in
 from journeys.language.check_steps import step_problems
 from journeys.language.conditions import Captured, Entry, InSegment
 from journeys.language.durations import Duration
-from journeys.language.entries import DateEntry, ScheduleEntry, SegmentEntry
+from journeys.language.entries import DateEntry, Requested, ScheduleEntry, SegmentEntry
 from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
@@ -74,10 +74,10 @@ def _counts_too_little(journey: "Journey", place: Place) -> Iterator[Problem]:
 
 
 def _segments(journey: "Journey", place: Place) -> Iterator[Problem]:
-    places: list[tuple[Place, object]] = [(place.at("starts_on"), journey.starts_on), (place.at("exits_on"), journey.exits_on)]
+    places: list[tuple[Place, object]] = [(place.at("exits_on"), journey.exits_on)]
     places += [(place.at(step.id), value) for step in all_steps(journey.steps) for value in _own_fields(step)]
     for where, value in places:
-        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, (InSegment, SegmentEntry, ScheduleEntry))}):
+        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, InSegment)}):
             yield where.problem("segment_not_known", f"nobody can tell yet whether there is a segment {name}: look twice at its name")
 
 
@@ -90,16 +90,20 @@ def _own_fields(step: AnyStep) -> Iterator[object]:
 
 def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:
     if not _NAME.fullmatch(journey.name) or len(journey.name) > 63:
-        yield place.problem("name_not_kebab", "the name is words of small letters and digits joined by hyphens, at most 63 characters")
+        yield place.problem(
+            "name_not_kebab", "a journey's name is small letters and digits joined by hyphens, 63 at most: write it like order-status"
+        )
     if not journey.steps:
-        yield place.problem("no_steps", "a journey needs at least one step")
+        yield place.problem("no_steps", "a journey needs at least one step: write it in steps=[...]")
     if not 0 <= journey.holdout < 100 or Decimal(str(journey.holdout)) * 100 % 1:
-        yield place.problem("holdout_percent", "holdout is a percentage from 0 to below 100, with at most two decimals")
-    if journey.key is not None and not isinstance(journey.starts_on, Events):
-        yield place.problem("key_without_event", "key is a property of the entry event: start on an event, or remove key")
+        yield place.problem(
+            "holdout_percent", "holdout is a percentage from 0 to below 100 with two decimals at most: write 10 for every tenth person"
+        )
+    if journey.key is not None and not isinstance(journey.starts_on, (Events, Requested)):
+        yield place.problem("key_without_event", "key is a property of what lets people in: start on event(...) or requested(), or remove key")
     for name, duration in _durations(journey):
         if duration.seconds <= 0:
-            yield place.problem("no_duration", f"{name} must be longer than 0")
+            yield place.problem("no_duration", f"{name} must be longer than 0: write a length of time, such as days(7)")
     everything = place.at("exits_on").after(all_steps(journey.steps))
     yield from conditions_in(journey.exits_on, everything)
     yield from _without(journey.starts_on, place.at("starts_on"), (Entry, Captured), "nothing has been captured before it starts")
@@ -130,7 +134,10 @@ def _ids(journey: "Journey", place: Place) -> Iterator[Problem]:
         if count > 1:
             yield place.at(name).problem("id_not_unique", f"{count} steps have the id {name!r}: give each its own")
         if not _STEP_ID.fullmatch(name):
-            yield place.at(name).problem("id_not_plain", "a step id begins with a letter and has letters, digits, _ and -, at most 63")
+            yield place.at(name).problem(
+                "id_not_plain",
+                "a step's id is letters, digits, _ and -, begins with a letter and has 63 at most: write it like second_chance",
+            )
         if name in _RESERVED:
             yield place.at(name).problem("id_reserved", f"{name!r} has a meaning in since=: choose another id")
 

@@ -74,21 +74,24 @@ def _node(each: Node, place: Place) -> Iterator[Problem]:
             yield from _captured(each, place)
         case Event():
             if not each.name.strip():
-                yield place.problem("event_without_name", "an event needs a name")
+                yield place.problem("event_without_name", "an event needs a name: write the one that your tracking sends")
         case Events():
             yield from _events(each, place)
         case Compare() | IsIn() | Contains() | StartsWith():
             yield from _operator(each, place)
         case Near():
             if not (-90 <= each.latitude <= 90 and -180 <= each.longitude <= 180 and each.km > 0):
-                yield place.problem("near_no_place", "near(latitude, longitude, km) needs -90..90, -180..180 and a distance above 0")
+                yield place.problem(
+                    "near_no_place",
+                    "near(latitude, longitude, km) is outside of the world: write -90 to 90, -180 to 180 and a distance above 0",
+                )
         case Did():
             yield from _did(each, place)
         case MessageWas():
             yield from _message_was(each, place)
         case BestTime():
             if each.within.seconds <= 0:
-                yield place.problem("no_duration", "best_time(within=...) needs a duration above 0")
+                yield place.problem("no_duration", "best_time(within=...) must be longer than 0: write a length of time, such as hours(24)")
     if isinstance(each, ExpressionNode) and "" in str(getattr(each, "path", "-")).split("."):
         yield place.problem("path_empty_part", "a path has an empty part: write names joined by single dots")
 
@@ -104,12 +107,12 @@ def _captured(each: Captured, place: Place) -> Iterator[Problem]:
     if step is None:
         yield place.problem("captured_unknown", f"captured({each.step!r}, ...) names no earlier step: name one that captures")
     elif not (isinstance(step, (WaitFor, Call)) or (isinstance(step, Wait) and step.reset_by is not None)):
-        yield place.problem("captures_nothing", f"step {each.step!r} captures nothing: only WaitFor, Wait with reset_by and Call do")
+        yield place.problem("captures_nothing", f"step {each.step!r} captures nothing: name a WaitFor, a Call, or a Wait with reset_by=")
 
 
 def _events(each: Events, place: Place) -> Iterator[Problem]:
     if not each.any_of:
-        yield place.problem("no_events", "name at least one event")
+        yield place.problem("no_events", "there is no event here: name at least one")
     if len({(event.name, bool(event.any_key)) for event in each.any_of}) > len(each.names):
         yield place.problem("any_key_mixed", "the same event stands here with and without any_key(): decide for one")
 
@@ -123,7 +126,7 @@ def _operator(each: Compare | IsIn | Contains | StartsWith, place: Place) -> Ite
         case IsIn(_, ()):
             yield place.problem("is_in_nothing", "is_in([]) never holds: name values, or remove the condition")
         case StartsWith(_, bool() | int() | float()):
-            yield place.problem("starts_with_no_text", "starts_with takes a text")
+            yield place.problem("starts_with_no_text", "starts_with compares texts: write a text, or compare with ==")
         case _:
             return
 
@@ -131,21 +134,27 @@ def _operator(each: Compare | IsIn | Contains | StartsWith, place: Place) -> Ite
 def _did(each: Did, place: Place) -> Iterator[Problem]:
     low, high = each.at_least, each.at_most
     if not each.event.strip():
-        yield place.problem("event_without_name", "an event needs a name")
+        yield place.problem("event_without_name", "an event needs a name: write the one that your tracking sends")
     if each.total is not None and low is None and high is None:
-        yield place.problem("total_without_bound", "total= needs at_least= or at_most=")
+        yield place.problem("total_without_bound", "total= adds up and compares with nothing: write at_least= or at_most=")
     if low is not None and high is not None and low > high:
-        yield place.problem("bounds_cross", "at_least is above at_most: nothing can satisfy both")
+        yield place.problem(
+            "bounds_cross", "at_least= is above at_most=, which nothing satisfies: exchange them, or write did(...) | did(...)"
+        )
     if each.total is None and low is not None and low <= 0 and high is None:
         yield place.problem("always_true", "at_least=0 always holds: name a number above 0, or remove the condition")
     if each.last is not None and each.last.seconds <= 0:
-        yield place.problem("no_duration", "last= needs a duration above 0")
+        yield place.problem("no_duration", "last= must be longer than 0: write a length of time, such as days(30)")
     if [each.last, each.since, each.between].count(None) < 2:
-        yield place.problem("several_windows", "name one of last=, since= and between=")
+        yield place.problem("several_windows", "this counts in several windows at once: write one of last=, since= and between=")
 
 
 def _message_was(each: MessageWas, place: Place) -> Iterator[Problem]:
     if (each.step is None) == (each.template is None):
-        yield place.problem("step_or_template", f"{each.state}(...) needs either step= or template=")
+        yield place.problem(
+            "step_or_template", f"{each.state}(...) asks about a step or a template, and not both: write step= or template="
+        )
     elif each.step is not None and not isinstance(place.known(each.step), Send):
-        yield place.problem("no_such_send", f"{each.state}(step={each.step!r}) names no earlier Send")
+        yield place.problem(
+            "no_such_send", f"{each.state}(step={each.step!r}) names no Send before this place: name one, or ask about a template="
+        )

@@ -36,13 +36,15 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
             yield from _repeat(step, place)
         case Update():
             if not pairs(step.attributes):
-                yield place.problem("nothing_to_update", "name at least one attribute")
+                yield place.problem(
+                    "nothing_to_update", 'an Update without attributes does nothing: name one, such as {"plan": "pro"}, or remove the step'
+                )
         case Call():
             if isinstance(step.action, Request) and not _URL.fullmatch(step.action.url):
-                yield place.problem("no_url", "a request needs a URL that begins with https:// or http://")
+                yield place.problem("no_url", "a request needs a whole URL: write it with https:// or http:// at the beginning")
         case Exit():
             if not step.reason.strip():
-                yield place.problem("no_reason", "an Exit needs a reason that people can read")
+                yield place.problem("no_reason", "an Exit needs a reason, which people read in reports: write one, such as delivered")
         case If() | Enter():
             pass
     reach = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
@@ -52,28 +54,31 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
 
 def _send(step: Send, place: Place) -> Iterator[Problem]:
     if not _TEMPLATE.fullmatch(step.message.template):
-        yield place.problem("template_name", "a template's name is words of small letters and digits joined by hyphens")
+        yield place.problem(
+            "template_name",
+            "a template's name is small letters and digits joined by hyphens: write it as its folder is called, like order-shipped",
+        )
     if isinstance(step.to, str) and not step.to.strip():
-        yield place.problem("no_address", "to= needs an address or an expression")
+        yield place.problem("no_address", "to= is empty: write an address or an expression, or take it out for the user's own address")
 
 
 def _wait(step: Wait, place: Place, longest: Duration) -> Iterator[Problem]:
     if (step.duration is None) == (step.until is None):
-        yield place.problem("duration_or_until", "a Wait needs either a duration or until=")
+        yield place.problem("duration_or_until", "a Wait has a duration or until=, and not both: write one of them")
     if step.if_past and step.until is None:
-        yield place.problem("if_past_without_until", "a duration is never past: if_past= needs until=")
+        yield place.problem("if_past_without_until", "a duration is never past: take if_past= out, or wait with until=")
     yield from _length(step.duration, place, longest)
 
 
 def _wait_for(step: WaitFor, place: Place, longest: Duration) -> Iterator[Problem]:
     if (step.events is None) == (not step.cases):
-        yield place.problem("events_or_cases", "a WaitFor needs either events or cases=")
+        yield place.problem("events_or_cases", "a WaitFor has events or cases=, and not both: write one of them")
     if step.cases and step.then:
         yield place.problem("then_beside_cases", "with cases= each event has its own steps: move then= into them")
     if not all(isinstance(case.when, Events) for case in step.cases):
         yield place.problem("case_without_event", "a Case of a WaitFor begins with event(...): use a Switch for conditions")
     if (step.within is None) == (step.until is None):
-        yield place.problem("within_or_until", "a WaitFor needs either within= or until=")
+        yield place.problem("within_or_until", "a WaitFor has within= or until=, and not both: write one of them")
     if step.since not in (None, "entry", "now") and step.since not in place.earlier:
         yield place.problem("since_unknown", f'since={step.since!r} names no earlier step: name one, or "entry" or "now"')
     yield from _length(step.within, place, longest)
@@ -88,7 +93,7 @@ def _length(duration: Duration | None, place: Place, longest: Duration) -> Itera
 
 def _switch(step: Switch, place: Place) -> Iterator[Problem]:
     if not step.cases:
-        yield place.problem("no_cases", "a Switch needs at least one Case")
+        yield place.problem("no_cases", "a Switch needs at least one case: write cases=[Case(condition, [...])]")
     if any(isinstance(case.when, Events) for case in step.cases):
         yield place.problem("case_with_event", "a Case of a Switch begins with a condition: use a WaitFor for events")
 
@@ -96,7 +101,9 @@ def _switch(step: Switch, place: Place) -> Iterator[Problem]:
 def _split(step: Split, place: Place) -> Iterator[Problem]:
     weights = [Decimal(str(arm.weight)) for arm in step.arms]
     if any(weight < 0 or weight * 100 % 1 for weight in weights):
-        yield place.problem("weight_percent", "a weight is a percentage of 0 or more, with at most two decimals")
+        yield place.problem(
+            "weight_percent", "a weight is a percentage of 0 or more with two decimals at most: write 50 for half of the people"
+        )
     if sum(weights) != 100:
         yield place.problem("weights_not_100", f"the weights sum to {sum(weights)}: make them 100")
     for name, count in Counter(arm.name for arm in step.arms).items():
@@ -106,10 +113,10 @@ def _split(step: Split, place: Place) -> Iterator[Problem]:
 
 def _repeat(step: Repeat, place: Place) -> Iterator[Problem]:
     if step.times is None and step.until is None:
-        yield place.problem("no_end", "a Repeat needs times= or until=")
+        yield place.problem("no_end", "this Repeat would never end: write times= or until=")
     if step.times is not None and step.times < 1:
-        yield place.problem("no_times", "times= must be 1 or more")
+        yield place.problem("no_times", "times= must be 1 or more: write how often, or remove the Repeat")
     if not step.steps:
-        yield place.problem("no_steps", "a Repeat needs at least one step")
+        yield place.problem("no_steps", "a Repeat needs at least one step: write it in the list behind the id")
     if step.times is None and step.until is not None and not any(isinstance(each, (Wait, WaitFor)) for each in step.steps):
         yield place.problem("never_waits", "without times= each pass must wait: add a Wait or WaitFor to its steps, or times=")

@@ -1,0 +1,541 @@
+"""Every text that `sojourn check` can give, from the smallest thing that is wrong. A text without a row here fails the last test."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+
+import pytest
+
+import journeys.language
+from cli import house, type_words
+from cli.findings import Finding
+from journeys.language import conditions, durations, entries, events, journey, messages, payloads, steps
+
+ROOT = Path(__file__).resolve().parents[2]
+HELLO = 'Send("hello", email("hello"))'
+HEAD = """
+from journeys.language import *
+from journeys.language.events import Events
+from journeys.language.messages import *
+X = event("x")
+"""
+GOOD = HEAD + f'journey = Journey("good", starts_on=X, steps=[{HELLO}])\n'
+TEMPLATE = {
+    "template.toml": 'from = "a@example.com"\n',
+    "subject.txt": "Hello",
+    "body.txt": "Hello. {{ links.unsubscribe }}",
+    "sms.txt": "Hello",
+}
+OPEN_TICKET = 'async def open_ticket(call):\n    """A function."""\n    return {}\n'
+FUNCTIONS = 'from functions.open_ticket import open_ticket\nFUNCTIONS = {"open_ticket": open_ticket}\n'
+WHERE_ASKS = "cannot be asked inside .where(...): use prop, entry, captured and literals there, and an If for the rest"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A code, what is wrong as fields of a journey or as files, and the words with their place: `pointer: message`."""
+
+    code: str
+    words: str
+    steps: str = ""
+    fields: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def step(code: str, steps: str, words: str) -> Row:
+    return Row(code, f"checked/{words}", steps=steps)
+
+
+def of(code: str, fields: str, words: str) -> Row:
+    return Row(code, f"checked{words}", fields=fields)
+
+
+def files(code: str, written: Mapping[str, str], words: str) -> Row:
+    return Row(code, words, files=written)
+
+
+def template(code: str, written: Mapping[str, str], words: str) -> Row:
+    return files(code, {f"journeys/templates/hello/{name}": text for name, text in written.items()}, f"templates/hello/{words}")
+
+
+def broken(code: str, source: str, words: str) -> Row:
+    return files(code, {"journeys/broken.py": HEAD + source}, f"broken.py: {words}")
+
+
+def another(fields: str, steps: str = HELLO) -> Mapping[str, str]:
+    return {"journeys/other.py": HEAD + f'journey = Journey("other", starts_on=X, steps=[{steps}], {fields})\n'}
+
+
+def asking(condition: str) -> str:
+    return f'If("i", {condition})'
+
+
+JOURNEY = [
+    of(
+        "name_not_kebab",
+        'name="Checked"',
+        ": a journey's name is small letters and digits joined by hyphens, 63 at most: write it like order-status",
+    ),
+    of("no_steps", "steps=[]", ": a journey needs at least one step: write it in steps=[...]"),
+    of(
+        "holdout_percent",
+        "holdout=100",
+        ": holdout is a percentage from 0 to below 100 with two decimals at most: write 10 for every tenth person",
+    ),
+    of(
+        "key_without_event",
+        'starts_on=segment("vip"), key=prop("id")',
+        ": key is a property of what lets people in: start on event(...) or requested(), or remove key",
+    ),
+    of("no_duration", "again_after=days(0)", ": again_after must be longer than 0: write a length of time, such as days(7)"),
+    of(
+        "no_duration",
+        "goal=X.within(days(0))",
+        ": the time within which the goal counts must be longer than 0: write a length of time, such as days(7)",
+    ),
+    of("no_duration", "caps=[Cap(3, per=hours(0))]", ": a cap's per must be longer than 0: write a length of time, such as days(7)"),
+    of(
+        "not_known_here",
+        'starts_on=X.where(entry("n") == 1)',
+        "/starts_on: nothing has been captured before it starts: use prop and literals",
+    ),
+    of(
+        "not_known_here",
+        'starts_on=date(entry("renews_on"))',
+        "/starts_on: nothing has been captured before it starts: use trait and literals",
+    ),
+    of(
+        "prop_outside_event",
+        'exits_on=prop("n") == 1',
+        "/exits_on: prop(...) is read of an event: use it in .where, key, where= and total= only",
+    ),
+    of("where_asks_more", 'goal=X.where(has("push")).within(days(1))', f"/goal: `has` {WHERE_ASKS}"),
+    of("any_key_mixed", "exits_on=X | X.any_key()", "/exits_on: the same event stands here with and without any_key(): decide for one"),
+    of("event_without_name", 'exits_on=event(" ")', "/exits_on: an event needs a name: write the one that your tracking sends"),
+    of("no_events", "exits_on=Events([])", "/exits_on: there is no event here: name at least one"),
+    of(
+        "starts_nobody",
+        'starts_on=segment("lapsed")',
+        "/starts_on: segment(...) starts nobody by itself yet: people are started with `sojourn enrollments start checked USER`",
+    ),
+    of(
+        "segment_not_known",
+        'exits_on=in_segment("vip")',
+        "/exits_on: nobody can tell yet whether there is a segment vip: look twice at its name",
+    ),
+]
+STEPS = [
+    step("id_not_unique", f"{HELLO}, {HELLO}", "hello: 2 steps have the id 'hello': give each its own"),
+    step(
+        "id_not_plain",
+        'Wait("1st", days(1))',
+        "1st: a step's id is letters, digits, _ and -, begins with a letter and has 63 at most: write it like second_chance",
+    ),
+    step("id_reserved", 'Wait("now", days(1))', "now: 'now' has a meaning in since=: choose another id"),
+    step("unreachable", f'Exit("e", "done"), {HELLO}', "hello: every way through 'e' exits: remove the steps behind it"),
+    step(
+        "since_left_out",
+        f'Repeat("r", [{HELLO}, WaitFor("w", X, within=days(1))], times=2)',
+        "w: this WaitFor repeats and counts from the last Send, so a late answer to an earlier pass does not count:"
+        ' write since="entry" if it should, since="now" if not',
+    ),
+    step(
+        "nothing_to_update",
+        'Update("u", {})',
+        'u: an Update without attributes does nothing: name one, such as {"plan": "pro"}, or remove the step',
+    ),
+    step(
+        "no_url",
+        'Call("c", request("POST", "ftp://x"))',
+        "c: a request needs a whole URL: write it with https:// or http:// at the beginning",
+    ),
+    step("no_reason", 'Exit("e", " ")', "e: an Exit needs a reason, which people read in reports: write one, such as delivered"),
+    step(
+        "template_name",
+        'Send("s", email("Welcome Mail"))',
+        "s: a template's name is small letters and digits joined by hyphens: write it as its folder is called, like order-shipped",
+    ),
+    step(
+        "no_address",
+        'Send("s", email("hello"), to=" ")',
+        "s: to= is empty: write an address or an expression, or take it out for the user's own address",
+    ),
+    step("duration_or_until", 'Wait("w")', "w: a Wait has a duration or until=, and not both: write one of them"),
+    step(
+        "if_past_without_until",
+        f'Wait("w", days(1), if_past=[{HELLO}])',
+        "w: a duration is never past: take if_past= out, or wait with until=",
+    ),
+    step("events_or_cases", 'WaitFor("w", within=days(1))', "w: a WaitFor has events or cases=, and not both: write one of them"),
+    step(
+        "then_beside_cases",
+        f'WaitFor("w", cases=[Case(X, [])], within=days(1), then=[{HELLO}])',
+        "w: with cases= each event has its own steps: move then= into them",
+    ),
+    step(
+        "case_without_event",
+        'WaitFor("w", cases=[Case(has("push"), [])], within=days(1))',
+        "w: a Case of a WaitFor begins with event(...): use a Switch for conditions",
+    ),
+    step("within_or_until", 'WaitFor("w", X)', "w: a WaitFor has within= or until=, and not both: write one of them"),
+    step(
+        "since_unknown",
+        'WaitFor("w", X, within=days(1), since="later")',
+        'w: since=\'later\' names no earlier step: name one, or "entry" or "now"',
+    ),
+    step("no_duration", 'Wait("w", days(0))', "w: a wait must be longer than 0: remove the step, or name a duration"),
+    step(
+        "longer_than_journey",
+        'Wait("w", days(541))',
+        "w: this wait is longer than the journey's ends_after: shorten it, or raise ends_after",
+    ),
+    step("no_cases", 'Switch("s", cases=[])', "s: a Switch needs at least one case: write cases=[Case(condition, [...])]"),
+    step("case_with_event", 'Switch("s", cases=[Case(X, [])])', "s: a Case of a Switch begins with a condition: use a WaitFor for events"),
+    step(
+        "weight_percent",
+        'Split("s", arms=[Arm("a", 150, []), Arm("b", -50, [])])',
+        "s: a weight is a percentage of 0 or more with two decimals at most: write 50 for half of the people",
+    ),
+    step("weights_not_100", 'Split("s", arms=[Arm("a", 50, []), Arm("b", 49, [])])', "s: the weights sum to 99: make them 100"),
+    step("arm_not_unique", 'Split("s", arms=[Arm("a", 50, []), Arm("a", 50, [])])', "s: 2 arms are called 'a': give each its own name"),
+    step("no_end", f'Repeat("r", [{HELLO}])', "r: this Repeat would never end: write times= or until="),
+    step("no_times", f'Repeat("r", [{HELLO}], times=0)', "r: times= must be 1 or more: write how often, or remove the Repeat"),
+    step("no_steps", 'Repeat("r", [], times=1)', "r: a Repeat needs at least one step: write it in the list behind the id"),
+    step(
+        "never_waits",
+        f'Repeat("r", [{HELLO}], until=has("push"))',
+        "r: without times= each pass must wait: add a Wait or WaitFor to its steps, or times=",
+    ),
+    step(
+        "not_run_yet",
+        'Send("s", email("hello", provider="x"))',
+        "s: a provider of its own is not chosen yet: take provider= out, and set it for the channel",
+    ),
+]
+CONDITIONS = [
+    step(
+        "text_with_nul", asking('trait("a") == "\\0"'), "i: a text contains the character NUL, which no stored value can contain: remove it"
+    ),
+    step("captured_unknown", asking('captured("w", "n") == 1'), "i: captured('w', ...) names no earlier step: name one that captures"),
+    step(
+        "captures_nothing",
+        f"{HELLO}, " + asking('captured("hello", "n") == 1'),
+        "i: step 'hello' captures nothing: name a WaitFor, a Call, or a Wait with reset_by=",
+    ),
+    step("path_empty_part", asking('trait("a..b") == 1'), "i: a path has an empty part: write names joined by single dots"),
+    step(
+        "time_and_literal",
+        asking('last_did("x") == "2026-01-01"'),
+        "i: last_did(...) is a time: compare it with .before(...) and .after(...)",
+    ),
+    step("no_order", asking('trait("a") > True'), "i: true and false have no order: use == or !="),
+    step("is_in_nothing", asking('trait("a").is_in([])'), "i: is_in([]) never holds: name values, or remove the condition"),
+    step("starts_with_no_text", asking('trait("a").starts_with(1)'), "i: starts_with compares texts: write a text, or compare with =="),
+    step(
+        "near_no_place",
+        asking("near(91, 0, 1)"),
+        "i: near(latitude, longitude, km) is outside of the world: write -90 to 90, -180 to 180 and a distance above 0",
+    ),
+    step(
+        "no_duration",
+        'Wait("i", until=best_time(within=hours(0)))',
+        "i: best_time(within=...) must be longer than 0: write a length of time, such as hours(24)",
+    ),
+    step(
+        "bounds_cross",
+        asking('did("x", at_least=3, at_most=2)'),
+        "i: at_least= is above at_most=, which nothing satisfies: exchange them, or write did(...) | did(...)",
+    ),
+    step("always_true", asking('did("x", at_least=0)'), "i: at_least=0 always holds: name a number above 0, or remove the condition"),
+    step(
+        "total_without_bound",
+        asking('did("x", total=prop("n"))'),
+        "i: total= adds up and compares with nothing: write at_least= or at_most=",
+    ),
+    step("no_duration", asking('did("x", last=days(0))'), "i: last= must be longer than 0: write a length of time, such as days(30)"),
+    step(
+        "several_windows",
+        asking('did("x", last=days(1), since="entry")'),
+        "i: this counts in several windows at once: write one of last=, since= and between=",
+    ),
+    step("event_without_name", asking('did("")'), "i: an event needs a name: write the one that your tracking sends"),
+    step("step_or_template", asking("sent()"), "i: sent(...) asks about a step or a template, and not both: write step= or template="),
+    step(
+        "no_such_send",
+        asking('sent(step="later")'),
+        "i: sent(step='later') names no Send before this place: name one, or ask about a template=",
+    ),
+]
+HOUSE = [
+    step("no_template", 'Send("s", email("gone"))', "s: there is no template gone: add journeys/templates/gone/, or mend the name"),
+    step("no_content", 'Send("s", push("hello"))', "s: template hello has nothing for push: add journeys/templates/hello/push.toml"),
+    files(
+        "no_unsubscribe",
+        {"journeys/templates/hello/body.txt": "Hello"},
+        "good/hello: marketing mail must show links.unsubscribe: add it to each body of template hello",
+    ),
+    files(
+        "captured_elsewhere",
+        {
+            "journeys/templates/hello/template.toml": 'required = ["captured.came.total"]\n[sample.captured.came]\ntotal = 1\n',
+            "journeys/templates/hello/sms.txt": "{{ captured.came.total }}",
+        },
+        "good/hello: template hello requires captured.came.total, and this journey has no such step: mend the name in the template",
+    ),
+    step(
+        "no_function",
+        'Call("c", function("gone"))',
+        "c: there is no function gone: write functions/gone.py and its line in functions/catalogue.py, or mend the name;"
+        " there are open_ticket",
+    ),
+    step("no_journey_to_enter", 'Enter("e", "gone")', "e: there is no journey gone in this house: write it, or mend the name"),
+    files(
+        "enters_without_key",
+        {**another('key=prop("id")'), "journeys/enters.py": GOOD.replace("good", "enters").replace(HELLO, 'Enter("e", "other")')},
+        "enters/e: other is keyed by id and starts nothing without it: give it in this Enter",
+    ),
+    files(
+        "enters_itself",
+        another("", 'Enter("e", "other")'),
+        "other/e: this journey enters itself, and is refused while it is open: use a Repeat, or let it end first",
+    ),
+    files(
+        "enters_without_property",
+        {
+            **another("", 'If("i", entry("total") > 1)'),
+            "journeys/enters.py": GOOD.replace("good", "enters").replace(HELLO, 'Enter("e", "other")'),
+        },
+        "enters/e: other reads entry('total'), and this Enter does not give it: give it, or be sure that it may lack",
+    ),
+    files(
+        "no_such_file",
+        {"journeys/catalogue.py": "from journeys import gone, good\nJOURNEYS = (gone.journey, good.journey)\n"},
+        "catalogue.py: there is no journeys/gone.py: add the file, or take gone out of the catalogue",
+    ),
+    files(
+        "not_listed",
+        {"journeys/catalogue.py": "JOURNEYS = ()\n"},
+        "good.py: no journey of the house until it is listed: add good.journey to journeys/catalogue.py, or move the file away",
+    ),
+    files("import_failed", {"journeys/catalogue.py": "def ("}, "catalogue.py: Python cannot read this line: invalid syntax"),
+    files(
+        "name_twice",
+        {"journeys/other.py": GOOD},
+        "other.py: journeys/good.py names its journey good too: give one of them another name",
+    ),
+    broken(
+        "no_journey",
+        "x = 1",
+        "it has no `journey = Journey(...)`: write one, or let the file's name begin with _ when it only holds parts of others",
+    ),
+    broken("import_failed", "def (", "Python cannot read this line: invalid syntax"),
+    broken("import_failed", "1 / 0", "importing it fails with ZeroDivisionError: division by zero"),
+    broken("import_failed", "import nothing", "No module named 'nothing': mend the name, or install what it belongs to"),
+    broken(
+        "import_failed",
+        'has("push") and has("sms")',
+        "a condition is a value, not a truth: combine conditions with & | ~, and write 10 <= x <= 20 as (x >= 10) & (x <= 20)",
+    ),
+    broken("import_failed", 'bool(trait("n"))', "an expression has no value before the journey runs: compare it, or ask .exists()"),
+    broken("import_failed", '"x" in trait("n")', "write .contains(...) instead of `in`"),
+    broken(
+        "import_failed",
+        'trait("a") >= 200 & has("push")',
+        "put each comparison in parentheses: (trait('a') >= 200) & (trait('b') == 'x')",
+    ),
+    broken("import_failed", 'trait("a") == None', "nothing equals null: ask .exists(), or ~(...).exists()"),
+    broken("import_failed", 'trait("a") == days(1)', "compare times with .before(...) and .after(...)"),
+    broken(
+        "wrong_type", 'Wait("w", "1 day")', "Wait(...) was given something else for duration: it must be a length of time, such as days(1)"
+    ),
+    broken(
+        "wrong_type",
+        'Journey("x", steps=[])',
+        'Journey(...) lacks starts_on: give it an event, such as event("signed_up"),'
+        " or segment(...), schedule(...), date(...), requested()",
+    ),
+    broken(
+        "wrong_type",
+        'Exit("x", "y", otherwise=[])',
+        "Exit(...) has no otherwise=: it takes id, reason",
+    ),
+    broken(
+        "wrong_type",
+        f'If("x", has("push"), [{HELLO}])',
+        "If(...) was given too many values without a name: write name=value behind the first ones",
+    ),
+    files("import_failed", {"functions/catalogue.py": "def ("}, "functions/catalogue.py: Python cannot read this line: invalid syntax"),
+    files(
+        "no_functions",
+        {"functions/catalogue.py": "x = 1"},
+        'functions/catalogue.py: it has no `FUNCTIONS = {"name": name, ...}`: write it, with a line for each function',
+    ),
+    files(
+        "no_function_file",
+        {"functions/catalogue.py": FUNCTIONS.replace("}", ', "gone": gone}')},
+        "functions/catalogue.py: there is no functions/gone.py: add the file, or take gone out of the catalogue",
+    ),
+    files(
+        "no_such_function",
+        {"functions/open_ticket.py": "x = 1"},
+        "functions/open_ticket.py: it has no `async def open_ticket(call: FunctionCall)`: name the function as its file",
+    ),
+]
+TEMPLATES = [
+    template("unknown_file", {"body.md": "Hello"}, "body.md: body.md belongs to no channel; known are body.html, "),
+    template("bad_file", {"template.toml": "x = ]"}, "template.toml: is not TOML at line 1"),
+    template(
+        "bad_file", {"template.toml": "x = 1"}, "template.toml: unknown setting x; known are from, reply_to, topic, required and sample"
+    ),
+    template("bad_file", {"template.toml": "required = 1"}, "template.toml: required is a list of dotted names, sample a table"),
+    template("bad_file", {"template.toml": "from = 1"}, "template.toml: from, reply_to and topic are texts"),
+    template("bad_file", {"subject.txt": ""}, "subject.txt: is missing: a mail needs a subject"),
+    template("bad_file", {"body.txt": ""}, "body.txt: is missing: a mail needs body.txt, body.mjml or body.html"),
+    template("bad_file", {"body.html": "x", "body.mjml": "x"}, "body.html: stands beside body.mjml: keep one of them"),
+    template("bad_file", {"body.mjml": "<mj-body>"}, "body.mjml: is not MJML: "),
+    template("bad_file", {"push.toml": 'title = "x"\nboddy = "y"'}, "push.toml: unknown field boddy; known are title, body, url, image"),
+    template("bad_file", {"push.toml": 'title = "x"'}, "push.toml: needs texts for title, body"),
+    template(
+        "no_content",
+        {"subject.txt": "", "body.txt": "", "sms.txt": ""},
+        "template.toml: no channel has content: add subject.txt and body.txt, or sms.txt, ...",
+    ),
+    template("subject_lines", {"subject.txt": "a\nb"}, "subject.txt: a subject is one line: join them"),
+    template("syntax", {"sms.txt": "a\n{{ user.name "}, "sms.txt: line 2: "),
+    template("syntax", {"sms.txt": "{{ user.name | shout }}"}, "sms.txt: line 1: there is no filter shout; there are abs, "),
+    template(
+        "unknown_variable", {"sms.txt": "{{ person.name }}"}, "sms.txt: line 1: there is no variable person.name; they begin with app, "
+    ),
+    template(
+        "no_default",
+        {"sms.txt": "{{ user.name }}"},
+        "sms.txt: line 1: user.name may be missing: write {{ user.name | default(...) }} or name it under required in template.toml",
+    ),
+    template(
+        "sample_missing",
+        {"sms.txt": "{{ user.name }}", "template.toml": 'required = ["user.name"]'},
+        "sms.txt: user.name is not in the sample: add it under [sample] in template.toml",
+    ),
+    template(
+        "sample_fails",
+        {"sms.txt": "{{ user.name | default(1) + 'x' }}"},
+        "sms.txt: cannot be filled in with the sample: TypeError: ",
+    ),
+    template(
+        "required_unused",
+        {"template.toml": 'required = ["user.name"]'},
+        "template.toml: user.name is required and nowhere used: remove it, or mend its spelling",
+    ),
+]
+ROWS = [*JOURNEY, *STEPS, *CONDITIONS, *HOUSE, *TEMPLATES]
+
+SOURCES = (
+    "journeys/language/check.py",
+    "journeys/language/check_steps.py",
+    "journeys/language/check_conditions.py",
+    "api/completeness.py",
+    "cli/journey_files.py",
+    "cli/function_names.py",
+    "cli/type_words.py",
+    "channels/template_checks.py",
+    "channels/template_parts.py",
+)
+REFUSING = ("journeys/language/conditions.py",)
+"""Where the language itself refuses with a TypeError while a file is imported."""
+SENTENCE_LENGTH = 25
+APART = {"unannounced", "_with_inline_css"}
+"""Functions whose words `check` does not give: the first is asked by apply, the second's library takes every stylesheet that was tried."""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.code}-{row.words[:60]}")
+def test_what_is_wrong_is_said_in_these_words(row: Row, tmp_path: Path) -> None:
+    found = findings(tmp_path, row)
+    assert [each for each in found if is_of(row, each)], [(each.problem.code, words_of(each)) for each in found]
+    assert all(each.file.is_relative_to(tmp_path) and each.line >= 1 for each in found)
+
+
+def test_no_code_is_given_without_a_row() -> None:
+    given = {code for name in SOURCES for function in functions(name) for code in codes(function)}
+    assert given - {row.code for row in ROWS} == set()
+
+
+@pytest.mark.parametrize("name", [*SOURCES, *REFUSING])
+def test_no_text_is_given_without_a_row(name: str) -> None:
+    said = [row.words for row in ROWS]
+    given = [text for function in functions(name) for text in (raised_texts(function) if name in REFUSING else texts(function))]
+    assert [text for text in given if not any(re.search(text, words) for words in said)] == []
+
+
+def test_what_belongs_somewhere_is_said_of_fields_that_there_are() -> None:
+    homes = (journeys.language, conditions, durations, entries, events, messages, payloads, steps, journey)
+    classes = {each for home in homes for each in vars(home).values() if isinstance(each, type) and is_dataclass(each)}
+    assert set(type_words.BELONGS) - {one.name for each in classes for one in dataclass_fields(each)} == set()
+
+
+def findings(home: Path, row: Row) -> list[Finding]:
+    """What is found in a house that is sound but for this row."""
+    written = {f"journeys/templates/hello/{name}": text for name, text in TEMPLATE.items()}
+    written |= {"journeys/good.py": GOOD, "functions/open_ticket.py": OPEN_TICKET, "functions/catalogue.py": FUNCTIONS}
+    if row.steps or row.fields:
+        given = f'dict(name="checked", starts_on=X, steps=[{row.steps or HELLO}]) | dict({row.fields})'
+        written["journeys/checked.py"] = f"{HEAD}journey = Journey(**({given}))\n"
+    for name, text in {**written, **row.files}.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        if text:
+            (home / name).write_text(text)
+    return house.load(home).findings
+
+
+def is_of(row: Row, found: Finding) -> bool:
+    """Words that end with a colon or comma go on with what a library or a long list says."""
+    goes_on = row.words.endswith((": ", ", "))
+    is_said = words_of(found).startswith(row.words) if goes_on else words_of(found) == row.words
+    return found.problem.code == row.code and is_said
+
+
+def words_of(found: Finding) -> str:
+    return f"{found.problem.pointer.replace('Checked', 'checked')}: {found.problem.message}"
+
+
+def functions(name: str) -> Iterator[ast.FunctionDef]:
+    """The functions and methods of a file that say something to who checks."""
+    module = ast.parse((ROOT / name).read_text())
+    return (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.name not in APART)
+
+
+def codes(function: ast.FunctionDef) -> Iterator[str]:
+    """The codes in place.problem(code, ...), Problem(pointer, code, ...), Finding(file, code, ...) and pairs of (code, words)."""
+    for node in ast.walk(function):
+        match node:
+            case (
+                ast.Call(func=ast.Attribute(attr="problem"), args=[ast.Constant(str(code)), *_])
+                | ast.Call(func=ast.Name("Problem" | "Finding"), args=[_, ast.Constant(str(code)), *_])
+                | ast.Yield(ast.Tuple([ast.Constant(str(code)), ast.Constant() | ast.JoinedStr()]))
+            ):
+                yield code
+
+
+def texts(function: ast.AST) -> Iterator[str]:
+    """Every sentence outside of docstrings as a pattern: what is filled in may be anything."""
+    docs = {id(node.value) for node in ast.walk(function) if isinstance(node, ast.Expr)}
+    strings = [node for node in ast.walk(function) if isinstance(node, ast.JoinedStr)]
+    inside = {id(part) for node in strings for part in ast.walk(node) if part is not node}
+    for node in ast.walk(function):
+        if id(node) not in docs | inside and isinstance(node, (ast.Constant, ast.JoinedStr)):
+            parts = [plain(part) for part in (node.values if isinstance(node, ast.JoinedStr) else [node])]
+            said = "".join(part or "" for part in parts)
+            if len(said) >= SENTENCE_LENGTH and " " in said:
+                yield "".join(".*" if part is None else re.escape(part) for part in parts)
+
+
+def raised_texts(function: ast.FunctionDef) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            yield from texts(node.exc)
+
+
+def plain(part: ast.expr) -> str | None:
+    return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else None
