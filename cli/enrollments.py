@@ -11,9 +11,10 @@ from rich.table import Table
 from cli.client import Client, client
 from cli.console import out
 from cli.options import Most
+from cli.starts import start
 from journeys.language.errors import NotFound, Refused
 
-app = typer.Typer(help="Who is in which journey: list, show, advance, exit.", no_args_is_help=True)
+app = typer.Typer(help="Who is in which journey: list, show, start, advance, exit.", no_args_is_help=True)
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 Which = Annotated[str, typer.Argument(help="the enrollment's id, or a user id who is in one journey")]
 
@@ -22,17 +23,26 @@ Which = Annotated[str, typer.Argument(help="the enrollment's id, or a user id wh
 def list_enrollments(
     user: Annotated[str | None, typer.Option(help="only this user's")] = None,
     journey: Annotated[str | None, typer.Option(help="only those in this journey")] = None,
+    version: Version = None,
     state: Annotated[str | None, typer.Option(help="starting, open or closed")] = None,
+    ended: Annotated[str | None, typer.Option(help="only those that ended so: completed, exited, ...")] = None,
+    key: Key = None,
+    since: Since = None,
+    until: Until = None,
+    held: Held = None,
+    last_step: LastStep = None,
     most: Most = 50,
 ) -> None:
     """List enrollments, the newest first."""
     table = Table("enrollment", "journey", "user", "state", "since", "ended", box=None)
+    asked = {"user_id": user, "journey": journey, "version": version, "state": state, "end_reason": ended, "key": key, "held": held}
     with client() as sojourn:
-        for each in sojourn.pages("/v1/enrollments", most, user_id=user, journey=journey, state=state):
+        for each in sojourn.pages("/v1/enrollments", most, **asked, since=since, until=until, last_step=last_step):
             journey_words = f"{each['journey']} v{each['version']}"
             user_words = escape(each["user_id"] or each["subject"])
-            since = each["started_at"][:16].replace("T", " ")
-            table.add_row(each["id"], journey_words, user_words, each["state"], since, escape(each["end_reason"] or ""))
+            started = each["started_at"][:16].replace("T", " ")
+            state_words = each["state"] + (f", held at {each['held_step']}" if each["held_step"] else "")
+            table.add_row(each["id"], journey_words, user_words, state_words, started, escape(each["end_reason"] or ""))
     out.print(table)
 
 
@@ -40,33 +50,24 @@ def list_enrollments(
 def show(which: Which) -> None:
     """Show where somebody stands, since when, and how they came there."""
     with client() as sojourn:
-        each = sojourn.get(f"/v1/enrollments/{_id(sojourn, which)}")
+        each = sojourn.get(f"/v1/enrollments/{id_of(sojourn, which)}")
     where = each["where"]
     out.print(escape(f"{each['user_id'] or each['subject']} in {each['journey']} v{each['version']}: {where['words']}"))
     if where["since"]:
-        out.print(f"since {where['since'][:19].replace('T', ' ')} UTC")
+        out.print(f"since {_time(where['since'])} UTC")
+    if each["held_step"]:
+        out.print(escape(f"its message {each['held_step']} is held since {_time(each['held_at'])} UTC: sending is paused (`sojourn resume`)"))
     out.print(escape(f"workflow {each['workflow_id']}"))
-    for outcome in each["outcomes"]:
-        out.print(escape(f"  {outcome['at'][:19].replace('T', ' ')}  {outcome['step']}: {_verdict(outcome['verdict'])}"))
+    lines = [(outcome["at"], f"{outcome['step']}: {_verdict(outcome['verdict'])}") for outcome in each["outcomes"]]
+    lines += [(done["at"], f"{done['words']} (by {done['done_by']})") for done in each["interventions"]]
+    for at, words in sorted(lines):
+        out.print(escape(f"  {_time(at)}  {words}"))
 
 
-@app.command()
-def advance(which: Which) -> None:
-    """Let the wait that is going on end now."""
-    with client() as sojourn:
-        sojourn.post(f"/v1/enrollments/{_id(sojourn, which)}/advance")
-    out.print("Told: the wait ends now.")
+app.command()(start)
 
 
-@app.command("exit")
-def take_out(which: Which, reason: Annotated[str, typer.Option(help="shown in the timeline")] = "exited_by_hand") -> None:
-    """Take somebody out of a journey."""
-    with client() as sojourn:
-        sojourn.post(f"/v1/enrollments/{_id(sojourn, which)}/exit", {"reason": reason})
-    out.print("Told: the enrollment ends now.")
-
-
-def _id(sojourn: Client, which: str) -> str:
+def id_of(sojourn: Client, which: str) -> str:
     """An enrollment's id as it is; a user id stands for the one journey that this user is in."""
     if _UUID.fullmatch(which):
         # Many apps name their users by UUIDs too.

@@ -181,6 +181,15 @@ async def refuse(connection: Connection, app: str, *, journey: str, event_id: st
     await connection.execute(_REFUSE, {"app": app, "journey": journey, "event_id": event_id, "user_id": user_id, "reason": reason})
 
 
+_REFUSAL = text("SELECT reason FROM refused_entries WHERE app = :app AND journey = :journey AND event_id = :event_id")
+
+
+async def refusal(connection: Connection, app: str, journey: str, event_id: str) -> str | None:
+    """Why this entry event, or request, started nothing; None where it did, or is not decided yet."""
+    reason: str | None = (await connection.execute(_REFUSAL, {"app": app, "journey": journey, "event_id": event_id})).scalar()
+    return reason
+
+
 async def events_since(connection: Connection, app: str, user_id: int, names: Sequence[str], since: datetime, most: int) -> list[EventFact]:
     """The person's live events of these names from `since` on, the earliest first, people merged into this one included."""
     key = {"app": app, "user_id": user_id, "names": list(names), "since": since, "most": most}
