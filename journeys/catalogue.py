@@ -1,6 +1,6 @@
 """The journeys that this house runs: a file each, and a line here."""
 
-from journeys import activation, appointment, cart_recovery, onboarding, order_status, win_back
+from journeys import activation, appointment, cart_recovery, nps, onboarding, order_status, renewal, win_back
 
 JOURNEYS = (
     onboarding.journey,
@@ -9,4 +9,6 @@ JOURNEYS = (
     order_status.journey,
     win_back.journey,
     appointment.journey,
+    renewal.journey,
+    nps.journey,
 )

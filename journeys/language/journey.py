@@ -43,7 +43,7 @@ def _checked_when_written(cls: type[J]) -> type[J]:
 @_checked_when_written
 @node
 class Journey(Node):
-    """See the fields in docs/reference/language.md. Raises Invalid with every problem when it is written in Python."""
+    """See the fields in docs/journeys.md. Raises Invalid with every problem when it is written in Python."""
 
     name: str
     _: KW_ONLY

@@ -1,15 +1,20 @@
 """Reading rehearsals: when something was sent, and which ways on of a journey a brief has not rehearsed."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, assert_never
 from unittest.mock import patch
 
-from journeys.language import Journey, rehearse
+from journeys.language import Journey
 from journeys.language.play import Player
 from journeys.language.rehearse import Rehearsal
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
 from journeys.language.walk import all_steps
+
+# The package has a function of the module's name.
+rehearsing = sys.modules[Rehearsal.__module__]
 
 
 def sent_at(shown: Rehearsal, step: str) -> str:
@@ -17,8 +22,9 @@ def sent_at(shown: Rehearsal, step: str) -> str:
     return next(f"{line.at:%a %Y-%m-%d %H:%M}" for line in shown.lines if line.step == step and line.words.endswith(" sent"))
 
 
-def unrehearsed(journey: Journey, brief: ModuleType) -> list[str]:
-    """Play every test of a brief once more, and name each step, and each way on from it, that none of them came by."""
+@contextmanager
+def watched() -> Iterator[list[Player]]:
+    """Every enrollment that is rehearsed inside."""
     players: list[Player] = []
 
     class Watched(Player):
@@ -26,7 +32,13 @@ def unrehearsed(journey: Journey, brief: ModuleType) -> list[str]:
             super().__init__(*given, **named)
             players.append(self)
 
-    with patch.dict(rehearse.__globals__, {"Player": Watched}):
+    with patch.object(rehearsing, "Player", Watched):
+        yield players
+
+
+def unrehearsed(journey: Journey, brief: ModuleType) -> list[str]:
+    """Play every test of a brief once more, and name each step, and each way on from it, that none of them came by."""
+    with watched() as players:
         for name, test in vars(brief).items():
             if name.startswith("test_"):
                 test()

@@ -12,7 +12,7 @@ from journeys.language.check import not_run_yet, problems, warnings
 from tests.journeys.briefs import unrehearsed
 
 
-def test_the_house_runs_six_journeys_of_different_names() -> None:
+def test_the_house_runs_eight_journeys_of_different_names() -> None:
     assert [journey.name for journey in JOURNEYS] == [
         "onboarding",
         "activation",
@@ -20,6 +20,8 @@ def test_the_house_runs_six_journeys_of_different_names() -> None:
         "order-status",
         "win-back",
         "appointment",
+        "renewal",
+        "nps",
     ]
 
 

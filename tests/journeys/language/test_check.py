@@ -48,7 +48,6 @@ from journeys.language import (
 from journeys.language.check import not_run_yet, problems, warnings
 from journeys.language.errors import Invalid
 from journeys.language.steps import AnyStep
-from tests.journeys.examples import EXAMPLES
 from tests.journeys.journey_strategies import journeys
 
 X = event("x")
@@ -219,7 +218,7 @@ def test_a_segment_is_worth_a_warning_at_the_step_that_names_it() -> None:
     assert [(each.pointer, each.code) for each in found] == [("vips/exits_on", "segment_not_known"), ("vips/inner", "segment_not_known")]
 
 
-@pytest.mark.parametrize("journey", EXAMPLES, ids=lambda journey: journey.name)
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.name)
 def test_the_eight_real_journeys_have_no_problems(journey: Journey) -> None:
     assert problems(journey) == []
 

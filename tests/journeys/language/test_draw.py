@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 
 from journeys import cart_recovery, onboarding, order_status
+from journeys.catalogue import JOURNEYS
 from journeys.language import ALWAYS, Exit, If, Journey, Send, Wait, days, email, entry, event, has, prop
 from journeys.language.draw import drawing
 from journeys.language.walk import all_steps
-from tests.journeys.examples import EXAMPLES
 from tests.journeys.journey_strategies import journeys
 
 
@@ -57,7 +57,7 @@ def test_a_moment_that_is_past_skips_what_follows_the_wait() -> None:
     assert ("w", "$end", "already past") in [(arrow.origin, arrow.target, arrow.words) for arrow in drawing(journey).arrows]
 
 
-@pytest.mark.parametrize("journey", EXAMPLES, ids=lambda journey: journey.name)
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.name)
 def test_every_real_journey_is_drawn_with_each_step_once(journey: Journey) -> None:
     ids = [box.id for box in drawing(journey).boxes]
     assert ids == ["$start", *(step.id for step in all_steps(journey.steps)), "$end"]
