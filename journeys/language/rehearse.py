@@ -9,6 +9,8 @@ from itertools import count
 from typing import Any, Literal
 
 from journeys.language import moments
+from journeys.language.conditions import AnyCondition
+from journeys.language.describe import condition_words
 from journeys.language.durations import Duration
 from journeys.language.evaluate import holds, value
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
@@ -17,7 +19,7 @@ from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
 from journeys.language.play import Player
 from journeys.language.resolving import changes, naming, object_of
-from journeys.language.steps import Call, Enter, Moment, Split, Update, WaitFor
+from journeys.language.steps import Call, Enter, Moment, Split, Update, Wait, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
 from journeys.language.walk import all_steps
 from journeys.language.world import Errand, Order, Progress, Question, Recall
@@ -153,6 +155,8 @@ class Stage:
         self._events = [self._entry]
         self._exit_condition = journey.exit_condition
         self._listening = {step.id for step in all_steps(journey.steps) if isinstance(step, WaitFor)}
+        waits = [step for step in all_steps(journey.steps) if isinstance(step, (Wait, WaitFor))]
+        self._lengths = {step.id for step in waits if (step.duration if isinstance(step, Wait) else step.within) is not None}
         self._player: Player | None = None
 
     def expect(self, after: Duration, name: str, properties: Mapping[str, Any]) -> None:
@@ -207,7 +211,7 @@ class Stage:
         assert self._player is not None
         assert self._player.standing is not None
         step = self._player.standing.step
-        self._note(step, words.partition(f": {step}")[0], "wait")
+        self._note(step, self._wait_words(words, step, until), "wait")
         if self._let_come(until, woken):
             return True
         self._now = max(self._now, until)
@@ -252,13 +256,15 @@ class Stage:
         facts = self._facts(question.captured)
         found = next((place for place, condition in enumerate(question.conditions) if holds(condition, facts, self._now)), None)
         if not question.step.startswith("$"):
-            self._note(question.step, "none holds" if found is None else "holds" if len(question.conditions) == 1 else f"case {found + 1}")
+            self._note(question.step, _answer(question.conditions, found))
         return found
 
     async def instant(self, step: str, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
         found = moments.instant(moment, self._facts(captured), self._now)
         if found is None:
             self._note(step, "no_moment")
+        elif found <= self._now:
+            self._note(step, f"{self._wall(found)} has passed")
         return found
 
     async def recall(self, recalled: Recall) -> list[EventFact]:
@@ -296,6 +302,17 @@ class Stage:
         """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
         step = event.properties.get("step")
         self._messages = [(_marked(fact, event) if fact.step == step else fact, channel, kind) for fact, channel, kind in self._messages]
+
+    def _wait_words(self, words: str, step: str, until: datetime) -> str:
+        """The interpreter's words without the id, and with the person's own time where no length tells it."""
+        short, _, rest = words.partition(f": {step}")
+        if short in ("deferred", "held"):
+            return f"put off until {self._wall(until)}{rest}"
+        return short if step in self._lengths else f"{short} until {self._wall(until)}"
+
+    def _wall(self, at: datetime) -> str:
+        wall = at.astimezone(zone_of(self._user.timezone))
+        return f"{wall:%a} {wall.day} {wall:%b %H:%M}"
 
     def _note(self, step: str, words: str, kind: LineKind = "done") -> None:
         self.lines.append(Line(self._now, step, words, kind))
@@ -393,6 +410,12 @@ class Stage:
 
 def _first_way_in(journey: Journey) -> str:
     return journey.entry_events.any_of[0].name if journey.entry_events else REQUESTED
+
+
+def _answer(conditions: Sequence[AnyCondition], found: int | None) -> str:
+    if len(conditions) == 1:
+        return f"{condition_words(conditions[0])}? {'no' if found is None else 'yes'}"
+    return "no case holds" if found is None else f"{condition_words(conditions[found])}: case {found + 1}"
 
 
 def _words(values: Mapping[str, Any]) -> str:
