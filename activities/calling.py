@@ -28,7 +28,7 @@ from journeys.language import steps
 from journeys.language.facts import Facts
 from journeys.language.resolving import headers_of, naming, object_of, resolved, url_of
 from journeys.language.verdict import CallVerdict
-from storage import enrollments, journeys, outcomes, standing
+from storage import enrollments, held, outcomes, standing
 from storage.database import Connection, Database
 
 log = structlog.get_logger()
@@ -95,7 +95,7 @@ class Calls:
             enrollment = await enrollments.get(connection, order.app, order.enrollment_id)
             if enrollment.state == "closed" or await has_ended(connection, order, enrolled, self._hold, now):
                 return await _write(connection, order, CallVerdict("exited", reason="exited"))
-            if await journeys.is_paused(connection, order.app, order.journey):
+            if await held.hold(connection, order.app, order.enrollment_id, order.journey, order.step, order.visit):
                 return CallVerdict("held", reason="paused", until=now + self._held_for)
             facts = naming(
                 await facts_for(connection, enrollment, enrolled.person, order.captured, order.action, now), enrolled.person.user_id

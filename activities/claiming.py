@@ -3,6 +3,7 @@
 What is decided here cannot be overtaken: who withdraws consent, suppresses an address or commits an event takes the same lock.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from activities.sending import Timing
 from activities.terms import terms_of, topic_of
 from activities.verdicts import Waits, exited, from_json, given_up, may_be_repeated, to_json, verdict_of
 from journeys.language.evaluate import value
-from storage import enrollments, outcomes
+from storage import enrollments, held, outcomes
 from storage.database import Connection
 from storage.ids import message_id
 from storage.messages import Claim, MessageRow, Move, Plan, forget_planned, insert_rows, move_rows
@@ -153,10 +154,18 @@ class _Step:
         if is_over or await has_ended(self.connection, self.order, self.enrolled, self.house.hold, self.now):
             return await self._leave(rows, open_rows)
         if self.standing.app_is_paused or self.standing.journey_is_paused:
-            return SendVerdict("held", reasons=("paused",), until=self.now + self.house.timing.held_for)
+            return await self._hold()
         if not rows or _is_waiting(rows[0]):
             return await self._plan(rows[0] if rows else None)
         return await self._take(rows, [(row, place_of(row, self.order.app, self.order.channel, self.standing)) for row in open_rows])
+
+    async def _hold(self) -> SendVerdict:
+        """Wait to be released; the moment is far off, and spread, because it is only there in case nobody is woken."""
+        order = self.order
+        if not await held.hold(self.connection, order.app, order.enrollment_id, order.journey, order.step, order.visit):
+            return SendVerdict("held", reasons=("paused",), until=self.now + timedelta(seconds=1))
+        wait = self.house.timing.held_for * random.uniform(1, 1.5)  # noqa: S311 - spreads those who are held
+        return SendVerdict("held", reasons=("paused",), until=self.now + wait)
 
     async def _let_claims_lapse(self, rows: Sequence[MessageRow]) -> list[MessageRow]:
         """A claim whose time is over may have sent. The sweeper does the same for those to which nobody comes back."""

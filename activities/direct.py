@@ -173,7 +173,7 @@ class _Claiming:
         if row is None or row.state not in {"planned", "deferred"}:
             return None
         if standing.app_is_paused:
-            await direct_sends.postpone(self.connection, waiting.app, waiting.id, self.delivery.timing.held_for)
+            await direct_sends.postpone(self.connection, waiting.app, waiting.id, self.delivery.timing.direct_held_for)
             return None
         place = place_of(row, waiting.app, waiting.channel, standing)
         verdict = await self._ruling(asked, standing, person, row, place)

@@ -28,7 +28,9 @@ class Timing:
     endpoint_wait: timedelta = timedelta(minutes=1)
     unknown_wait: timedelta = timedelta(minutes=2)
     patience: timedelta = timedelta(hours=72)
-    held_for: timedelta = timedelta(minutes=5)
+    held_for: timedelta = timedelta(hours=6)
+    """Of a journey's message while sending is paused: resuming wakes it, so this is only for the case that it does not."""
+    direct_held_for: timedelta = timedelta(minutes=5)
 
     def unknown_for(self, message_class: str) -> timedelta:
         """How long an unconfirmed message stays so: transactional goes out once more, marketing is given up."""

@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from api import (
     backtests,
+    bulk,
     consents,
     docs,
     documentation,
@@ -24,7 +25,9 @@ from api import (
     keys,
     links,
     messages,
+    moves,
     pauses,
+    quarantine,
     sandbox,
     sends,
     signatures,
@@ -43,6 +46,7 @@ from storage.notify import Notifier
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     ingest.router,
+    quarantine.router,
     endpoints.router,
     consents.router,
     exports.router,
@@ -53,7 +57,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     suppressions.router,
     backtests.router,
     journeys.router,
+    bulk.router,
     enrollments.router,
+    moves.router,
     starts.router,
     jobs.router,
     sends.router,

@@ -16,7 +16,7 @@ from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import journeys, outbox, templates
+from storage import held, journeys, outbox, templates
 from storage.database import Connection
 from storage.journeys import JourneyState
 
@@ -35,6 +35,7 @@ class JourneyView(BaseModel):
     paused_at: datetime | None = Field(description="set: nothing of it leaves")
     retired_at: datetime | None = Field(description="set: nobody enters, people inside finish")
     inside: dict[int, int] = Field(description="people inside, by version", examples=[{2: 17, 3: 204}])
+    held: int = Field(description="of them, those whose message waits because sending is paused", examples=[0])
 
 
 class JourneyList(BaseModel):
@@ -106,7 +107,9 @@ class Applied(PlanView):
 async def list_journeys(app: App, database: Db) -> JourneyList:
     """All of them, retired ones too, with how many people are inside each version."""
     async with database.transaction(app) as connection:
-        return JourneyList(items=[JourneyView(**vars(state)) for state in await journeys.states(connection, app)])
+        waiting = await held.counts(connection, app)
+        states = await journeys.states(connection, app)
+    return JourneyList(items=[JourneyView(**vars(state), held=waiting.get(state.name, 0)) for state in states])
 
 
 @router.post("/journeys/plan", summary="What would publishing change?")
@@ -140,10 +143,12 @@ async def get_journey(app: App, database: Db, name: JourneyName) -> JourneyWithV
         state = await _state(connection, app, name)
         live = await journeys.version(connection, app, name, state.live_version)
         versions = await journeys.versions(connection, app, name)
+        waiting = (await held.counts(connection, app)).get(name, 0)
     shown = [VersionView(**vars(each), inside=state.inside.get(each.version, 0)) for each in versions]
     journey = from_json(live.definition)
     definition = publishing.plain(live.definition)
-    return JourneyWithVersions(**vars(state), entry=publishing.entry_words(journey), versions=shown, definition=definition)
+    entry = publishing.entry_words(journey)
+    return JourneyWithVersions(**vars(state), held=waiting, entry=entry, versions=shown, definition=definition)
 
 
 async def _compare(

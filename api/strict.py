@@ -14,6 +14,7 @@ from api.body import parse, read_json, read_raw
 from api.errors import Unreadable
 from journeys.language.errors import Invalid, Problem, SojournError
 from storage.database import Database
+from storage.keys import StoredKey
 
 MOST_BYTES = 10_000_000
 # A written backslash followed by u0000 is no NUL; an odd number of backslashes before it is.
@@ -25,6 +26,15 @@ ReadingApp = Annotated[str, Depends(KeyFor("read"))]
 SendingApp = Annotated[str, Depends(KeyFor("send"))]
 ErasingApp = Annotated[str, Depends(KeyFor("erase"))]
 KeysApp = Annotated[str, Depends(KeyFor("keys"))]
+
+
+async def _who(request: Request, _app: App) -> str:
+    key: StoredKey = request.state.key
+    return key.name or f"key {key.id}"
+
+
+# Who asks, as the story of what was done by hand names them.
+Who = Annotated[str, Depends(_who)]
 # No control characters: Postgres holds no NUL, and a log or a page must not be written to by a name.
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 UserId = Annotated[Word, Path(description="your own id of the user", examples=["user-4711"])]

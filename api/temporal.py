@@ -1,16 +1,25 @@
 """The way from the API to running workflows: one client, connected when it is first needed, because ingest must start without Temporal."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from activities.jobs.by_hand import let_wait_end
+from activities.jobs.moving import ask
+from activities.move_orders import MOVE, Movable, MoveOrder
+from activities.telling import tell
 from journeys.language.errors import Conflict, Unavailable
+from storage.database import Database
 from storage.erasures import Erasure
-from workflows.client import RPC_TIMEOUT, connect
+from storage.interventions import Act
+from storage.passages import Passage
+from workflows.client import connect
 from workflows.erasures import forget
 from workflows.inputs import Standing
 from workflows.job_starter import JobStarter
@@ -18,6 +27,9 @@ from workflows.job_starter import JobStarter
 CONNECT_WITHIN_S = 3.0
 QUERY_WITHIN_S = 2.0
 FORGET_WITHIN_S = 5.0
+
+
+_NOT_RUNNING = "its workflow has ended or is only starting: look at the enrollment, then try again"
 
 
 class Workflows:
@@ -42,13 +54,24 @@ class Workflows:
         except (RPCError, TimeoutError) as error:
             raise Unavailable("Temporal does not answer") from error
 
-    async def advance(self, workflow_id: str) -> None:
-        """Let the wait that is going on end now. Raises Conflict when nothing runs under this id, Unavailable without Temporal."""
-        await self._signal(workflow_id, "advance")
+    async def advance(self, database: Database, app: str, passage: Passage, act: Act) -> None:
+        """Let the wait that is going on end now. Raises Conflict when its workflow does not run, Unavailable without Temporal."""
+        with _told():
+            if not await let_wait_end(database, self._client, app, passage, act):
+                raise Conflict(_NOT_RUNNING)
 
-    async def exit(self, workflow_id: str, reason: str) -> None:
+    async def exit(self, workflow_id: str, reason: str, request_id: str) -> None:
         """End the enrollment. Raises as `advance` does."""
-        await self._signal(workflow_id, "exit", reason)
+        await self._tell(workflow_id, "exit", reason, request_id)
+
+    async def movable(self, passage: Passage, order: MoveOrder) -> Movable:
+        """Ask whether somebody can be moved. Raises Unavailable without Temporal."""
+        with _told():
+            return await ask(self._client, passage, order)
+
+    async def move(self, passage: Passage, order: MoveOrder) -> None:
+        """Move somebody as soon as they wait. Raises as `advance` does."""
+        await self._tell(passage.workflow_id, MOVE, order, order.request)
 
     async def standing(self, workflow_id: str) -> Standing | None:
         """Ask the workflow where it stands; None when it does not answer within two seconds (no worker, no Temporal)."""
@@ -59,16 +82,21 @@ class Workflows:
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, TimeoutError):
             return None
 
-    async def _signal(self, workflow_id: str, name: str, *arguments: str) -> None:
-        try:
-            await self._of(workflow_id).signal(name, args=arguments, rpc_timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise Conflict("its workflow has ended or is only starting: look at the enrollment, then try again") from error
-            raise Unavailable("Temporal does not answer") from error
+    async def _tell(self, workflow_id: str, name: str, argument: object, request_id: str) -> None:
+        with _told():
+            if not await tell(self._client, workflow_id, name, [argument], request_id):
+                raise Conflict(_NOT_RUNNING)
 
     def _of(self, workflow_id: str) -> WorkflowHandle[object, object]:
         return self._client.get_workflow_handle(workflow_id)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        raise Unavailable("Temporal does not answer") from error
 
 
 async def _workflows(request: Request) -> Workflows:

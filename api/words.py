@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from journeys.language.moving import REASONS as MOVE_REASONS
+
 REASONS: dict[str, str] = {
     "opted_out": "they opted out of this channel",
     "unsubscribed": "they unsubscribed from this topic",
@@ -110,6 +112,21 @@ def _step_words(fact: _Fact) -> str:
     return f"{step} {verdict.get('status') or verdict.get('kind') or 'done'}"
 
 
+def intervention_words(fact: _Fact) -> str:
+    """Say what was done by hand, and what became of it."""
+    detail, kind = fact["detail"], fact["kind"]
+    if kind == "move" and fact["outcome"] == "refused":
+        return f"could not be moved to version {detail['to']}: {MOVE_REASONS.get(detail['reason'], detail['reason'])}"
+    if kind == "move":
+        where = detail["step"] if detail["step"] == detail["to_step"] else f"{detail['step']}, to {detail['to_step']}"
+        return f"moved from version {detail['from']} to version {detail['to']}, at {where}"
+    if kind == "exit":
+        return f"taken out: {reason_words(detail.get('reason'))}"
+    if kind == "closed":
+        return f"closed: {reason_words(detail.get('reason'))}"
+    return {"advance": "let go on before its time", "release": "let go on after a pause"}.get(kind, kind)
+
+
 _WORDS: dict[str, Callable[[_Fact], str]] = {
     "event": _event_words,
     "entered": lambda fact: f"entered {fact['journey']} (version {fact['version']}) by {fact['event']}",
@@ -117,6 +134,7 @@ _WORDS: dict[str, Callable[[_Fact], str]] = {
     "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'])}",
     "step": _step_words,
     "message": lambda fact: message_words(fact) + (f" ({fact['journey']}: {fact['step']})" if fact["journey"] else ""),
+    "by_hand": lambda fact: f"{fact['journey']}: {intervention_words(fact)} (by {fact['done_by']})",
     "consent": lambda fact: f"consent {fact['state']} for {_channel(fact['channel'])}, {_topic(fact['topic'])}, by {fact['source']}",
 }
 

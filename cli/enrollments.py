@@ -1,22 +1,20 @@
 """`sojourn enrollments`: who is in which journey, where they stand and why; letting somebody go on, or out."""
 
-import re
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.client import Client, client
+from cli.by_hand import advance, event, take_out
+from cli.client import client
 from cli.console import out
+from cli.moves import move
 from cli.options import Most
 from cli.starts import start
-from journeys.language.errors import NotFound, Refused
+from cli.whom import Held, Key, LastStep, Since, Until, Version, Which, id_of
 
 app = typer.Typer(help="Who is in which journey: list, show, start, advance, exit.", no_args_is_help=True)
-_UUID = re.compile(r"[0-9a-fA-F-]{36}")
-Which = Annotated[str, typer.Argument(help="the enrollment's id, or a user id who is in one journey")]
 
 
 @app.command("list")
@@ -56,7 +54,9 @@ def show(which: Which) -> None:
     if where["since"]:
         out.print(f"since {_time(where['since'])} UTC")
     if each["held_step"]:
-        out.print(escape(f"its message {each['held_step']} is held since {_time(each['held_at'])} UTC: sending is paused (`sojourn resume`)"))
+        out.print(
+            escape(f"its message {each['held_step']} is held since {_time(each['held_at'])} UTC: sending is paused (`sojourn resume`)")
+        )
     out.print(escape(f"workflow {each['workflow_id']}"))
     lines = [(outcome["at"], f"{outcome['step']}: {_verdict(outcome['verdict'])}") for outcome in each["outcomes"]]
     lines += [(done["at"], f"{done['words']} (by {done['done_by']})") for done in each["interventions"]]
@@ -65,21 +65,14 @@ def show(which: Which) -> None:
 
 
 app.command()(start)
+app.command()(advance)
+app.command("exit")(take_out)
+app.command()(event)
+app.command()(move)
 
 
-def id_of(sojourn: Client, which: str) -> str:
-    """An enrollment's id as it is; a user id stands for the one journey that this user is in."""
-    if _UUID.fullmatch(which):
-        # Many apps name their users by UUIDs too.
-        with suppress(NotFound):
-            return str(sojourn.get(f"/v1/enrollments/{which}")["id"])
-    found = [each for each in sojourn.pages("/v1/enrollments", 200, user_id=which) if each["state"] != "closed"]
-    if not found:
-        raise NotFound(f"{which} is in no journey at present")
-    if len(found) > 1:
-        listed = "\n".join(f"  {each['id']}  {each['journey']}" for each in found)
-        raise Refused(f"{which} is in several journeys; name one by its id:\n{listed}")
-    return str(found[0]["id"])
+def _time(at: str) -> str:
+    return at[:19].replace("T", " ")
 
 
 def _verdict(verdict: Any) -> str:

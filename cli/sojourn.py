@@ -38,7 +38,9 @@ COMMANDS = {
 GROUPS = {
     "keys": "cli.keys",
     "users": "cli.users",
+    "journeys": "cli.journeys",
     "enrollments": "cli.enrollments",
+    "quarantine": "cli.quarantine",
     "jobs": "cli.jobs",
 }
 

@@ -106,6 +106,12 @@ _POSTPONE = text(
     "UPDATE open_messages SET due_at = clock_timestamp() + make_interval(secs => :wait_s)"
     " WHERE app = :app AND message_id = :id AND kind = 'direct'"
 )
+# Spread over ten seconds; what is put off for longer than a pause is looked at is put off for another reason.
+_RELEASE = text("""
+UPDATE open_messages SET due_at = clock_timestamp() + random() * interval '10 seconds'
+WHERE app = :app AND kind = 'direct'
+  AND due_at BETWEEN clock_timestamp() + interval '10 seconds' AND clock_timestamp() + interval '5 minutes'
+""")
 _FORGET = text("""
 DELETE FROM direct_sends d USING messages m WHERE d.message_id = m.id AND m.app = :app AND m.id = :id
   AND m.state IN ('sent', 'rejected', 'skipped', 'given_up')
@@ -168,6 +174,11 @@ async def get(connection: Connection, app: str, number: UUID) -> Waiting | None:
 async def postpone(connection: Connection, app: str, number: UUID, wait: timedelta) -> None:
     """Leave a planned message for later."""
     await connection.execute(_POSTPONE, {"app": app, "id": number, "wait_s": wait.total_seconds()})
+
+
+async def release(connection: Connection, app: str) -> None:
+    """Sending was resumed: what was left for later because of the pause is due within ten seconds."""
+    await connection.execute(_RELEASE, {"app": app})
 
 
 async def forget_content(connection: Connection, app: str, number: UUID) -> None:

@@ -99,17 +99,6 @@ async def set_paused(connection: Connection, app: str, name: str | None, *, paus
         raise NotFound("no such journey")
 
 
-_IS_PAUSED = text(
-    "SELECT a.paused_at IS NOT NULL OR EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = :name AND j.paused_at IS NOT NULL)"
-    " FROM apps a WHERE a.id = :app"
-)
-
-
-async def is_paused(connection: Connection, app: str, name: str) -> bool:
-    """Tell whether nothing of this journey may leave now: it is paused, or the whole app is."""
-    return bool((await connection.execute(_IS_PAUSED, {"app": app, "name": name})).scalar())
-
-
 _ENTERED_BY = text(
     "SELECT v.app, v.journey, v.version, v.hash, v.definition FROM journeys j"
     " JOIN journey_versions v ON v.app = j.app AND v.journey = j.name AND v.version = j.live_version"

@@ -83,6 +83,13 @@ _PARTS = (
         " opened_at=m.opened_at clicked_at=m.clicked_at unsubscribed_at=m.unsubscribed_at",
     ),
     _part(
+        "by_hand",
+        "enrollments e JOIN interventions i ON i.app = e.app AND i.enrollment_id = e.id WHERE e." + _OF_PERSON.format("e"),
+        at="i.at",
+        id_="(i.enrollment_id || '/' || i.request)",
+        fact="enrollment_id=e.id journey=e.journey version=e.version kind=i.kind outcome=i.outcome detail=i.detail done_by=i.done_by",
+    ),
+    _part(
         "consent",
         "consents c WHERE c." + _OF_PERSON.format("c"),
         at="c.recorded_at",

@@ -1,10 +1,7 @@
 """What Sojourn asks of a Temporal server: start, tell, end. Every call may be repeated."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributeKey,
@@ -17,6 +14,9 @@ from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.telling import RPC_TIMEOUT as RPC_TIMEOUT
+from activities.telling import is_gone as is_gone
+from activities.telling import is_namespace_missing, tell
 from journeys.language.errors import Conflict
 from journeys.language.facts import EventFact
 from storage.enrollments import Enrollment
@@ -28,7 +28,6 @@ APP = SearchAttributeKey.for_keyword("SojournApp")
 JOURNEY_NAME = SearchAttributeKey.for_keyword("SojournJourney")
 USER = SearchAttributeKey.for_keyword("SojournUser")
 MEMO = "enrollment"
-RPC_TIMEOUT = timedelta(seconds=10)
 
 
 async def connect(payload_keys: Sequence[str] = (), *, otherwise: str = "127.0.0.1:7233") -> Client:
@@ -92,21 +91,7 @@ class Enrollments:
         return str(found) if found is not None else None
 
     async def _signal(self, workflow_id: str, name: str, argument: EventFact | str, request_id: str) -> bool:
-        request = SignalWorkflowExecutionRequest(
-            namespace=self._client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
-            signal_name=name,
-            identity=self._client.identity,
-            request_id=request_id,
-        )
-        request.input.payloads.extend(await self._client.data_converter.encode([argument]))
-        try:
-            await self._client.workflow_service.signal_workflow_execution(request, retry=True, timeout=RPC_TIMEOUT)
-        except RPCError as error:
-            if is_gone(error):
-                return False
-            raise
-        return True
+        return await tell(self._client, workflow_id, name, [argument], request_id)
 
 
 def _search_attributes(enrollment: Enrollment) -> TypedSearchAttributes:
@@ -128,20 +113,11 @@ def _details(enrollment: Enrollment) -> str:
     return f"Entered by `{enrollment.entry.name}` at {enrollment.entry.occurred_at:%Y-%m-%d %H:%M} UTC. Enrollment `{enrollment.id}`."
 
 
-def is_gone(error: RPCError) -> bool:
-    """No such workflow; a namespace that is missing (a server that is being set up) says nothing of workflows."""
-    return error.status is RPCStatusCode.NOT_FOUND and not _is_namespace_missing(error)
-
-
-def _is_namespace_missing(error: RPCError) -> bool:
-    return error.status is RPCStatusCode.NOT_FOUND and error.message.startswith("Namespace ")
-
-
 def is_transport(error: BaseException) -> bool:
     """Tell a server that is away, overloaded or not open to us (try again later) from a request that it refuses."""
     if not isinstance(error, RPCError):
         return False
-    return _is_namespace_missing(error) or error.status in {
+    return is_namespace_missing(error) or error.status in {
         RPCStatusCode.UNAVAILABLE,
         RPCStatusCode.DEADLINE_EXCEEDED,
         RPCStatusCode.RESOURCE_EXHAUSTED,

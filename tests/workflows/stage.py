@@ -20,6 +20,9 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from activities.calling import Calls
 from activities.functions.call import Function
+from activities.jobs.catalogue import KINDS
+from activities.jobs.runner import Jobs
+from activities.jobs.work import Work
 from activities.messages import Messages
 from activities.sending import Timing
 from activities.steps import Steps, deliveries
@@ -195,7 +198,8 @@ async def stage(database: Database, address: str, *, with_virtual_time: bool = T
     calls = Calls(database, out.caller, functions, exit_conditions_hold)
     relay = Relay(database, temporal, entry, uuid4(), functions=sorted(functions))
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
-    activities = [*Steps(database).activities(), *out.changes.activities(), *calls.activities(), *deliveries(messages)]
+    jobs = Jobs(Work(database, client, queue), KINDS)
+    activities = [*Steps(database).activities(), *out.changes.activities(), *calls.activities(), *deliveries(messages), *jobs.activities()]
     worker = temporal_worker(client, queue, activities, max_cached_workflows=cached, runner=sandbox())
     try:
         async with worker:
