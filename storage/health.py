@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 
 from storage.database import Connection
-from storage.migrations.runner import head
+from storage.migrations.runner import is_enough
 
 _REVISION = text("SELECT version_num FROM alembic_version")
 # Monitoring must not slow what it watches: a count that takes longer is given up and the last one stays.
@@ -47,8 +47,8 @@ class Gauges:
 
 
 async def is_current(connection: Connection) -> bool:
-    """Tell whether the schema is the one that this code needs. The transaction raises Unavailable when Postgres is away."""
-    return (await connection.execute(_REVISION)).scalar() == head()
+    """Tell whether the schema is one that this code can work on. The transaction raises Unavailable when Postgres is away."""
+    return is_enough((await connection.execute(_REVISION)).scalar())
 
 
 async def gauges(connection: Connection) -> Gauges:

@@ -13,7 +13,10 @@ FOLDER = Path(__file__).parent
 
 
 async def migrate(url: str, revision: str = "head") -> None:
-    """Move the database at `url` to `revision` (up, or down to an earlier one). Two callers at once wait for each other."""
+    """Move the database at `url` to `revision` (up, or down to an earlier one). Two callers at once wait for each other.
+
+    A schema that a newer Sojourn has made stays as it is, so that this code can be rolled back to.
+    """
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:
@@ -37,6 +40,15 @@ def head() -> str:
     return ScriptDirectory(str(FOLDER)).get_current_head() or ""
 
 
+def is_enough(revision: str | None) -> bool:
+    """Tell whether this code can work on a schema: its own, or one of a newer Sojourn, whose migrations only add.
+
+    A revision that this code does not know is a newer one: every older one has its file here.
+    """
+    known = {script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions()}
+    return revision is not None and (revision == head() or revision not in known)
+
+
 def _migrate(connection: Connection, revision: str) -> None:
     connection.exec_driver_sql("SELECT pg_advisory_lock(7305200)")
     connection.exec_driver_sql("SET lock_timeout = '5s'")
@@ -45,6 +57,9 @@ def _migrate(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", str(FOLDER))
     current = MigrationContext.configure(connection).get_current_revision()
     connection.commit()
+    if revision == "head" and is_enough(current):
+        connection.exec_driver_sql("SELECT pg_advisory_unlock(7305200)")
+        return
     script = ScriptDirectory.from_config(config)
     target = script.get_revision(revision).revision if revision != "base" else None
     going_down = current is not None and (target is None or target in _ancestors(script, current))

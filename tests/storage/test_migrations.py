@@ -2,6 +2,7 @@
 
 from cli.embedded_postgres import EmbeddedPostgres
 from storage.database import Database
+from storage.health import is_current
 from storage.migrations.runner import is_at_head, migrate
 
 
@@ -15,6 +16,18 @@ async def test_the_schema_goes_up_down_and_up_again(postgres: EmbeddedPostgres) 
     await migrate(url)
     assert await is_at_head(url)
     postgres.drop_database("updown")
+
+
+async def test_the_code_of_before_works_on_a_newer_schema_and_leaves_it(database: Database, database_url: str) -> None:
+    newer = "9999_of_a_version_to_come"
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        assert not await is_current(connection)
+        await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{newer}'")
+        assert await is_current(connection)
+    await migrate(database_url)
+    async with database.transaction() as connection:
+        assert (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar() == newer
 
 
 async def test_every_table_with_an_app_is_hidden_from_other_apps(database: Database) -> None:
