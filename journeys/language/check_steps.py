@@ -48,6 +48,9 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
         case If() | Enter():
             pass
     reach = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
+    if isinstance(step, Wait) and step.reset_by is not None:
+        # Its moment is computed again from the event that started it over; before, from the entry event.
+        reach = place.repeating([step])
     for _, value in fields_of(step):
         yield from conditions_in(value, reach)
 

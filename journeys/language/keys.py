@@ -6,6 +6,7 @@ from journeys.language.conditions import Prop
 from journeys.language.evaluate import matches, value
 from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
+from journeys.language.reading import number
 
 
 def key_of(key: Prop | None, event: EventFact) -> str | None:
@@ -15,7 +16,11 @@ def key_of(key: Prop | None, event: EventFact) -> str | None:
     found = value(key, Facts(), event.occurred_at, event=event)
     if found is None or found == "":
         return None
-    return found if isinstance(found, str) else f"={json.dumps(found, sort_keys=True)}"
+    if isinstance(found, str):
+        return found
+    exact = number(found)
+    # 7 and 7.0 are one number, so they are one key.
+    return f"={json.dumps(found, sort_keys=True) if exact is None else f'{exact.normalize() + 0:f}'}"
 
 
 def counts(key: Prop | None, events: Events, event: EventFact, facts: Facts) -> bool:

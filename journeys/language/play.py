@@ -12,6 +12,7 @@ from typing import assert_never
 from journeys.language import assign
 from journeys.language.conditions import Condition
 from journeys.language.describe import duration_words
+from journeys.language.durations import BestTime
 from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
 from journeys.language.journey import Journey
@@ -315,7 +316,8 @@ class Player:
             if until is None:
                 return "no_moment"
             if until <= self._world.now():
-                return "past"
+                # As long as nobody's best time is known it is now, and now has not passed.
+                return "waited" if isinstance(step.until, BestTime) else "past"
             record.until = until
         while await self._pause(record.until, _wait_words(step, record.until), step.reset_by, since):
             assert step.reset_by is not None
