@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -237,7 +237,8 @@ def _problem(place: str, error: Any) -> Problem:
     where = f"{place}: {'.'.join(str(part) for part in error['loc'])}"
     match error["type"]:
         case "extra_forbidden":
-            return Problem(where, "unknown_key", f"there is no such key here: known are {', '.join(_known(error['loc'][:-1]))}")
+            table = str(error["loc"][0]) if len(error["loc"]) > 1 else ""
+            return Problem(where, "unknown_key", f"there is no such key here: known are {', '.join(KEYS[table])}")
         case "missing":
             return Problem(where, "missing_key", f"it is missing: {_HELP.get(error['loc'][-1], 'add it')}")
         case _:
@@ -246,11 +247,13 @@ def _problem(place: str, error: Any) -> Problem:
 
 
 _HELP: Mapping[Any, str] = {"after": f"write after = {HOW_LONG}", "name": 'write name = "product_viewed", the event that happens'}
-_TABLES: Mapping[Literal["user", "events", "expect"], type[BaseModel]] = {"user": _Who, "events": _Happens, "expect": Expected}
-
-
-def _known(location: Sequence[Any]) -> Sequence[str]:
-    return list((_TABLES[location[0]] if location else _File).model_fields)
+KEYS: Mapping[str, Sequence[str]] = {
+    "": list(_File.model_fields),
+    "user": list(_Who.model_fields),
+    "events": list(_Happens.model_fields),
+    "expect": list(Expected.model_fields),
+}
+"""The keys of a file and of the tables in it."""
 
 
 def _shown(value: Any) -> str:
