@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from itertools import groupby
+from shutil import get_terminal_size
 
 from rich.markup import escape
 
@@ -28,7 +29,7 @@ _NARROWEST = 20
 def timeline(played: Rehearsal) -> str:
     """Every line under the day on which it happened. In a terminal long lines are folded under their own column."""
     step_width = max(len(line.step) for line in played.lines) + 2
-    room = max(out.size.width - _CLOCK_WIDTH - step_width, _NARROWEST) if out.is_terminal else 0
+    room = max(get_terminal_size().columns - _CLOCK_WIDTH - step_width, _NARROWEST) if out.is_terminal else 0
     zone = zone_of(played.timezone)
     local = [(line.at.astimezone(zone), line) for line in played.lines]
     first = local[0][0].date()
