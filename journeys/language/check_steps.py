@@ -11,7 +11,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import fields_of
-from journeys.language.payloads import pairs
+from journeys.language.payloads import pairs, url_places
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Request, Send, Split, Switch, Update, Wait, WaitFor
 from journeys.language.walk import all_steps
 
@@ -35,13 +35,10 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
         case Repeat():
             yield from _repeat(step, place)
         case Update():
-            if not pairs(step.attributes):
-                yield place.problem(
-                    "nothing_to_update", 'an Update without attributes does nothing: name one, such as {"plan": "pro"}, or remove the step'
-                )
+            yield from _update(step, place)
         case Call():
-            if isinstance(step.action, Request) and not _URL.fullmatch(step.action.url):
-                yield place.problem("no_url", "a request needs a whole URL: write it with https:// or http:// at the beginning")
+            if isinstance(step.action, Request):
+                yield from _request(step.action, place)
         case Exit():
             if not step.reason.strip():
                 yield place.problem("no_reason", "an Exit needs a reason, which people read in reports: write one, such as delivered")
@@ -53,6 +50,29 @@ def step_problems(step: AnyStep, place: Place, longest: Duration) -> Iterator[Pr
         reach = place.repeating([step])
     for _, value in fields_of(step):
         yield from conditions_in(value, reach)
+
+
+def _update(step: Update, place: Place) -> Iterator[Problem]:
+    names = [name for name, _ in pairs(step.attributes)]
+    if not names:
+        yield place.problem(
+            "nothing_to_update", 'an Update without attributes does nothing: name one, such as {"plan": "pro"}, or remove the step'
+        )
+    for name in names:
+        if not name or name.startswith("$"):
+            yield place.problem("attribute_name", f"an attribute cannot be called {name!r}: write a name that does not begin with $")
+
+
+def _request(request: Request, place: Place) -> Iterator[Problem]:
+    if not _URL.fullmatch(request.url):
+        yield place.problem("no_url", "a request needs a whole URL: write it with https:// or http:// at the beginning")
+        return
+    places, given = url_places(request.url), {name for name, _ in pairs(request.fill)} if request.fill is not None else set()
+    if url_places("/".join(request.url.split("/")[:3])):
+        yield place.problem("host_from_data", "the host of a URL is not filled in: write it out, and use {names} in path and query only")
+    for name in sorted(set(places) ^ given):
+        remedy = f"give fill={{{name!r}: ...}}" if name in places else f"write {{{name}}} in the URL, or take it out of fill="
+        yield place.problem("url_not_filled", f"the URL and fill= differ in {name}: {remedy}")
 
 
 def _send(step: Send, place: Place) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 Objects are kept as pairs sorted by key, so the order in which an author writes them never matters.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
@@ -12,6 +13,8 @@ from typing_extensions import TypeAliasType
 
 from journeys.language.conditions import Captured, Device, Entry, LastDid, Location, Prop, Scalar, Trait
 from journeys.language.nodes import KW_ONLY, Node, node
+
+URL_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _tagged(given: Any, told: ValidationInfo) -> Any:
@@ -54,3 +57,8 @@ Payload: TypeAlias = Annotated[
 def pairs(payload: Payload) -> Sequence[tuple[str, Json]]:
     """The keys with their values, sorted by key."""
     return cast("Object", payload).pairs
+
+
+def url_places(url: str) -> Sequence[str]:
+    """The {names} in a request's URL, which `fill=` has the values for."""
+    return URL_PLACE.findall(url)

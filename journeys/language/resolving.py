@@ -1,7 +1,6 @@
 """What a payload gives away: its JSON with every expression read out of given facts."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,22 +8,16 @@ from urllib.parse import quote
 
 from journeys.language.conditions import ExpressionNode
 from journeys.language.facts import Facts
-from journeys.language.payloads import Items, Json, Object, Payload, pairs
+from journeys.language.payloads import URL_PLACE, Items, Json, Object, Payload, pairs, url_places
 from journeys.language.reading import value
 from journeys.language.steps import Request
 
 USER_ID = "user_id"
-_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def naming(facts: Facts, user_id: str | None) -> Facts:
     """The facts that payloads read: `trait("user_id")` is the caller's own id of the person, as `user.user_id` in templates."""
     return replace(facts, attributes={**facts.attributes, USER_ID: user_id})
-
-
-def url_places(url: str) -> Sequence[str]:
-    """Names in braces, which `fill=` has the values for."""
-    return _PLACE.findall(url)
 
 
 def resolved(given: Json, facts: Facts, at: datetime) -> Any:
@@ -58,7 +51,7 @@ def url_of(request: Request, facts: Facts, at: datetime) -> str | None:
     texts = {name: _as_text(resolved(given.get(name), facts, at)) for name in url_places(request.url)}
     if None in texts.values():
         return None
-    return _PLACE.sub(lambda place: quote(texts[place[1]] or "", safe=""), request.url)
+    return URL_PLACE.sub(lambda place: quote(texts[place[1]] or "", safe=""), request.url)
 
 
 def headers_of(request: Request, facts: Facts, at: datetime) -> Mapping[str, str]:

@@ -152,6 +152,26 @@ STEPS = [
         'Call("c", request("POST", "ftp://x"))',
         "c: a request needs a whole URL: write it with https:// or http:// at the beginning",
     ),
+    step(
+        "attribute_name",
+        'Update("u", {"$timezone": "UTC"})',
+        "u: an attribute cannot be called '$timezone': write a name that does not begin with $",
+    ),
+    step(
+        "host_from_data",
+        'Call("c", request("GET", "https://{host}/x", fill={"host": entry("host")}))',
+        "c: the host of a URL is not filled in: write it out, and use {names} in path and query only",
+    ),
+    step(
+        "url_not_filled",
+        'Call("c", request("GET", "https://example.com/{order}"))',
+        "c: the URL and fill= differ in order: give fill={'order': ...}",
+    ),
+    step(
+        "url_not_filled",
+        'Call("c", request("GET", "https://example.com/", fill={"order": entry("order")}))',
+        "c: the URL and fill= differ in order: write {order} in the URL, or take it out of fill=",
+    ),
     step("no_reason", 'Exit("e", " ")', "e: an Exit needs a reason, which people read in reports: write one, such as delivered"),
     step(
         "template_name",
