@@ -1,56 +1,17 @@
-"""Sentences for people: what a line of a timeline means, and each reason code. Codes are stable; sentences may be improved."""
+"""Sentences for people: what a line of a timeline means. What a reason code means stands in journeys/language/reasons.py."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+from journeys.language import reasons
+from journeys.language.describe import condition_words
 from journeys.language.moving import REASONS as MOVE_REASONS
+from journeys.language.steps import AnyStep, Call, If, Repeat, Switch
+from journeys.language.zones import zone_of
 
-REASONS: dict[str, str] = {
-    "opted_out": "they opted out of this channel",
-    "unsubscribed": "they unsubscribed from this topic",
-    "suppressed": "the address is suppressed: it bounced, complained, or somebody blocked it",
-    "no_consent": "this channel needs a consent for marketing, and there is none",
-    "no_endpoint": "they have no address on this channel",
-    "inactive_endpoint": "their address on this channel is inactive",
-    "quiet_hours": "it was inside the quiet hours",
-    "capped": "they had reached the limit of messages",
-    "holdout": "they are in the holdout: measured, but not written to",
-    "exited": "the journey had ended for them",
-    "not_allowed_here": "this environment writes only to the addresses on its allow-list",
-    "missing_variable": "a variable that the template requires was missing",
-    "template_error": "the template could not be rendered",
-    "template_too_slow": "the template took too long to render",
-    "template_too_large": "the rendered message was too large",
-    "no_template": "there is no such template",
-    "no_content": "the template has nothing for this channel",
-    "no_content_for_channel": "the template has nothing for this channel",
-    "rejected": "the provider refused it for good",
-    "unconfirmed": "no clear answer came from the provider: it may have gone out",
-    "gave_up": "it could not be sent for 72 hours",
-    "gave_up_after_72h": "it could not be sent for 72 hours",
-    "paused": "sending is paused",
-    "no_moment": "the moment to wait for was missing or was no time",
-    "no_key": "the event lacked the property that keys this journey",
-    "too_late": "the event had happened too long before it arrived",
-    "late": "the event had happened too long before it arrived",
-    "already_in": "they were inside this journey already",
-    "not_again_yet": "they may not enter this journey again, or not yet",
-    "merged": "they turned out to be somebody who is in this journey already",
-    "completed": "they came to its end",
-    "ends_after": "it had lasted as long as it may",
-    "goal": "they reached the goal",
-    "provider_away": "the provider cannot be reached at present",
-    "slow_provider": "the provider is slow at present",
-    "unavailable": "something that is needed cannot be reached at present",
-    "unsigned": "a browser brought this address without a signed user id",
-    "manual": "somebody did it by hand",
-    "exited_by_hand": "somebody took them out",
-    "workflow_gone": "their workflow was gone",
-    "terminated": "their workflow was terminated in Temporal",
-    "canceled": "their workflow was cancelled in Temporal",
-}
 STATES: dict[str, str] = {
-    "planned": "planned",
+    "planned": "waits to be sent",
     "deferred": "put off",
     "claimed": "being sent",
     "sent": "sent",
@@ -63,53 +24,73 @@ _LATER = ("unsubscribed", "complained", "bounced", "clicked", "opened", "deliver
 _Fact = Mapping[str, Any]
 
 
-def reason_words(reason: str | None) -> str:
+def reason_words(reason: str | None, **names: str | None) -> str:
     """Say a reason code in words; what follows a colon (an event's or variable's name) is kept."""
-    if not reason:
-        return ""
-    code, _, rest = reason.partition(":")
-    words = REASONS.get(code, code.replace("_", " "))
-    return f"{words} ({rest.strip()})" if rest.strip() else words
+    return reasons.words(reason, **names)
 
 
 def left_words(reason: str | None) -> str:
     """Say why somebody left a journey, as the end of a sentence."""
     code, _, event = (reason or "").partition(": ")
+    if code == "exited" and event == "condition":
+        return ": a condition that ends it came to hold"
     if code == "exited" and event:
         return f" because of {event}"
     return f": {reason_words(reason)}" if reason else ""
 
 
-def message_words(fact: _Fact) -> str:
+def message_words(fact: _Fact, timezone: str | None = None) -> str:
     """Say what became of a message: its state, why, and what the receiver's side told later."""
     what = f'{fact["channel"]} "{fact["template"]}"' if fact["template"] else f"{fact['channel']} message"
     later = [word for word in _LATER if fact.get(f"{word}_at")]
-    words = f"{what}: {STATES.get(fact['state'], fact['state'])}"
+    words = f"{what}: {_state_words(fact)}"
     if later:
         words += f", {later[0]}"
-    if fact["reason"]:
-        words += f", because {reason_words(fact['reason'])}"
+    if fact["reason"] and fact["state"] not in {"unknown", "rejected"}:
+        words += f", because {reason_words(fact['reason'], **_names(fact))}"
     if fact["state"] == "deferred" and fact["deferred_until"]:
-        words += f", until {fact['deferred_until']}"
+        words += f", until {_local(fact['deferred_until'], timezone)}"
+    if fact.get("answer") and fact["state"] != "sent":
+        words += f"; {fact.get('provider') or 'the provider'} said: {fact['answer']}"
     return words + (" (it may have come twice)" if fact["maybe_doubled"] else "")
 
 
-def moment_words(kind: str, fact: _Fact) -> str:
-    """Say one line of a timeline."""
-    return _WORDS[kind](fact)
+def _state_words(fact: _Fact) -> str:
+    tries = fact.get("tries") or 0
+    if fact["state"] == "planned" and tries:
+        return f"tried {tries} time{'s' if tries > 1 else ''}, and will be again"
+    return STATES.get(fact["state"], fact["state"])
 
 
-def _event_words(fact: _Fact) -> str:
-    return f"did {fact['name']}" + (" (imported history: it starts nothing)" if fact["is_history"] else "")
+def moment_words(kind: str, fact: _Fact, *, step: AnyStep | None = None, holdout: float = 0, timezone: str | None = None) -> str:
+    """Say one line of a timeline. `step` is the one that the fact is about, where it is known; times are told in `timezone`."""
+    match kind:
+        case "step":
+            return _step_words(fact, step)
+        case "message":
+            return message_words(fact, timezone) + (f" ({fact['journey']}: {fact['step']})" if fact["journey"] else "")
+        case "entered" if fact.get("end_reason") == "holdout":
+            share = f"{holdout:g} % get nothing and are measured" if holdout else "some get nothing and are measured"
+            return f"held out of {fact['journey']} (entry by {fact['event']}): {share}, and this is one of them"
+        case _:
+            return _WORDS[kind](fact)
 
 
-def _step_words(fact: _Fact) -> str:
-    verdict = fact["verdict"]
-    step = f"{fact['journey']}: {fact['step']}"
-    if verdict.get("kind") == "decided":
-        branch = verdict.get("branch")
-        return f"{step} took {'the otherwise branch' if branch is None else f'branch {branch + 1}'}"
-    return f"{step} {verdict.get('status') or verdict.get('kind') or 'done'}"
+def remedy_words(kind: str, fact: _Fact, user: str) -> str:
+    """What would have to be different for it to come out another way; empty where nothing is wrong."""
+    match kind:
+        case "not_entered":
+            return reasons.remedy(fact["reason"], user=user, journey=fact["journey"])
+        case "message" if fact["state"] not in ("sent", "deferred"):
+            return reasons.remedy(fact["reason"], user=user, **_names(fact))
+        case "ended" if fact["reason"] not in ("completed", "exited_by_hand"):
+            return reasons.remedy(fact["reason"], user=user, journey=fact["journey"])
+        case "entered" if fact.get("end_reason") == "holdout":
+            return reasons.remedy("holdout", journey=fact["journey"])
+        case "step" if fact["verdict"].get("status") == "failed":
+            return reasons.remedy(fact["verdict"].get("reason"), user=user, step=fact["step"])
+        case _:
+            return ""
 
 
 def intervention_words(fact: _Fact) -> str:
@@ -127,16 +108,83 @@ def intervention_words(fact: _Fact) -> str:
     return {"advance": "let go on before its time", "release": "let go on after a pause"}.get(kind, kind)
 
 
+def _step_words(fact: _Fact, step: AnyStep | None) -> str:
+    verdict, where = fact["verdict"], f"{fact['journey']}: {fact['step']}"
+    match verdict.get("kind"):
+        case "decided":
+            return f"{where}: {_decided_words(fact['step'], verdict.get('branch'), step)}"
+        case "called":
+            called = f" {step.action.name}" if isinstance(step, Call) and step.action.kind == "function" else ""
+            why = f": {reason_words(verdict.get('reason'))}" if verdict.get("reason") else ""
+            return f"{where}: called{called}, {verdict.get('status')}{why}"
+        case "updated":
+            return f"{where}: set {', '.join(verdict.get('attributes') or ['nothing'])}"
+        case "asked_to_enter":
+            return f"{where}: asked that they enter {verdict.get('journey')}"
+        case "send":
+            return f"{where}: {_send_words(verdict)}"
+        case _:
+            return f"{where}: {verdict.get('status') or verdict.get('kind') or 'done'}"
+
+
+def _send_words(verdict: _Fact) -> str:
+    if verdict.get("status") == "exited":
+        return "not sent, because the journey had ended for them"
+    why = ", ".join(map(reason_words, verdict.get("reasons") or ()))
+    return "sent" if verdict.get("sent") else f"not sent{f', because {why}' if why else ''}"
+
+
+def _decided_words(name: str, branch: int | None, step: AnyStep | None) -> str:
+    """The question in words where its step is known, and the answer."""
+    match step:
+        case _ if name.startswith("$exit:"):
+            return "the condition that ends the journey holds"
+        case If():
+            return f"{condition_words(step.condition)}? {'no' if branch is None else 'yes'}"
+        case Switch() if branch is not None:
+            return f"{condition_words(step.cases[branch].condition)}: yes, the {_ORDINALS.get(branch, f'{branch + 1}th')} of its cases"
+        case Switch():
+            return "none of its cases holds: otherwise"
+        case Repeat() if step.until is not None:
+            return f"{condition_words(step.until)}? {'no, once more' if branch is None else 'yes, so it ends'}"
+        case _:
+            return f"took {'the otherwise branch' if branch is None else f'branch {branch + 1}'}"
+
+
+_HISTORY = " (imported history: it starts nothing)"
+# What the Segment calls and the providers tell, which nobody "did" under that name.
+_DONE = {
+    "identified": "was identified",
+    "grouped": "was put into a group",
+    "page_viewed": "viewed a page",
+    "screen_viewed": "viewed a screen",
+    "message_opened": "opened a message",
+    "message_clicked": "clicked in a message",
+    "message_replied": "replied to a message",
+    "segment_entered": "entered a segment",
+    "segment_left": "left a segment",
+}
+_ORDINALS = {0: "first", 1: "second", 2: "third"}
 _WORDS: dict[str, Callable[[_Fact], str]] = {
-    "event": _event_words,
+    "event": lambda fact: (
+        _DONE.get(fact["name"], f"did {fact['name']}") + (" (imported history: it starts nothing)" if fact["is_history"] else "")
+    ),
     "entered": lambda fact: f"entered {fact['journey']} (version {fact['version']}) by {fact['event']}",
     "ended": lambda fact: f"left {fact['journey']}{left_words(fact['reason'])}",
-    "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'])}",
-    "step": _step_words,
-    "message": lambda fact: message_words(fact) + (f" ({fact['journey']}: {fact['step']})" if fact["journey"] else ""),
+    "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'], journey=fact['journey'])}",
     "by_hand": lambda fact: f"{fact['journey']}: {intervention_words(fact)} (by {fact['done_by']})",
     "consent": lambda fact: f"consent {fact['state']} for {_channel(fact['channel'])}, {_topic(fact['topic'])}, by {fact['source']}",
 }
+
+
+def _names(fact: _Fact) -> dict[str, str | None]:
+    return {name: fact.get(name) for name in ("channel", "topic", "journey", "step", "template")}
+
+
+def _local(moment: Any, timezone: str | None) -> str:
+    """A moment as the person's clock shows it."""
+    read = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    return f"{read.astimezone(zone_of(timezone)):%a %d %b %H:%M}"
 
 
 def _channel(name: str) -> str:

@@ -148,7 +148,8 @@ def _step(step: Any, indent: str, entered: int) -> Iterator[str]:
         yield f"{left}[cyan]{here:>18}[/]".rstrip() if here else left.rstrip()
         return
     rate = step["passed"] / entered if entered else 0.0
-    yield f"{left}{step['passed']:>9,} {_percent(rate):>6} [green]{_bar(rate)}[/]".rstrip()
+    bar = f" [green]{_bar(rate)}[/]" if _bar(rate) else ""
+    yield f"{left}{step['passed']:>9,} {_percent(rate):>6}{bar}"
     yield from _wrapped(f"{indent}  ", _parts(step), len(indent) + 2)
 
 

@@ -45,13 +45,6 @@ def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(he
     out.print("Set.")
 
 
-def why(user_id: UserId, most: Most = 50) -> None:
-    """Tell what happened to a user, the newest first: why they did, or didn't, get something."""
-    with client() as sojourn:
-        for item in sojourn.pages(f"/v1/users/{segment(user_id)}/timeline", most):
-            out.print(escape(f"{item['at'][:19].replace('T', ' ')}  {item['words']}"))
-
-
 def _endpoint(endpoint: Any) -> str:
     words = f"{endpoint['channel']}: {endpoint['address']} ({endpoint['state']}"
     if endpoint["reason"]:

@@ -28,6 +28,10 @@ DELETE FROM report_conversions WHERE app = :app AND enrollment_id >= time_floor(
     AND NOT EXISTS (SELECT FROM enrollments e WHERE e.app = :app AND e.id = enrollment_id AND e.journey = ANY(:journeys))
 """)
 _SPLITS = text("SELECT journey, version, definition FROM journey_versions WHERE app = :app AND strpos(definition, '\"split\"') > 0")
+# An hour's people are read once each, so the planner, which guesses one of them, must neither loop over them nor sort them.
+_PLAN = text(
+    "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_sort', 'off', true), set_config('work_mem', '64MB', true)"
+)
 _COUNT = text("""
 WITH people AS MATERIALIZED (
     SELECT e.id, e.journey, e.version, e.subject, e.state <> 'closed' AS is_inside, coalesce(e.end_reason, '') AS end_reason,
@@ -109,7 +113,9 @@ async def count(connection: Connection, app: str, hour: datetime, wanted: Goals)
         await connection.execute(_FORGET, {**bounds, "journeys": journeys})
         ids = (await connection.execute(_IDS, {**bounds, "journeys": journeys})).scalars().all()
         await look_again(connection, app, wanted, ids)
-    await connection.execute(_COUNT, {**bounds, "splits": await _splits(connection, app)})
+    splits = await _splits(connection, app)
+    await connection.execute(_PLAN)
+    await connection.execute(_COUNT, {**bounds, "splits": splits})
     return True
 
 

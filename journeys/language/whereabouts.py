@@ -60,8 +60,10 @@ def _ways(step: AnyStep, rest: Rest) -> Iterator[tuple[str, Rest]]:
             yield ("otherwise", tuple(step.otherwise) + rest)
         case Repeat():
             yield from (("0", rest), ("otherwise", (*step.steps, step, *rest)))
-        case Update() | Enter():
-            yield ("done", rest)
+        case Update():
+            yield ("updated", rest)
+        case Enter():
+            yield ("asked_to_enter", rest)
         case Wait() | WaitFor() | Split() | Exit():
             return
 

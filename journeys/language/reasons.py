@@ -1,0 +1,162 @@
+"""Every reason code: what it means, and what would have to be different. Codes are stable; sentences may be improved.
+
+docs/reference/reasons.md is made from here. Sentences name {user}, {channel}, {topic}, {journey}, {step} and {template} where they are
+known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`words` complete a sentence after a colon; `remedy` is what to do, empty where nothing is wrong."""
+
+    words: str
+    remedy: str = ""
+
+
+NOT_SENT: Mapping[str, Reason] = {
+    "opted_out": Reason(
+        "they opted out of {channel}",
+        "only they can take it back: record a consent with POST /v1/users/{user}/consents when they do",
+    ),
+    "unsubscribed": Reason(
+        "they unsubscribed from topic {topic}",
+        "only they can take it back; a message that must arrive all the same is transactional (`message_class`)",
+    ),
+    "suppressed": Reason(
+        "the address is suppressed: it bounced, complained, or somebody blocked it",
+        "look with GET /v1/suppressions; once the address works again, DELETE /v1/suppressions/{channel}/ID",
+    ),
+    "no_consent": Reason(
+        "marketing by {channel} needs a consent, and there is none",
+        "record it with POST /v1/users/{user}/consents, with how they gave it",
+    ),
+    "no_endpoint": Reason(
+        "they have no {channel} address",
+        "add one with POST /v1/users/{user}/endpoints, or give the Send an `otherwise`",
+    ),
+    "inactive_endpoint": Reason(
+        "their {channel} address is inactive",
+        "`sojourn users show {user}` says why; POST /v1/users/{user}/endpoints with the same address makes it active",
+    ),
+    "quiet_hours": Reason(
+        "it was inside the quiet hours",
+        'change `quiet_hours` of step, journey or app; with then="wait" it is put off instead of dropped',
+    ),
+    "capped": Reason(
+        "they had reached the limit of messages",
+        "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",
+    ),
+    "not_allowed_here": Reason(
+        "this environment writes only to the addresses on its allow-list",
+        "add the address to SOJOURN_ALLOWED_RECIPIENTS; production has no list",
+    ),
+    "missing_variable": Reason(
+        "a variable that the template requires was missing",
+        "give template {template} a default for it, or send the value with the event or the user",
+    ),
+    "template_error": Reason(
+        "the template could not be rendered", "mend template {template}, then `sojourn apply`; `sojourn check` renders it"
+    ),
+    "template_too_slow": Reason("the template took too long to render", "look for a loop over a long list in template {template}"),
+    "template_too_large": Reason("the rendered message was too large", "look for a loop over a long list in template {template}"),
+    "no_template": Reason("there is no template {template}", "add it to journeys/templates/, then `sojourn apply`"),
+    "no_content_for_channel": Reason(
+        "template {template} has nothing for {channel}", "add the file for {channel} to it, then `sojourn apply`"
+    ),
+    "rejected": Reason("the provider refused it for good", "the provider's answer stands beside it; the next message is tried as usual"),
+    "unconfirmed": Reason(
+        "no clear answer came from the provider: it may have gone out",
+        "look at the provider for the message id; marketing is never sent a second time on its own",
+    ),
+    "gave_up": Reason(
+        "it could not be done for 72 hours", "`sojourn doctor` looks at the provider; give the step an `otherwise` for such days"
+    ),
+    "exited": Reason("the journey had ended for them"),
+    "erased": Reason("they were erased"),
+    "moved": Reason("they were moved to another step before it left"),
+    "no_value_for_url": Reason("a value that the URL of the call needs was missing", "check `fill` of {step}: the entry or user lacked it"),
+}
+NOT_YET: Mapping[str, Reason] = {
+    "provider_away": Reason(
+        "the provider cannot be reached at present", "nothing is lost: it is tried for 72 hours; `sojourn doctor` looks"
+    ),
+    "slow_provider": Reason("the provider takes long to answer", "nothing is lost: the answer is waited for"),
+    "unavailable": Reason("something that is needed cannot be reached at present", "`sojourn doctor` looks; it is tried again"),
+    "not_sent": Reason("the provider did not take it", "it is tried again for 72 hours; the provider's words stand beside it"),
+    "busy": Reason("it is being sent at this moment"),
+    "planned": Reason("it waits for its turn"),
+    "paused": Reason("sending is paused", "`sojourn resume` lets it go; nothing is lost meanwhile"),
+}
+NOT_ENTERED: Mapping[str, Reason] = {
+    "no_key": Reason(
+        "the event lacked the property that keys this journey", "send the property with the event, or change `key` of {journey}"
+    ),
+    "too_late": Reason(
+        "the event had happened too long before it arrived",
+        "send events soon, or raise `late_after` of {journey}; imports are meant to start nobody",
+    ),
+    "already_in": Reason("they were inside this journey already", "`sojourn enrollments list --user {user}` shows where"),
+    "not_again": Reason("each person enters this journey only once", "set `again_after` of {journey} to let people enter again"),
+    "not_again_yet": Reason("their last time in this journey was too short ago", "`again_after` of {journey} says how long"),
+    "no_such_journey": Reason("there is no such journey", "publish it with `sojourn apply`, or mend the name"),
+    "retired": Reason("the journey is retired", "put it back into the catalogue, then `sojourn apply`"),
+    "entries_closed": Reason("the journey takes no entries at present", "`sojourn apply` without --paused opens it"),
+}
+ENDED: Mapping[str, Reason] = {
+    "completed": Reason("they came to its end"),
+    "exited": Reason("an event or condition that ends it"),
+    "ends_after": Reason("it had lasted as long as it may", "`ends_after` of {journey} says how long"),
+    "holdout": Reason("held out: measured, and written nothing", "`holdout` of {journey} says how many; the same people always"),
+    "merged": Reason("they turned out to be somebody who is in this journey already"),
+    "exited_by_hand": Reason("somebody took them out"),
+    "workflow_gone": Reason(
+        "their workflow was gone from Temporal", "Temporal lost or forgot it; they may enter again by the journey's rules"
+    ),
+    "terminated": Reason("their workflow was terminated in Temporal", "somebody did it there; `sojourn enrollments exit` says why as well"),
+    "canceled": Reason("their workflow was cancelled in Temporal", "somebody did it there; `sojourn enrollments exit` says why as well"),
+    "failed": Reason("their workflow failed in Temporal", "look at its failure there, and report it: a journey never fails by itself"),
+    "timed_out": Reason("their workflow timed out in Temporal", "journeys have no timeout there: look who set one"),
+    "row_closed": Reason("their enrollment had ended before", "nothing: the reconciler ended the workflow"),
+}
+OTHER: Mapping[str, Reason] = {
+    "no_moment": Reason(
+        "the moment to wait for was missing or was no time", "send it as a time (2026-11-23T09:00:00Z), or give an `otherwise`"
+    ),
+    "unsigned": Reason("a browser brought this address without a signed user id", "sign it: POST /v1/users/{user}/signature"),
+    "bounce": Reason("a message to it bounced", "once the address works again, DELETE /v1/suppressions/{channel}/ID"),
+    "complaint": Reason("its owner called a message spam", "do not write to it again"),
+    "manual": Reason("somebody blocked it by hand", "DELETE /v1/suppressions/{channel}/ID unblocks it"),
+    "provider": Reason("the provider keeps it on a list of its own", "take it off there, then DELETE /v1/suppressions/{channel}/ID"),
+}
+REASONS: Mapping[str, Reason] = {**NOT_SENT, **NOT_YET, **NOT_ENTERED, **OTHER, **ENDED, "exited": NOT_SENT["exited"]}
+_UNKNOWN_NAMES = {
+    "channel": "the channel", "topic": "the topic", "user": "ID", "journey": "the journey", "step": "the step", "template": "the template"
+}  # fmt: skip
+
+
+class _Names(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return _UNKNOWN_NAMES[name]
+
+
+def words(reason: str | None, **names: str | None) -> str:
+    """A reason in words; what follows its colon (an event's or a variable's name) is kept in brackets. Own words stay as they are."""
+    if not reason:
+        return ""
+    code, _, rest = reason.partition(":")
+    known = REASONS.get(code)
+    said = _filled(known.words, names) if known else code.replace("_", " ")
+    return f"{said} ({rest.strip()})" if rest.strip() else said
+
+
+def remedy(reason: str | None, **names: str | None) -> str:
+    """What would have to be different, or nothing."""
+    known = REASONS.get((reason or "").partition(":")[0])
+    return _filled(known.remedy, names) if known else ""
+
+
+def _filled(words: str, names: Mapping[str, str | None]) -> str:
+    return words.format_map(_Names({name: value for name, value in names.items() if value}))
