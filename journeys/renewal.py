@@ -1,7 +1,8 @@
 """Tell that a subscription renews, charge when it is due, and try up to four times before it is suspended.
 
-Never charged twice: without word of a charge nobody tries again blindly, a person looks instead (`no_word`); money that comes between
-two tries ends them; and a new card is tried at once. An event without a date that can be read charges nobody.
+Nobody is charged twice by it: without word of a charge it is not tried again blindly, a person looks instead (`no_word`), and money that
+comes between two tries ends them. A new card is tried at once. An event without a date that can be read charges nobody. Each try is one
+visit of `charge`, made at least once with one key: the payment provider has to honour that key.
 """
 
 from journeys.language import (
