@@ -28,6 +28,7 @@ class BacktestBody(Body):
     )
     until: AwareDatetime | None = Field(None, description="nothing after it is looked at; null: now")
     sample_percent: float = Field(100, gt=0, le=100, description="how many of the people are looked at, the same ones each time")
+    most_people: int | None = Field(None, ge=1, description="look at a smaller sample where there are more people than this")
     entering: dict[str, Any] | None = Field(
         None, description="for a journey that no event starts: people enter when this condition begins to hold", examples=[_EXAMPLE]
     )
@@ -49,6 +50,7 @@ async def begin_backtest(app: App, database: Db, workflows: WorkflowsIfThere, bo
         "since": body.since and body.since.astimezone(UTC).isoformat(),
         "until": body.until and body.until.astimezone(UTC).isoformat(),
         "of_ten_thousand": max(1, round(body.sample_percent * 100)),
+        "most_people": body.most_people,
         "entering": entering,
         "as_if_reachable": body.as_if_reachable,
     }

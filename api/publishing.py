@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import unified_diff
 from typing import Any, Literal
 
 import orjson
@@ -13,12 +14,14 @@ from journeys.language.assign import BUCKETS
 from journeys.language.check import not_run_yet, problems
 from journeys.language.codec import content_hash, from_json, to_json
 from journeys.language.describe import duration_words
+from journeys.language.diff import Difference, differences, stays
 from journeys.language.durations import Always
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
 from journeys.language.steps import Split
 from journeys.language.walk import all_steps
 from storage.journeys import JourneyState
+from storage.templates import StoredTemplate
 
 Kind = Literal["new", "changed", "same", "retired", "back"]
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -35,24 +38,41 @@ class Written:
 
 
 @dataclass(frozen=True)
+class AtStep:
+    """People of one version who stand at a step, and why they could not be moved to the planned version there; None: they could."""
+
+    version: int
+    step: str
+    people: int
+    stays: str | None
+
+
+@dataclass(frozen=True)
 class JourneyChange:
-    """What becomes of one journey. `version` is what is live now, None when it is new; `inside` how many people are in it."""
+    """What becomes of one journey. `version` is what is live now, None when it is new; `inside` how many people are in each version.
+
+    `arms` says what a change of weights does to people's arms, `renamed_from` which journey that is retired is the same but for its name.
+    """
 
     name: str
     change: Kind
     version: int | None
-    inside: int
+    inside: Mapping[int, int]
     entry: str
-    moved: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    renamed_from: str | None = None
+    at_steps: tuple[AtStep, ...] = ()
 
 
 @dataclass(frozen=True)
 class TemplateChange:
-    """What becomes of one template; `version` is what is live now."""
+    """What becomes of one template; `version` is what is live now, `diff` the lines of a unified diff of its files."""
 
     name: str
     change: Kind
     version: int | None
+    diff: tuple[str, ...] = ()
 
 
 def read(definitions: Sequence[Mapping[str, Any]]) -> list[Written]:
@@ -96,25 +116,56 @@ def name_problems(templates: Mapping[str, Mapping[str, str]]) -> list[Problem]:
 
 
 def compare(written: Sequence[Written], live: Sequence[JourneyState], live_definitions: Mapping[str, str]) -> list[JourneyChange]:
-    """Say for each journey what publishing would change; those that are live and not among `written` would be retired."""
+    """Say for each journey what publishing would change; those that are live and not among `written` would be retired.
+
+    `live_definitions` are those of all journeys, retired ones too.
+    """
     states = {state.name: state for state in live}
-    changes = [_change(each, states.get(each.journey.name), live_definitions.get(each.journey.name)) for each in written]
     named = {each.journey.name for each in written}
     gone = [state for state in live if state.name not in named and state.retired_at is None]
-    retired = [
-        JourneyChange(state.name, "retired", state.live_version, sum(state.inside.values()), "nobody enters any more") for state in gone
-    ]
+    retired = [JourneyChange(state.name, "retired", state.live_version, state.inside, "nobody") for state in gone]
+    old_names = {_nameless(live_definitions[state.name]): state.name for state in gone if state.name in live_definitions}
+    changes = [_change(each, states.get(each.journey.name), live_definitions.get(each.journey.name), old_names) for each in written]
     return sorted(changes + retired, key=lambda change: change.name)
 
 
-def compare_templates(templates: Mapping[str, Mapping[str, str]], live: Mapping[str, tuple[int, str]]) -> list[TemplateChange]:
-    """Say for each template what publishing would change; `live` maps a name to (version, hash). Templates are never retired."""
+def compare_templates(templates: Mapping[str, Mapping[str, str]], live: Mapping[str, StoredTemplate]) -> list[TemplateChange]:
+    """Say for each template what publishing would change. Templates are never retired."""
     changes = []
     for name, files in sorted(templates.items()):
-        version, known = live.get(name, (None, ""))
-        change: Kind = "new" if version is None else "same" if known == template_hash(files) else "changed"
-        changes.append(TemplateChange(name, change, version))
+        known = live.get(name)
+        if known is None:
+            changes.append(TemplateChange(name, "new", None))
+        elif known.hash == template_hash(files):
+            changes.append(TemplateChange(name, "same", known.version))
+        else:
+            changes.append(TemplateChange(name, "changed", known.version, _text_diff(known, files)))
     return changes
+
+
+def at_steps(
+    change: JourneyChange, standing: Mapping[tuple[int, str], int], versions: Mapping[int, Journey], new: Journey
+) -> JourneyChange:
+    """Say of the people at each step whether they could be moved to `new`. `standing` maps (version, step) to people."""
+    found = [
+        AtStep(version, step, people, stays(versions[version], new, step))
+        for (version, step), people in sorted(standing.items())
+        if version in versions
+    ]
+    return replace(change, at_steps=tuple(found))
+
+
+def _text_diff(known: StoredTemplate, files: Mapping[str, str]) -> tuple[str, ...]:
+    lines: list[str] = []
+    for file in sorted({*known.files, *files}):
+        before, after = known.files.get(file, "").splitlines(), files.get(file, "").splitlines()
+        live, planned = f"{known.name}/{file} (version {known.version})", f"{known.name}/{file}"
+        lines += unified_diff(before, after, live, planned, lineterm="", n=2)
+    return tuple(lines)
+
+
+def _nameless(definition: str) -> str:
+    return orjson.dumps({**plain(definition), "name": ""}, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def entry_words(journey: Journey) -> str:
@@ -127,15 +178,16 @@ def entry_words(journey: Journey) -> str:
     return f"{who} again {duration_words(journey.again_after)} after the last time they entered"
 
 
-def _change(written: Written, state: JourneyState | None, live_definition: str | None) -> JourneyChange:
-    entry = entry_words(written.journey)
+def _change(written: Written, state: JourneyState | None, live_definition: str | None, old_names: Mapping[str, str]) -> JourneyChange:
+    name, entry = written.journey.name, entry_words(written.journey)
     if state is None:
-        return JourneyChange(written.journey.name, "new", None, 0, entry)
+        return JourneyChange(name, "new", None, {}, entry, renamed_from=old_names.get(_nameless(written.definition)))
     change: Kind = "same" if state.live_hash == written.hash else "changed"
     if state.retired_at is not None:
         change = "back"
-    moved = _moved(from_json(live_definition), written.journey) if change == "changed" and live_definition else ()
-    return JourneyChange(written.journey.name, change, state.live_version, sum(state.inside.values()), entry, moved)
+    before = from_json(live_definition) if state.live_hash != written.hash and live_definition else written.journey
+    found = tuple(differences(before, written.journey))
+    return JourneyChange(name, change, state.live_version, state.inside, entry, _moved(before, written.journey), found)
 
 
 def _moved(before: Journey, after: Journey) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cli.children import sojourn
 from cli.local_keys import LocalKeys
-from cli.plan import AS_LIVE
+from cli.plan_words import AS_LIVE
 
 LOOK_EVERY_S = 1.0
-PLAN = tuple(sojourn("plan"))
+PLAN = tuple(sojourn("plan", "--no-history"))
 APPLY = tuple(sojourn("apply"))
 _ENDINGS = {".py", ".txt", ".html", ".mjml", ".toml"}
 

@@ -143,6 +143,29 @@ async def version(connection: Connection, app: str, name: str, number: int) -> S
     return StoredVersion(*row)
 
 
+_LATEST = text(
+    "SELECT v.app, v.journey, v.version, v.hash, v.definition FROM journeys j"
+    " JOIN journey_versions v ON v.app = j.app AND v.journey = j.name AND v.version = j.live_version WHERE j.app = :app ORDER BY v.journey"
+)
+_LOCK_PUBLISHING = text("SELECT id FROM apps WHERE id = :app FOR NO KEY UPDATE")
+_IS_PAUSED = text("SELECT paused_at IS NOT NULL FROM apps WHERE id = :app")
+
+
+async def is_app_paused(connection: Connection, app: str) -> bool:
+    """Whether nothing of the whole app leaves."""
+    return bool((await connection.execute(_IS_PAUSED, {"app": app})).scalar_one())
+
+
+async def lock_publishing(connection: Connection, app: str) -> None:
+    """Let no other publish until this transaction ends."""
+    await connection.execute(_LOCK_PUBLISHING, {"app": app})
+
+
+async def latest(connection: Connection, app: str) -> list[StoredVersion]:
+    """The live version of every journey, retired ones too, by name."""
+    return [StoredVersion(*row) for row in await connection.execute(_LATEST, {"app": app})]
+
+
 async def live(connection: Connection, app: str) -> list[StoredVersion]:
     """The live version of every journey that is not retired, by name."""
     return [StoredVersion(*row) for row in await connection.execute(_LIVE, {"app": app})]

@@ -180,3 +180,11 @@ async def count_failure(connection: Connection, owner: UUID, row: OutboxRow) -> 
 async def put_in_quarantine(connection: Connection, row: OutboxRow, reason: str) -> None:
     """Move a row that cannot be told out of the way of the user's later events, with its reason."""
     await connection.execute(_QUARANTINE, {"shard": row.shard, "seq": row.seq, "reason": reason[:500]})
+
+
+_HAS_WORKER = text("SELECT EXISTS (SELECT FROM processes WHERE role = 'worker' AND seen_at > now() - interval '60 seconds')")
+
+
+async def has_worker(connection: Connection) -> bool:
+    """Whether some worker process has been seen within the last minute."""
+    return bool((await connection.execute(_HAS_WORKER)).scalar_one())

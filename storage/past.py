@@ -142,9 +142,9 @@ _ENROLLMENTS = text("""
 """)
 
 
-async def count(connection: Connection, wanted: Wanted) -> int:
+async def count(connection: Connection, app: str, of_ten_thousand: int = 10_000) -> int:
     """How many people will be looked at."""
-    return int((await connection.execute(_COUNT, {"app": wanted.app, "of_ten_thousand": wanted.of_ten_thousand})).scalar_one())
+    return int((await connection.execute(_COUNT, {"app": app, "of_ten_thousand": of_ten_thousand})).scalar_one())
 
 
 async def people(connection: Connection, wanted: Wanted, after: int, most: int) -> list[Past]:

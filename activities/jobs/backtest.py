@@ -13,6 +13,7 @@ from storage.jobs import Job, Progress
 from storage.past import Wanted
 
 PEOPLE_A_PIECE = 2_000
+EVERYBODY = 10_000
 
 
 async def backtest(work: Work, job: Job) -> Progress:
@@ -38,15 +39,22 @@ async def backtest(work: Work, job: Job) -> Progress:
 
 
 async def _begin(connection: Connection, job: Job) -> dict[str, Any]:
-    """Fix what must not change while pieces are played: the end of the time, and the app's defaults."""
-    parameters = job.parameters
+    """Fix what must not change while pieces are played: the end of the time, the app's defaults, and how many people are looked at."""
+    given = dict(job.parameters)
     now = await enrollments.database_now(connection)
-    until = datetime.fromisoformat(parameters["until"]) if parameters.get("until") else now
-    settings = await apps.settings(connection, job.app)
-    fixed = {**parameters, "app": job.app, "until": min(until, now).astimezone(UTC).isoformat(), "settings": settings}
-    setting = Setting.of(written(Asked(**fixed)))
-    total = await past.count(connection, _wanted(setting))
-    return {"after": 0, "minutes": {}, "setting": written(setting.asked), "total": total}
+    until = datetime.fromisoformat(given["until"]) if given.get("until") else now
+    sample = await _sample(connection, job.app, given.get("of_ten_thousand", EVERYBODY), given.pop("most_people", None))
+    given |= {"app": job.app, "of_ten_thousand": sample, "until": min(until, now).astimezone(UTC).isoformat()}
+    setting = written(Asked(**given, settings=await apps.settings(connection, job.app)))
+    return {"after": 0, "minutes": {}, "setting": setting, "total": await past.count(connection, job.app, sample)}
+
+
+async def _sample(connection: Connection, app: str, of_ten_thousand: int, most_people: int | None) -> int:
+    """How many of every 10,000 people are looked at, so that there are hardly more than `most_people`."""
+    if most_people is None:
+        return of_ten_thousand
+    everybody = max(1, await past.count(connection, app))
+    return min(of_ten_thousand, max(1, EVERYBODY * most_people // everybody))
 
 
 def _wanted(setting: Setting) -> Wanted:

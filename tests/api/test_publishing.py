@@ -42,13 +42,25 @@ def test_a_retired_journey_that_is_written_again_comes_back() -> None:
 
 
 def test_a_change_says_how_many_people_are_inside() -> None:
-    assert compare(written(journey()), [live(journey(holdout=1))], {})[0].inside == 7  # type: ignore[arg-type]
+    assert compare(written(journey()), [live(journey(holdout=1))], {})[0].inside == {1: 3, 2: 4}  # type: ignore[arg-type]
+
+
+def test_a_change_says_what_differs() -> None:
+    [change] = compare(written(journey(holdout=10)), [live(journey())], {"welcome": codec.to_json(journey()).decode()})  # type: ignore[arg-type]
+    assert [each.words for each in change.differences] == ["holdout is 10, was 0"]
+
+
+def test_a_journey_that_only_has_another_name_is_a_new_one_and_says_so() -> None:
+    stored = {"hello": codec.to_json(journey("hello")).decode()}
+    new, gone = sorted(compare(written(journey("welcome")), [live(journey("hello"))], stored), key=lambda each: each.change)  # type: ignore[arg-type]
+    assert (new.name, new.change, new.renamed_from) == ("welcome", "new", "hello")
+    assert (gone.name, gone.change) == ("hello", "retired")
 
 
 def test_a_change_of_weights_says_how_many_change_their_arm() -> None:
     after, before = split(30), split(50)
     [change] = compare(written(after), [live(before)], {"offer": codec.to_json(before).decode()})  # type: ignore[arg-type]
-    assert change.moved == ("arms: 20 % of people change their arm",)
+    assert change.arms == ("arms: 20 % of people change their arm",)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from cli.dev_house import HouseWatch, publish_first
 from cli.local_keys import LocalKeys
-from cli.plan import AS_LIVE
+from cli.plan_words import AS_LIVE
 
 KEYS = LocalKeys(url="http://127.0.0.1:8080", app="demo", write_key="w", secret_key="s")
 # Stands in for `sojourn plan`: says what the file `says` holds.

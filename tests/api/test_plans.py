@@ -1,0 +1,69 @@
+"""A plan and its apply over HTTP: what was planned is published, or the answer says what has changed."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import orjson
+
+from journeys.language import Journey, Send, Wait, days, email, event
+from journeys.language.codec import to_json
+
+FILES = {"template.toml": 'from = "a@example.com"\n', "subject.txt": "Hello", "body.txt": "Hello. {{ links.unsubscribe }}"}
+
+
+def publication(wait: int = 1, **more: Any) -> dict[str, Any]:
+    journey = Journey("welcome", starts_on=event("signed_up"), steps=[Wait("settle_in", days(wait)), Send("hello", email("hello"))])
+    return {"journeys": [orjson.loads(to_json(journey))], "templates": {"hello": FILES}, **more}
+
+
+async def planned(manager: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    """The publication with the plan that somebody agreed to."""
+    answer = (await manager.post("/v1/journeys/plan", json=body)).raise_for_status().json()
+    return {**body, "plan": {"fingerprint": answer["fingerprint"], "basis": answer["basis"]}}
+
+
+async def test_a_plan_is_published_while_nothing_has_changed(manager: httpx.AsyncClient) -> None:
+    answer = await manager.post("/v1/journeys/apply", json=await planned(manager, publication()))
+    assert answer.json()["versions"] == {"welcome": 1}
+
+
+async def test_a_plan_of_other_files_is_refused(manager: httpx.AsyncClient) -> None:
+    agreed = await planned(manager, publication())
+    for other in (publication(wait=2), publication(paused=True)):
+        answer = await manager.post("/v1/journeys/apply", json={**other, "plan": agreed["plan"]})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "other_publication")
+
+
+async def test_what_has_changed_is_named_and_nothing_is_published(manager: httpx.AsyncClient) -> None:
+    await manager.post("/v1/journeys/apply", json=publication())
+    agreed = await planned(manager, publication(wait=2))
+    await manager.post("/v1/journeys/apply", json={"journeys": publication()["journeys"], "templates": {"bye": FILES}, "paused": True})
+    await manager.post("/v1/pause")
+    answer = await manager.post("/v1/journeys/apply", json=agreed)
+    assert answer.status_code == 409
+    changed = "sending was paused; journey welcome takes no entries any more; template bye was published (version 1)"
+    assert answer.json()["detail"] == f"since this plan was made, {changed}. Nothing was published: look at a new plan"
+    assert (await manager.get("/v1/journeys/welcome")).json()["live_version"] == 1
+
+
+async def test_of_two_who_agreed_to_the_same_plan_one_publishes(manager: httpx.AsyncClient) -> None:
+    await manager.post("/v1/journeys/apply", json=publication())
+    agreed = await planned(manager, publication(wait=2))
+    answers = await asyncio.gather(*(manager.post("/v1/journeys/apply", json=agreed) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_differences_come_as_values_too(manager: httpx.AsyncClient) -> None:
+    await manager.post("/v1/journeys/apply", json=publication())
+    [change] = (await manager.post("/v1/journeys/plan", json=publication(wait=2))).json()["journeys"]
+    assert change["differences"] == [
+        {
+            "kind": "changed",
+            "step": "settle_in",
+            "words": "duration is 2 days, was 1 day",
+            "field": "duration",
+            "before": "1 day",
+            "after": "2 days",
+        }
+    ]
