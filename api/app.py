@@ -27,13 +27,15 @@ from api import (
     messages,
     moves,
     pauses,
-    plans,
     quarantine,
+    reports,
     sandbox,
     sends,
     signatures,
     starts,
     suppressions,
+    templates,
+    timeline,
     user_changes,
     users,
 )
@@ -51,14 +53,16 @@ ROUTERS: tuple[APIRouter, ...] = (
     endpoints.router,
     consents.router,
     exports.router,
+    timeline.router,
     users.router,
     user_changes.router,
     erasures.router,
     signatures.router,
     suppressions.router,
     backtests.router,
-    plans.router,
     journeys.router,
+    templates.router,
+    reports.router,
     bulk.router,
     enrollments.router,
     moves.router,
@@ -81,7 +85,15 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
 
     On `app.state`: settings, database, temporal, notify (call it after a commit), draining.
     """
-    app = FastAPI(title="Sojourn", version="0.1.0", lifespan=_close_at_the_end, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Sojourn",
+        version="0.1.0",
+        lifespan=_close_at_the_end,
+        docs_url=None,
+        redoc_url=None,
+        # What generated clients call an operation: a function's name, or a door's.
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url)
     app.state.owns_database = database is None

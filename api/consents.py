@@ -3,8 +3,11 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
+from api import idempotency
+from api.idempotency import IdempotencyKey
 from api.strict import App, Body, Db, UserId, Word, management
 from storage import consents, people
 from storage.consents import ConsentRecord
@@ -51,13 +54,20 @@ async def list_consents(app: App, database: Db, user_id: UserId) -> ConsentList:
     return ConsentList(in_force=[_view(entry) for entry in holding], history=[_view(entry) for entry in history])
 
 
-@router.post("/users/{user_id:path}/consents", status_code=201, summary="Record a consent or its withdrawal")
-async def record_consent(app: App, database: Db, user_id: UserId, body: NewConsent) -> ConsentView:
+@router.post("/users/{user_id:path}/consents", status_code=201, summary="Record a consent or its withdrawal", response_model=ConsentView)
+async def record_consent(
+    request: Request, app: App, database: Db, user_id: UserId, body: NewConsent, idempotency_key: IdempotencyKey = None
+) -> Response:
     """It holds for every send that has not begun when this answers."""
+    key = idempotency.named(idempotency_key)
     entry = ConsentRecord(body.channel, body.topic, body.state, body.source, body.proof)
-    async with database.transaction(app) as connection:
+
+    async def work() -> ConsentView:
         recorded_at = await consents.record(connection, app, await people.internal_id(connection, app, user_id), entry)
-    return ConsentView(**(vars(entry) | {"recorded_at": recorded_at}))
+        return ConsentView(**(vars(entry) | {"recorded_at": recorded_at}))
+
+    async with database.transaction(app) as connection:
+        return await idempotency.once(connection, app, request, key, body=body, status=201, work=work)
 
 
 def _view(entry: ConsentRecord) -> ConsentView:

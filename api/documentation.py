@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from api.auth import KeyFor
+from api.examples import add_examples
 
 SECRET, WRITE, PUBLIC = "secret key", "write key", "public key"
 # tag -> (what stands under it, which keys open it); in the order of the page.
@@ -19,11 +20,13 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Consents": ("What users agreed to and withdrew.", (SECRET,)),
     "Suppressions": ("Addresses that nothing may be sent to.", (SECRET,)),
     "Journeys": ("What is published, and publishing.", (SECRET,)),
+    "Templates": ("What messages say, in versions.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
     "Pausing": ("The big switches.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),
+    "Providers": ("Accounts at providers, through which messages leave.", (SECRET,)),
     "Sandbox": ("What would have left.", (SECRET,)),
     "Links in messages": ("Pages that receivers open; the signed link is the key.", ()),
     "Running it": ("For whoever runs Sojourn. Keep them inside your network.", ()),
@@ -94,7 +97,8 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     scopes = scopes_of(routers)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            _finish(path, operation, scopes.get((method.upper(), path), "ingest"))
+            _finish(path, operation, scopes.get((method.upper(), path)))
+            add_examples(operation, shapes)
     return schema
 
 
@@ -107,9 +111,10 @@ def scopes_of(routers: Iterable[APIRouter]) -> dict[tuple[str, str], str]:
     return found
 
 
-def _finish(path: str, operation: dict[str, Any], scope: str) -> None:
+def _finish(path: str, operation: dict[str, Any], scope: str | None) -> None:
     """Name the keys and what they must be allowed to do, and let every error be a Problem."""
-    operation["security"] = [{key: [scope]} for key in _KEYS.get(path, TAGS[operation["tags"][0]][1])]
+    keys = (SECRET,) if scope else _KEYS.get(path, TAGS[operation["tags"][0]][1])
+    operation["security"] = [{key: [scope or "ingest"]} for key in keys]
     for status, answer in operation["responses"].items():
         if status >= "400":
             answer["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -39,14 +39,14 @@ async def erase_user(request: Request, app: ErasingApp, database: Db, workflows:
     hashes of suppressed addresses, so that nobody writes there again. An event that comes afterwards makes a new person. The same
     request again is answered 404: nobody of this id is known.
     """
+    removed = [erasures.EVENTS_AT_ONCE]
+    while removed[-1] == erasures.EVENTS_AT_ONCE:
+        async with database.transaction(app) as connection:
+            removed.append(await erasures.remove_some_events(connection, app, user_id))
 
     async def erase(connection: Connection) -> Erasure:
-        return await erasures.erase(connection, app, user_id, request.state.key.id)
+        return await erasures.erase(connection, app, user_id, request.state.key.id, events_before=sum(removed[1:]))
 
-    more = True
-    while more:
-        async with database.transaction(app) as connection:
-            more = await erasures.remove_some_events(connection, app, user_id)
     erasure = await database.run(erase, app)
     if workflows is not None:
         # A worker does it again until nothing is found, so a Temporal that fails now costs only time.

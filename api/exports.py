@@ -48,7 +48,7 @@ async def _written(database: Database, app: str, person: int, user: bytes) -> As
         separator = b""
         yield b',"' + section.encode() + b'":['
         async for row in exports.rows_of(database, app, person, section):
-            yield separator + orjson.dumps(row)
+            yield separator + orjson.dumps(row, default=str)
             separator = b","
         yield b"]"
     yield b"}"

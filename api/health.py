@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
@@ -57,7 +58,10 @@ async def startupz(request: Request) -> Health:
     return Health(status="started")
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+_FIGURES: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}, "example": "sojourn_postgres_up 1.0\n"}}}
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses={200: _FIGURES})
 async def metrics(request: Request) -> Response:
     """What this process counted, and what stands in Postgres (read at most every 15 seconds). Keep this path inside your network."""
     return Response(await asyncio.to_thread(generate_latest, await _registry(request)), media_type=CONTENT_TYPE_LATEST)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 _LONG_AGO = "2019-05-04T10:00:00Z"
 _WHEN = "2026-11-23T12:00:00Z"
 _SAID: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -52,8 +54,33 @@ _SAID: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 
+
+class BrokenItemRule(BaseModel):
+    """One broken rule of an item."""
+
+    pointer: str = Field(description="where in the body (RFC 6901)", examples=["/batch/1/traits/email"])
+    code: str = Field(description="which rule; stable", examples=["invalid_email"])
+
+
+class ItemResult(BaseModel):
+    """What is to be said of one item of the request."""
+
+    index: int = Field(description="its place in the batch", examples=[1])
+    status: int = Field(description="422: it was not taken; 200: it was, and `code` says what else", examples=[422])
+    code: str = Field(examples=["invalid_email"])
+    errors: list[BrokenItemRule] | None = None
+
+
+class Received(BaseModel):
+    """Everything that is not in `results` with 422 is committed."""
+
+    success: bool = Field(examples=[True])
+    accepted: int | None = Field(None, description="how many items were taken, when there is something to say", examples=[1])
+    results: list[ItemResult] | None = Field(None, description="what is to be said of single items")
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Committed", "content": {"application/json": {"example": {"success": True}}}},
+    200: {"model": Received, "description": "Committed", "content": {"application/json": {"example": {"success": True}}}},
     400: {"description": "The body or an item cannot be taken"},
     401: {"description": "The key is missing or not known"},
     429: {"description": "Too many at once; try again after `Retry-After` seconds"},

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
+from api import idempotency
+from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, moment, page_of, position
 from api.strict import App, Body, Channel, Db, Word, management
 from journeys.language.errors import Invalid, NotFound
@@ -47,20 +49,25 @@ async def list_suppressions(
     return Page(items=[_view(row) for row in kept], next=following)
 
 
-@router.post("/suppressions", status_code=201, summary="Suppress an address")
-async def suppress(app: App, database: Db, body: NewSuppression) -> SuppressionView:
+@router.post("/suppressions", status_code=201, summary="Suppress an address", response_model=SuppressionView)
+async def suppress_address(request: Request, app: App, database: Db, body: NewSuppression, idempotency_key: IdempotencyKey = None) -> Response:
     """Nothing that has not begun is sent to it any more, transactional messages included. The first reason stays."""
+    key = idempotency.named(idempotency_key)
     digest = _hash(app, body)
-    async with database.transaction(app) as connection:
+
+    async def work() -> SuppressionView:
         await suppressions.suppress(connection, app, body.channel, digest, reason="manual", source=body.source)
         row = await suppressions.get(connection, app, body.channel, digest)
-    if row is None:
-        raise NotFound("no such suppression")
-    return _view(row)
+        if row is None:
+            raise NotFound("no such suppression")
+        return _view(row)
+
+    async with database.transaction(app) as connection:
+        return await idempotency.once(connection, app, request, key, body=body, status=201, work=work)
 
 
 @router.delete("/suppressions/{channel}/{suppression_id}", status_code=204, summary="Let an address be written to again")
-async def release(app: App, database: Db, channel: Channel, suppression_id: Word) -> Response:
+async def release_address(app: App, database: Db, channel: Channel, suppression_id: Word) -> Response:
     """Only for an address whose owner asked for it, or that was suppressed by mistake."""
     async with database.transaction(app) as connection:
         if not await suppressions.release(connection, app, channel, _from_hex(suppression_id)):

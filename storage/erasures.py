@@ -35,8 +35,8 @@ _SOME_EVENTS = text("""
     DELETE FROM events e USING (
         SELECT received_at, seq FROM events
         WHERE app = :app AND user_id IN (SELECT id FROM users WHERE app = :app AND (id = :id OR merged_into = :id)) LIMIT :most
-    ) AS some
-    WHERE e.received_at = some.received_at AND e.seq = some.seq
+    ) AS part
+    WHERE e.received_at = part.received_at AND e.seq = part.seq
 """)
 _USER_IDS = text("SELECT value FROM identities WHERE app = :app AND user_id = ANY(:ids) AND kind = 'u'")
 _WORKFLOWS = text(
@@ -105,15 +105,16 @@ _REMOVALS = {
 }
 
 
-async def remove_some_events(connection: Connection, app: str, user_id: str) -> bool:
-    """Remove a bounded number of a person's events; say whether there are more. Raises NotFound."""
+async def remove_some_events(connection: Connection, app: str, user_id: str) -> int:
+    """Remove events of a person, EVENTS_AT_ONCE at most; fewer: these were the last. Returns how many. Raises NotFound."""
     person = await people.internal_id(connection, app, user_id)
-    values = {"app": app, "id": person, "most": EVENTS_AT_ONCE}
-    return (await connection.execute(_SOME_EVENTS, values)).rowcount == EVENTS_AT_ONCE
+    return (await connection.execute(_SOME_EVENTS, {"app": app, "id": person, "most": EVENTS_AT_ONCE})).rowcount
 
 
-async def erase(connection: Connection, app: str, user_id: str, asked_by: str) -> Erasure:
+async def erase(connection: Connection, app: str, user_id: str, asked_by: str, *, events_before: int = 0) -> Erasure:
     """Remove a person from every table, and leave what is counted without them. Raises NotFound.
+
+    `events_before`: how many events `remove_some_events` has removed.
 
     Whoever has them in hand (ingest, a claim) waits for this or has ended before it. Suppressions stay: they hold hashes.
     """
@@ -125,6 +126,7 @@ async def erase(connection: Connection, app: str, user_id: str, asked_by: str) -
     user_ids = list((await connection.execute(_USER_IDS, whose)).scalars())
     workflows = [[row.workflow_id, str(row.id)] for row in await connection.execute(_WORKFLOWS, whose)]
     removed = {name: (await connection.execute(statement, whose)).rowcount for name, statement in _REMOVALS.items()}
+    removed["events"] += events_before
     hashes = [idempotency.about(app, known) for known in user_ids]
     removed["idempotency_keys"] = (await connection.execute(_FORGET_ANSWERS, {"app": app, "hashes": hashes})).rowcount
     await connection.execute(_FORGET_JOBS, {"app": app, "user_ids": user_ids})

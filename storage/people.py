@@ -27,9 +27,10 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class EndpointRow:
-    """One address of a person. `suppression` is why it must not be written to, or None."""
+    """One address of a person. `suppression` is why it must not be written to, or None; `user_id` is the caller's, if there is one."""
 
     id: int
+    user_id: str | None
     channel: str
     address: str
     state: str
@@ -58,10 +59,21 @@ _PAGE = text(f"""
                 SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:hashes AS bytea[])))))
     ORDER BY u.id DESC LIMIT :most
 """)
-_ENDPOINTS = text("""
-    SELECT e.id, e.channel, e.address, e.state, e.reason, e.device, s.reason AS suppression, e.confirmed_at, e.created_at
-    FROM endpoints e LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash
-    WHERE e.app = :app AND e.user_id = :user_id ORDER BY e.channel, e.confirmed_at DESC, e.id
+_ENDPOINT_ROWS = """
+    SELECT e.id, u.user_id, e.channel, e.address, e.state, e.reason, e.device, s.reason AS suppression, e.confirmed_at, e.created_at
+    FROM endpoints e JOIN users u ON u.app = e.app AND u.id = e.user_id
+    LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash
+"""
+_ENDPOINTS = text(f"{_ENDPOINT_ROWS} WHERE e.app = :app AND e.user_id = :user_id ORDER BY e.channel, e.confirmed_at DESC, e.id")
+_ENDPOINT = text(f"{_ENDPOINT_ROWS} WHERE e.app = :app AND e.id = :id")
+_ENDPOINT_PAGE = text(f"""
+    {_ENDPOINT_ROWS}
+    WHERE e.app = :app AND (CAST(:before AS bigint) IS NULL OR e.id < :before)
+        AND (CAST(:user_id AS bigint) IS NULL OR e.user_id = :user_id)
+        AND (CAST(:channel AS text) IS NULL OR e.channel = :channel) AND (CAST(:state AS text) IS NULL OR e.state = :state)
+        AND (CAST(:hashes AS bytea[]) IS NULL OR (e.channel, e.address_hash) IN (
+            SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:hashes AS bytea[]))))
+    ORDER BY e.id DESC LIMIT :most
 """)
 
 
@@ -113,14 +125,52 @@ async def addresses(connection: Connection, app: str, user_id: int) -> list[Endp
     return [EndpointRow(**row) for row in rows.mappings()]
 
 
+@dataclass(frozen=True)
+class SoughtEndpoints:
+    """Which addresses to list; what is left out is not asked. `user_id` is internal, `addresses` (channel, address hash)."""
+
+    user_id: int | None = None
+    channel: str | None = None
+    state: str | None = None
+    addresses: Sequence[tuple[str, bytes]] | None = None
+
+
+async def endpoint_page(connection: Connection, app: str, *, sought: SoughtEndpoints, before: int | None, most: int) -> list[EndpointRow]:
+    """Addresses of anybody, the newest first; `before` is the id of the last one of the page before."""
+    values = {
+        **vars(sought),
+        "app": app,
+        "before": before,
+        "most": most,
+        "channels": None if sought.addresses is None else [channel for channel, _ in sought.addresses],
+        "hashes": None if sought.addresses is None else [digest for _, digest in sought.addresses],
+    }
+    del values["addresses"]
+    return [EndpointRow(**row) for row in (await connection.execute(_ENDPOINT_PAGE, values)).mappings()]
+
+
+async def endpoint(connection: Connection, app: str, endpoint_id: int) -> EndpointRow:
+    """One address. Raises NotFound."""
+    row = (await connection.execute(_ENDPOINT, {"app": app, "id": endpoint_id})).mappings().first()
+    if row is None:
+        raise NotFound("no such endpoint")
+    return EndpointRow(**row)
+
+
 # Confirming does not bring back what a provider said is dead; a person with a secret key who names the address again does.
 _REACTIVATE = text("""
     UPDATE endpoints SET state = 'active', reason = NULL, updated_at = now()
     WHERE app = :app AND user_id = :user_id AND channel = :channel AND address = :address AND state = 'inactive'
 """)
-_DEACTIVATE = text("""
-    UPDATE endpoints SET state = 'inactive', reason = coalesce(reason, 'manual'), updated_at = now()
-    WHERE app = :app AND user_id = :user_id AND id = :id RETURNING id
+_SET = text("""
+    UPDATE endpoints SET state = :state, reason = :reason, device = coalesce(CAST(:device AS jsonb), device), updated_at = now()
+    WHERE app = :app AND id = :id
+""")
+_REMOVE = text("DELETE FROM endpoints WHERE app = :app AND id = :id")
+# Whose it is may change between looking and locking: a device moves, people are joined.
+_LOCK_OWNER = text("""
+    SELECT u.id FROM users u JOIN endpoints e ON e.app = u.app AND e.user_id = u.id WHERE e.app = :app AND e.id = :id
+    FOR NO KEY UPDATE OF u
 """)
 
 
@@ -129,11 +179,23 @@ async def reactivate(connection: Connection, app: str, user_id: int, channel: st
     await connection.execute(_REACTIVATE, {"app": app, "user_id": user_id, "channel": channel, "address": address})
 
 
-async def deactivate(connection: Connection, app: str, user_id: int, endpoint_id: int) -> None:
-    """Use an address no more. The person's row must be locked. Raises NotFound."""
-    key = {"app": app, "user_id": user_id, "id": endpoint_id}
-    if (await connection.execute(_DEACTIVATE, key)).first() is None:
-        raise NotFound("no such endpoint")
+async def lock_endpoint(connection: Connection, app: str, endpoint_id: int) -> EndpointRow:
+    """Lock the row of whose address this is, and read the address. Raises NotFound."""
+    await connection.execute(_LOCK_OWNER, {"app": app, "id": endpoint_id})
+    return await endpoint(connection, app, endpoint_id)
+
+
+async def set_endpoint(
+    connection: Connection, app: str, endpoint_id: int, *, state: str, reason: str | None, device: Mapping[str, Any] | None = None
+) -> None:
+    """Use an address, or use it no more, with the reason; and say what device it is, where that is given. Lock it before."""
+    values = {"app": app, "id": endpoint_id, "state": state, "reason": reason, "device": device}
+    await connection.execute(_SET, values)
+
+
+async def remove_endpoint(connection: Connection, app: str, endpoint_id: int) -> None:
+    """Forget an address. Messages to it stay, without it. Lock it before."""
+    await connection.execute(_REMOVE, {"app": app, "id": endpoint_id})
 
 
 _EXISTS = text("SELECT EXISTS (SELECT FROM users WHERE app = :app AND id = :id)")

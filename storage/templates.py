@@ -19,16 +19,6 @@ class StoredTemplate:
     published_at: datetime
 
 
-@dataclass(frozen=True)
-class TemplateSummary:
-    """One line of the list: the live version of a template."""
-
-    name: str
-    version: int
-    hash: str
-    published_at: datetime
-
-
 # The row lock on `templates` lets one publisher number versions at a time.
 _CLAIM_NAME = text("""
     INSERT INTO templates (app, name, live_version) VALUES (:app, :name, 1)
@@ -51,10 +41,14 @@ _VERSION = text("""
     SELECT template AS name, version, files, hash, published_at
     FROM template_versions WHERE app = :app AND template = :name AND version = :version
 """)
-_ALL = text("""
-    SELECT t.name, v.version, v.hash, v.published_at
+_PAGE = text("""
+    SELECT t.name, v.version, v.files, v.hash, v.published_at
     FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
-    WHERE t.app = :app ORDER BY t.name
+    WHERE t.app = :app AND (CAST(:after AS text) IS NULL OR t.name > :after) ORDER BY t.name LIMIT :most
+""")
+_VERSIONS = text("""
+    SELECT template AS name, version, files, hash, published_at FROM template_versions
+    WHERE app = :app AND template = :name AND (CAST(:before AS integer) IS NULL OR version < :before) ORDER BY version DESC LIMIT :most
 """)
 _ALL_WITH_FILES = text("""
     SELECT t.name, v.version, v.files, v.hash, v.published_at
@@ -89,10 +83,21 @@ async def version(connection: Connection, app: str, name: str, number: int) -> S
     return StoredTemplate(**row) if row else None
 
 
-async def live_templates(connection: Connection, app: str) -> list[TemplateSummary]:
-    """Every template of the app with its live version, by name."""
-    rows = (await connection.execute(_ALL, {"app": app})).mappings()
-    return [TemplateSummary(**row) for row in rows]
+async def page(connection: Connection, app: str, *, after: str | None = None, most: int = 50) -> list[StoredTemplate]:
+    """The app's templates as a Send uses them now, by name; `after` is the last name of the page before."""
+    rows = (await connection.execute(_PAGE, {"app": app, "after": after, "most": most})).mappings()
+    return [StoredTemplate(**row) for row in rows]
+
+
+async def versions(connection: Connection, app: str, name: str, *, before: int | None = None, most: int = 50) -> list[StoredTemplate]:
+    """Every published version, the newest first; `before` is the last number of the page before."""
+    rows = (await connection.execute(_VERSIONS, {"app": app, "name": name, "before": before, "most": most})).mappings()
+    return [StoredTemplate(**row) for row in rows]
+
+
+async def activate(connection: Connection, app: str, name: str, number: int) -> None:
+    """Make a published version the live one."""
+    await connection.execute(_GO_LIVE, {"app": app, "name": name, "version": number})
 
 
 async def live_with_files(connection: Connection, app: str) -> list[StoredTemplate]:

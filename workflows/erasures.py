@@ -9,11 +9,12 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from activities.telling import RPC_TIMEOUT, is_gone
 from journeys.language.errors import Unavailable
 from storage import erasures
 from storage.database import Database
 from storage.erasures import Erasure
-from workflows.client import MEMO, RPC_TIMEOUT, is_gone
+from workflows.client import MEMO
 
 log = structlog.get_logger()
 

@@ -164,6 +164,8 @@ INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflo
     VALUES ('demo', '00000000-0000-8000-8000-0000000000aa', 1, 'ann', 'onboarding', 1, 1, 'w', 'e', 'signed_up', now(), 'open');
 INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)
     VALUES ('00000000-0000-8000-8000-0000000000bb', 'demo', 1, 's', 'a', 1, 't', 'email', 'marketing', 'sent');
+INSERT INTO templates (app, name, live_version) VALUES ('demo', 'welcome', 1);
+INSERT INTO template_versions (app, template, version, hash, files) VALUES ('demo', 'welcome', 1, 'h', '{"body.txt": "x"}');
 INSERT INTO keys (app, id, kind, secret_hash) VALUES ('demo', 'demokey1', 'secret', 'x');
 INSERT INTO erasures (app, id, asked_by) VALUES ('demo', '00000000-0000-8000-8000-0000000000ee', 'demokey1');
 INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
@@ -182,7 +184,17 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/users/ann/timeline", "/v1/users/nobody/timeline", None),
     ("GET", "/v1/users/ann/endpoints", "/v1/users/nobody/endpoints", None),
     ("POST", "/v1/users/ann/endpoints", "/v1/users/nobody/endpoints", {"channel": "email", "address": "a@example.com"}),
-    ("DELETE", "/v1/users/ann/endpoints/1", "/v1/users/nobody/endpoints/2", None),
+    ("GET", "/v1/endpoints/1", "/v1/endpoints/2", None),
+    ("PUT", "/v1/endpoints/1", "/v1/endpoints/2", {"device": {}}),
+    ("DELETE", "/v1/endpoints/1", "/v1/endpoints/2", None),
+    ("POST", "/v1/endpoints/1/deactivate", "/v1/endpoints/2/deactivate", {}),
+    ("POST", "/v1/endpoints/1/activate", "/v1/endpoints/2/activate", None),
+    ("GET", "/v1/endpoints?user_id=ann", "/v1/endpoints?user_id=nobody", None),
+    ("GET", "/v1/templates/welcome", "/v1/templates/nothing", None),
+    ("GET", "/v1/templates/welcome/versions", "/v1/templates/nothing/versions", None),
+    ("GET", "/v1/templates/welcome/versions/1", "/v1/templates/nothing/versions/1", None),
+    ("POST", "/v1/templates/welcome/activate", "/v1/templates/nothing/activate", {"version": 1}),
+    ("POST", "/v1/templates/welcome/preview", "/v1/templates/nothing/preview", {"channel": "email"}),
     ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
     ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
     ("DELETE", "/v1/suppressions/email/ab", "/v1/suppressions/email/cd", None),
@@ -200,7 +212,7 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/messages?user_id=ann", "/v1/messages?user_id=nobody", None),
     ("GET", "/v1/sandbox/messages?user_id=ann", "/v1/sandbox/messages?user_id=nobody", None),
 ]
-LISTS = ("users", "suppressions", "journeys", "enrollments", "jobs", "messages", "sandbox/messages")
+LISTS = ("users", "endpoints", "templates", "erasures", "suppressions", "journeys", "enrollments", "jobs", "messages", "sandbox/messages")
 
 
 @pytest.fixture
@@ -228,8 +240,13 @@ async def test_another_apps_rows_are_in_no_list(stranger: httpx.AsyncClient) -> 
 def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
     swept = {(method, path.split("?")[0]) for method, path, _, _ in FOREIGN}
     shapes = {(method, path) for method, path, _ in OPERATIONS if "{" in path and path.startswith("/v1")}
-    # PUT and PATCH make the user of their own app; a signature says nothing about anybody who is stored.
-    own = {("PUT", "/v1/users/{user_id}"), ("PATCH", "/v1/users/{user_id}"), ("POST", "/v1/users/{user_id}/signature")}
+    # What is made belongs to the app that makes it, and a signature says nothing about anybody who is stored.
+    own = {
+        ("POST", "/v1/templates/{name}/versions"),
+        ("PUT", "/v1/users/{user_id}"),
+        ("PATCH", "/v1/users/{user_id}"),
+        ("POST", "/v1/users/{user_id}/signature"),
+    }
     assert {shape for shape in shapes - own if not any(_matches(shape, one) for one in swept)} == set()
 
 

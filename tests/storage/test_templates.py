@@ -46,7 +46,7 @@ async def test_templates_are_listed_by_name_with_their_live_version(database: Da
         await templates.publish(connection, "demo", "welcome", FIRST, "a")
         await templates.publish(connection, "demo", "app-guide", FIRST, "a")
         await templates.publish(connection, "demo", "welcome", SECOND, "b")
-        listed = await templates.live_templates(connection, "demo")
+        listed = await templates.page(connection, "demo")
     assert [(template.name, template.version) for template in listed] == [("app-guide", 1), ("welcome", 2)]
 
 
@@ -57,4 +57,4 @@ async def test_another_app_sees_no_template_of_this_one(database: Database) -> N
     async with database.transaction("other") as connection:
         assert await templates.live(connection, "other", "welcome") is None
         assert await templates.live(connection, "demo", "welcome") is None
-        assert await templates.live_templates(connection, "other") == []
+        assert await templates.page(connection, "other") == []

@@ -1,0 +1,225 @@
+"""Templates: what is live, every version, publishing one, going back to an older one, and how a message would look."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Request, Response
+from pydantic import BaseModel, Field
+
+from api import idempotency, publishing
+from api.completeness import missing_content
+from api.idempotency import IdempotencyKey
+from api.paging import Cursor, Limit, Page, number, page_of, position, text
+from api.strict import App, Body, Channel, Db, LongTextRoute, ReadingApp, Word, management
+from channels.render import Renderer, RenderFailed
+from channels.templates import channels_of, content_hash, settings
+from journeys.language.codec import from_json
+from journeys.language.errors import Invalid, NotFound, Problem
+from storage import apps, journeys, people, templates
+from storage.database import Connection
+from storage.templates import StoredTemplate
+
+router = management("Templates", LongTextRoute)
+Name = Annotated[Word, Path(description="the template's name", examples=["welcome"])]
+Version = Annotated[int, Path(description="the version's number", ge=1, lt=2**31, examples=[3])]
+_FILES = {"subject.txt": "Welcome, {{ user.first_name | default('you') }}", "body.txt": "Hello. {{ links.unsubscribe }}"}
+
+
+class TemplateView(BaseModel):
+    """One version of a template, without its files."""
+
+    name: str = Field(examples=["welcome"])
+    version: int = Field(examples=[3])
+    is_live: bool = Field(description="a Send uses this version now")
+    channels: list[str] = Field(description="what it has content for", examples=[["email", "push"]])
+    hash: str = Field(description="SHA-256 of its files")
+    published_at: datetime
+
+
+class TemplateWithFiles(TemplateView):
+    """One version of a template; it never changes."""
+
+    files: dict[str, str] = Field(description="file name -> text", examples=[_FILES])
+
+
+class NewVersion(Body):
+    """The files of the template, all of them."""
+
+    files: dict[str, str] = Field(description="file name -> text", examples=[_FILES])
+
+
+class Activation(Body):
+    """Which version is to be live."""
+
+    version: int = Field(ge=1, lt=2**31, examples=[2])
+
+
+class PreviewOrder(Body):
+    """What to show. What is not given comes from the sample in template.toml."""
+
+    channel: Channel
+    version: int | None = Field(None, ge=1, lt=2**31, description="the live one, if not given", examples=[3])
+    user_id: Word | None = Field(None, description="whose attributes are `user`", examples=["user-4711"])
+    data: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="roots of variables: user, entry, captured, app, links",
+        examples=[{"entry": {"order_id": "A-17"}}],
+    )
+
+
+class Preview(BaseModel):
+    """How the message would leave."""
+
+    version: int
+    parts: dict[str, str] = Field(description="the fields of the channel", examples=[{"subject": "Welcome, Ann", "text": "Hello."}])
+
+
+@router.get("/templates", summary="List templates")
+async def list_templates(app: App, database: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[TemplateView]:
+    """The live version of each, by name."""
+    after = position(cursor, text)
+    async with database.transaction(app) as connection:
+        rows = await templates.page(connection, app, after=after[0] if after else None, most=limit + 1)
+    kept, following = page_of(rows, limit, lambda row: [row.name])
+    return Page(items=[_view(row, row.version) for row in kept], next=following)
+
+
+@router.get("/templates/{name}", summary="Get a template")
+async def get_template(app: App, database: Db, name: Name) -> TemplateWithFiles:
+    """The version that a Send uses now, with its files."""
+    async with database.transaction(app) as connection:
+        row = await _live(connection, app, name)
+    return _whole(row, row.version)
+
+
+@router.get("/templates/{name}/versions", summary="List a template's versions")
+async def list_versions(app: App, database: Db, name: Name, limit: Limit = 50, cursor: Cursor = None) -> Page[TemplateView]:
+    """The newest first."""
+    before = position(cursor, number)
+    async with database.transaction(app) as connection:
+        live = await _live(connection, app, name)
+        rows = await templates.versions(connection, app, name, before=before[0] if before else None, most=limit + 1)
+    kept, following = page_of(rows, limit, lambda row: [row.version])
+    return Page(items=[_view(row, live.version) for row in kept], next=following)
+
+
+@router.get("/templates/{name}/versions/{version}", summary="Get one version of a template")
+async def get_version(app: App, database: Db, name: Name, version: Version) -> TemplateWithFiles:
+    """Its files, as they were published: what a message's `template_version` points to."""
+    async with database.transaction(app) as connection:
+        live = await _live(connection, app, name)
+        return _whole(await _version(connection, app, name, version), live.version)
+
+
+@router.post("/templates/{name}/versions", status_code=201, summary="Publish a version", response_model=TemplateWithFiles)
+async def publish_version(
+    request: Request, app: App, database: Db, name: Name, body: NewVersion, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """It is live at once, if it passes what `sojourn check` asks, live journeys included. The same files again are the same version."""
+    key = idempotency.named(idempotency_key)
+    await _check(request.app.state.renderer, name, body.files)
+
+    async def work() -> TemplateWithFiles:
+        await _must_serve_journeys(connection, app, name, body.files)
+        version = await templates.publish(connection, app, name, body.files, content_hash(body.files))
+        return _whole(await _version(connection, app, name, version), version)
+
+    async with database.transaction(app) as connection:
+        return await idempotency.once(connection, app, request, key, body=body, status=201, work=work)
+
+
+@router.post("/templates/{name}/activate", summary="Make another version live")
+async def activate_version(app: App, database: Db, name: Name, body: Activation) -> TemplateWithFiles:
+    """Go back to an older version, or forward again: what is sent from now on uses it. Live journeys must find what they send in it."""
+    async with database.transaction(app) as connection:
+        await _live(connection, app, name)
+        chosen = await templates.version(connection, app, name, body.version)
+        if chosen is None:
+            raise Invalid([Problem("/version", "no_such_version", "this template has no version of that number")])
+        await _must_serve_journeys(connection, app, name, chosen.files)
+        await templates.activate(connection, app, name, body.version)
+    return _whole(chosen, chosen.version)
+
+
+@router.post("/templates/{name}/preview", summary="How would a message look?")
+async def preview(request: Request, app: ReadingApp, database: Db, name: Name, body: PreviewOrder) -> Preview:
+    """Fill a template in with its sample, somebody's attributes, or what you give. Nothing is sent."""
+    async with database.transaction(app) as connection:
+        row = await _live(connection, app, name)
+        if body.version is not None:
+            row = await _version(connection, app, name, body.version)
+        variables = await _variables(connection, app, row, body)
+    renderer: Renderer = request.app.state.renderer
+    try:
+        content = await renderer.render(row.name, row.version, row.files, body.channel, variables)
+    except RenderFailed as failed:
+        raise Invalid([Problem("", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
+    return Preview(version=row.version, parts=dict(content.parts))
+
+
+async def _variables(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
+    sample = dict(settings(row.files).sample or {})
+    own = await apps.settings(connection, app)
+    roots: dict[str, Any] = {
+        "user": sample.get("user", {}),
+        "entry": sample.get("entry", {}),
+        "captured": sample.get("captured", {}),
+        "visit": sample.get("visit", 1),
+        "links": {"unsubscribe": "https://example.com/unsubscribe", **sample.get("links", {})},
+        "app": {"name": await apps.name(connection, app), **own, **sample.get("app", {})},
+        "source": sample.get("source", {}),
+    }
+    if body.user_id is not None:
+        person = await people.person(connection, app, body.user_id)
+        roots["user"] = {**person.attributes, "user_id": person.user_id}
+    return roots | {root: {**_table(roots.get(root)), **given} for root, given in body.data.items()}
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+async def _check(renderer: Renderer, name: str, files: Mapping[str, str]) -> None:
+    """Raises Invalid with everything that is wrong with the files."""
+    if found := publishing.name_problems({name: files}):
+        raise Invalid(found)
+    if found := await renderer.problems(name, files):
+        raise Invalid([replace(problem, pointer=problem.pointer.replace(f"templates/{name}", "/files", 1)) for problem in found])
+
+
+async def _must_serve_journeys(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:
+    """Raises Invalid when a live journey would no longer find what it sends."""
+    live = [from_json(stored.definition) for stored in await journeys.live(connection, app)]
+    # The other templates are not at stake, so that they are not here says nothing.
+    lacking = [problem for problem in missing_content(live, {name: files}) if problem.code != "no_template"]
+    if lacking:
+        raise Invalid([Problem("/files", problem.code, f"{problem.pointer}: {problem.message}") for problem in lacking])
+
+
+async def _live(connection: Connection, app: str, name: str) -> StoredTemplate:
+    row = await templates.live(connection, app, name)
+    if row is None:
+        raise NotFound("no such template")
+    return row
+
+
+async def _version(connection: Connection, app: str, name: str, version: int) -> StoredTemplate:
+    row = await templates.version(connection, app, name, version)
+    if row is None:
+        raise NotFound("no such version")
+    return row
+
+
+def _view(row: StoredTemplate, live: int) -> TemplateView:
+    return TemplateView(**_members(row, live))
+
+
+def _whole(row: StoredTemplate, live: int) -> TemplateWithFiles:
+    return TemplateWithFiles(**_members(row, live), files=row.files)
+
+
+def _members(row: StoredTemplate, live: int) -> dict[str, Any]:
+    kept = {name: value for name, value in vars(row).items() if name != "files"}
+    return {**kept, "is_live": row.version == live, "channels": list(channels_of(row.files))}

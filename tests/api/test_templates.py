@@ -1,0 +1,105 @@
+"""Templates over HTTP: versions, publishing under the same checks as apply, going back, and previews."""
+
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from journeys.language import Journey, Send, email, event
+from journeys.language.codec import to_json
+
+FILES = {
+    "template.toml": 'from = "Acme <hello@acme.example>"\n[sample.user]\nfirst_name = "Sam"\n',
+    "subject.txt": "Welcome, {{ user.first_name | default('you') }}",
+    "body.txt": "Order {{ entry.order_id | default('none') }} {{ links.unsubscribe }}",
+}
+NEWER = FILES | {"subject.txt": "Hello"}
+WELCOME = Journey("onboarding", starts_on=event("signed_up"), steps=[Send("welcome", email("welcome"))])
+
+
+@pytest.fixture
+async def versions(manager: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Two versions of one template; the newer is live."""
+    return [(await manager.post("/v1/templates/welcome/versions", json={"files": files})).json() for files in (FILES, NEWER)]
+
+
+async def test_a_published_version_is_live_and_the_one_before_stays(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
+    assert [(made["version"], made["is_live"], made["channels"]) for made in versions] == [(1, True, ["email"]), (2, True, ["email"])]
+    live = (await manager.get("/v1/templates/welcome")).json()
+    assert live == versions[1]
+    listed = (await manager.get("/v1/templates/welcome/versions")).json()["items"]
+    assert [(row["version"], row["is_live"]) for row in listed] == [(2, True), (1, False)]
+    assert (await manager.get("/v1/templates/welcome/versions/1")).json()["files"] == FILES
+    assert [row["version"] for row in (await manager.get("/v1/templates")).json()["items"]] == [2]
+
+
+async def test_the_same_files_again_are_the_same_version(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
+    again = await manager.post("/v1/templates/welcome/versions", json={"files": NEWER})
+    assert (again.status_code, again.json()["version"]) == (201, 2)
+
+
+async def test_an_older_version_is_made_live_again(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
+    back = (await manager.post("/v1/templates/welcome/activate", json={"version": 1})).json()
+    assert (back["version"], back["is_live"], back["files"]) == (1, True, FILES)
+    assert (await manager.get("/v1/templates/welcome")).json() == back
+    missing = await manager.post("/v1/templates/welcome/activate", json={"version": 3})
+    assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (422, "/version")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "pointer"),
+    [
+        ("welcome", {"subject.txt": "{{ user.first_name"}, "/files/"),  # does not parse
+        ("welcome", {"subject.txt": "Hi", "body.txt": "{{ user.plan }}"}, "/files/body.txt"),  # neither a default nor required
+        ("welcome", {"../secret": "x"}, "/templates/welcome"),
+        ("Wel come", FILES, "/templates"),
+    ],
+)
+async def test_what_check_would_refuse_is_not_published(manager: httpx.AsyncClient, name: str, files: dict[str, str], pointer: str) -> None:
+    answer = await manager.post(f"/v1/templates/{name}/versions", json={"files": files})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith(pointer)
+    assert (await manager.get("/v1/templates")).json()["items"] == []
+
+
+async def test_a_version_that_would_leave_a_live_journey_without_its_mail_is_refused(
+    manager: httpx.AsyncClient, versions: list[dict[str, Any]]
+) -> None:
+    texts = {"template.toml": FILES["template.toml"], "sms.txt": "Hi"}
+    assert (await manager.post("/v1/templates/welcome/versions", json={"files": texts})).json()["version"] == 3
+    await manager.post("/v1/templates/welcome/activate", json={"version": 2})
+    applied = await manager.post("/v1/journeys/apply", json={"journeys": [orjson.loads(to_json(WELCOME))]})
+    assert applied.status_code == 200, applied.text
+    for path, body in (("versions", {"files": texts | {"sms.txt": "Hello"}}), ("activate", {"version": 3})):
+        refused = await manager.post(f"/v1/templates/welcome/{path}", json=body)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "no_content")
+    assert (await manager.get("/v1/templates/welcome")).json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "subject", "text"),
+    [
+        ({}, "Welcome, Sam", "Order none https://example.com/unsubscribe"),
+        ({"user_id": "ann"}, "Welcome, Ann", "Order none https://example.com/unsubscribe"),
+        (
+            {"data": {"entry": {"order_id": "A-17"}, "user": {"first_name": "Zoe"}}},
+            "Welcome, Zoe",
+            "Order A-17 https://example.com/unsubscribe",
+        ),
+        ({"version": 2}, "Hello", "Order none https://example.com/unsubscribe"),
+    ],
+)
+async def test_a_preview_shows_what_would_leave(
+    manager: httpx.AsyncClient, versions: list[dict[str, Any]], body: dict[str, Any], subject: str, text: str
+) -> None:
+    await manager.post("/v1/templates/welcome/activate", json={"version": 1})
+    await manager.put("/v1/users/ann", json={"attributes": {"first_name": "Ann"}})
+    shown = (await manager.post("/v1/templates/welcome/preview", json={"channel": "email", **body})).json()
+    assert (shown["parts"]["subject"], shown["parts"]["text"]) == (subject, text)
+    assert (await manager.get("/v1/messages")).json()["items"] == []
+
+
+async def test_a_preview_of_a_channel_without_content_says_so(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
+    answer = await manager.post("/v1/templates/welcome/preview", json={"channel": "sms"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_content_for_channel")
