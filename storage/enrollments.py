@@ -218,8 +218,9 @@ async def lock_person(connection: Connection, app: str, user_id: int) -> tuple[i
 
 
 _STALE_STARTING = text(
-    f"SELECT {_COLUMNS} FROM enrollments e WHERE e.state = 'starting' AND e.started_at < now() - make_interval(secs => :seconds)"
-    " ORDER BY e.started_at LIMIT :most"
+    f"SELECT {_COLUMNS} FROM enrollments e WHERE e.state = 'starting' AND e.id > :after"
+    " AND e.started_at < now() - make_interval(secs => :seconds)"
+    " ORDER BY e.id LIMIT :most"
 )
 _OPEN_AFTER = text(
     f"SELECT {_COLUMNS} FROM enrollments e WHERE e.state = 'open' AND e.id > :after"
@@ -228,9 +229,9 @@ _OPEN_AFTER = text(
 )
 
 
-async def stale_starting(connection: Connection, seconds: float, most: int) -> list[Enrollment]:
-    """Enrollments of every app whose workflow should have been started by now."""
-    return [_enrollment(row) for row in await connection.execute(_STALE_STARTING, {"seconds": seconds, "most": most})]
+async def stale_starting(connection: Connection, after: UUID, seconds: float, most: int) -> list[Enrollment]:
+    """A page of the enrollments of every app whose workflow should have been started by now, by id."""
+    return [_enrollment(row) for row in await connection.execute(_STALE_STARTING, {"after": after, "seconds": seconds, "most": most})]
 
 
 async def open_after(connection: Connection, after: UUID, seconds: float, most: int) -> list[Enrollment]:

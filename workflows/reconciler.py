@@ -9,9 +9,11 @@ from temporalio.client import Client, WorkflowExecutionAsyncIterator, WorkflowEx
 from temporalio.service import RPCError
 
 from journeys.language.errors import NotFound, SojournError, Unavailable
-from storage import enrollments
+from storage import enrollments, interventions, messages
 from storage.database import Database
 from storage.enrollments import Enrollment
+from storage.interventions import Act
+from storage.standing import source_of
 from workflows.client import MEMO, Enrollments, is_gone, is_transport
 from workflows.entry import Entry
 
@@ -59,17 +61,24 @@ class Reconciler:
 
     async def start_the_unstarted(self, after_s: float) -> None:
         """A row that says `starting` for long lost its relay between the two writes: start it again."""
-        async with self._database.transaction() as connection:
-            stale = await enrollments.stale_starting(connection, after_s, PAGE)
-        for enrollment in stale:
-            try:
-                await self._start(enrollment)
-            except (SojournError, RPCError) as error:
-                if isinstance(error, RPCError) and is_transport(error):
-                    raise
-                log.warning(
-                    "an enrollment cannot be started", app=enrollment.app, enrollment=str(enrollment.id), reason=type(error).__name__
-                )
+        position = FIRST
+        while True:
+            async with self._database.transaction() as connection:
+                stale = await enrollments.stale_starting(connection, position, after_s, PAGE)
+            for enrollment in stale:
+                await self._start_or_say(enrollment)
+            if len(stale) < PAGE:
+                return
+            # Those that cannot be started must not stand before those that can.
+            position = stale[-1].id
+
+    async def _start_or_say(self, enrollment: Enrollment) -> None:
+        try:
+            await self._start(enrollment)
+        except (SojournError, RPCError) as error:
+            if isinstance(error, RPCError) and is_transport(error):
+                raise
+            log.warning("an enrollment cannot be started", app=enrollment.app, enrollment=str(enrollment.id), reason=type(error).__name__)
 
     async def _start(self, enrollment: Enrollment) -> None:
         async with self._database.transaction() as connection:
@@ -115,7 +124,18 @@ class Reconciler:
 
     async def _close(self, app: str, enrollment_id: str, reason: str) -> None:
         async with self._database.transaction() as connection:
+            try:
+                found = await enrollments.get(connection, app, enrollment_id)
+            except NotFound:
+                return
+            if found.state == "closed":
+                return
+            # The lock that a claim takes: what is dropped here is not being claimed.
+            await enrollments.lock_person(connection, app, found.user_id)
             if await enrollments.close(connection, app, enrollment_id, reason):
+                dropped = await messages.drop_planned(connection, app, source_of(enrollment_id), "workflow_gone")
+                act = Act("closed", "the reconciler", f"closed:{enrollment_id}")
+                await interventions.write(connection, app, enrollment_id, act, detail={"reason": reason, "dropped": dropped})
                 log.warning("closed an enrollment whose workflow had ended", app=app, enrollment=enrollment_id, reason=reason)
 
     async def end_the_unknown(self, after_s: float) -> None:

@@ -38,6 +38,37 @@ async def test_a_workflow_terminated_by_hand_frees_its_place(scene: Stage, insid
     assert await scene.enrollments() == [("closed", "terminated")]
 
 
+async def test_what_was_planned_for_it_is_dropped_and_the_story_says_so(scene: Stage, inside: Reconciler) -> None:
+    await scene.execute(
+        "INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)"
+        " SELECT message_id(started_at, app, id::text, 'hello', 1, 'x'), app, user_id, id::text, 'hello', 1, 'x', 'email', 'marketing',"
+        " 'planned' FROM enrollments"
+    )
+    await (await scene.workflow("waiting")).terminate("by hand")
+    await inside.look_through(0)
+    assert await scene.execute("SELECT state, reason FROM messages") == [("skipped", "workflow_gone")]
+    [told] = await scene.execute("SELECT kind, done_by, detail FROM interventions")
+    assert (told.kind, told.done_by, told.detail) == ("closed", "the reconciler", {"reason": "terminated", "dropped": 1})
+
+
+async def test_one_that_cannot_be_started_does_not_stand_before_the_others(
+    scene: Stage, inside: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.reconciler.PAGE", 1)
+    await scene.person("bob")
+    await scene.track("signed_up", "bob")
+    await (await scene.workflow("waiting", "bob")).terminate("gone")
+    await scene.execute("UPDATE enrollments SET state = 'starting' WHERE user_id = (SELECT min(user_id) FROM enrollments)")
+    await scene.execute("UPDATE enrollments SET workflow_id = (SELECT max(workflow_id) FROM enrollments) || '?' WHERE state = 'starting'")
+    taken = await scene.execute("SELECT workflow_id FROM enrollments WHERE state = 'starting'")
+    await scene.client.start_workflow("journey", id=taken[0].workflow_id, task_queue="nobody works here")
+    await scene.execute(
+        "UPDATE enrollments SET state = 'starting', n = 2, workflow_id = replace(workflow_id, '#1', '#2') WHERE state = 'open'"
+    )
+    await inside.start_the_unstarted(0)
+    assert sorted(state for state, _ in await scene.enrollments()) == ["open", "starting"]
+
+
 async def test_the_backstop_finds_what_visibility_did_not_tell(scene: Stage, inside: Reconciler) -> None:
     await (await scene.workflow("waiting")).terminate("by hand")
     await inside.look_through(0)
