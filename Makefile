@@ -50,7 +50,7 @@ lint: $(VENV)/installed ## style, types and floors
 	$(BIN)/lint-imports
 
 docs: $(VENV)/installed ## write the pages that are made from the code
-	@$(BIN)/python -m cli.settings_page
+	@$(BIN)/python -m cli.settings_page && $(BIN)/python -m cli.reasons_page
 
 format: $(VENV)/installed ## write the sources in the house's style
 	$(BIN)/ruff check --fix .

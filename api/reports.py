@@ -248,8 +248,8 @@ def _freshness(fresh: Reading) -> dict[str, Any]:
     return {"as_of": fresh.as_of, "hours_due": fresh.hours_due}
 
 
-def _reasons(found: Mapping[str, int]) -> list[Reason]:
-    return [Reason(reason=reason, words=reason_words(reason), n=n) for reason, n in found.items()]
+def _reasons(found: Mapping[str, int], **names: str) -> list[Reason]:
+    return [Reason(reason=reason, words=reason_words(reason, **names), n=n) for reason, n in found.items()]
 
 
 def _goal_words(journey: Journey) -> str | None:
@@ -304,18 +304,19 @@ def _step(line: Line, counts: Tally, here: Mapping[str, int]) -> StepReport:
         passed=None if step.kind in SILENT else counts.n("came", step.id) - ways.get("exited", 0),
         here_now=here.get(step.id, 0),
         ways=[Way(way=way, words=way_words(step, way), people=n) for way, n in ways.items()],
-        messages=_messages(step.id, counts) if isinstance(step, Send) else None,
+        messages=_messages(step, counts) if isinstance(step, Send) else None,
     )
 
 
-def _messages(step: str, counts: Tally) -> MessagesView:
-    found = counts.details("message", step)
+def _messages(step: Send, counts: Tally) -> MessagesView:
+    found = counts.details("message", step.id)
+    names = {"channel": step.message.channel, "template": f"template {step.message.template}"}
 
     def because(state: str) -> list[Reason]:
-        return _reasons({detail.partition(":")[2]: n for detail, n in found.items() if detail.startswith(f"{state}:")})
+        return _reasons({detail.partition(":")[2]: n for detail, n in found.items() if detail.startswith(f"{state}:")}, **names)
 
     states = {state: found.get(state, 0) for state in ("sent", "unknown", "rejected")}
-    told = {what: counts.n(what, step) for what in TOLD}
+    told = {what: counts.n(what, step.id) for what in TOLD}
     return MessagesView(**states, skipped=because("skipped"), given_up=because("given_up"), **told)
 
 

@@ -178,7 +178,8 @@ _WORDS: dict[str, Callable[[_Fact], str]] = {
 
 
 def _names(fact: _Fact) -> dict[str, str | None]:
-    return {name: fact.get(name) for name in ("channel", "topic", "journey", "step", "template")}
+    names = {name: fact.get(name) for name in ("channel", "journey", "step")}
+    return names | {name: f"{name} {fact[name]}" for name in ("topic", "template") if fact.get(name)}
 
 
 def _local(moment: Any, timezone: str | None) -> str:

@@ -22,23 +22,23 @@ NOT_SENT: Mapping[str, Reason] = {
         "only they can take it back: record a consent with POST /v1/users/{user}/consents when they do",
     ),
     "unsubscribed": Reason(
-        "they unsubscribed from topic {topic}",
+        "they unsubscribed from {topic}",
         "only they can take it back; a message that must arrive all the same is transactional (`message_class`)",
     ),
     "suppressed": Reason(
         "the address is suppressed: it bounced, complained, or somebody blocked it",
-        "look with GET /v1/suppressions; once the address works again, DELETE /v1/suppressions/{channel}/ID",
+        "look with GET /v1/suppressions; once the address works again, DELETE /v1/suppressions/CHANNEL/ID",
     ),
     "no_consent": Reason(
-        "marketing by {channel} needs a consent, and there is none",
+        "marketing on {channel} needs a consent, and there is none",
         "record it with POST /v1/users/{user}/consents, with how they gave it",
     ),
     "no_endpoint": Reason(
-        "they have no {channel} address",
+        "they have no address on {channel}",
         "add one with POST /v1/users/{user}/endpoints, or give the Send an `otherwise`",
     ),
     "inactive_endpoint": Reason(
-        "their {channel} address is inactive",
+        "their address on {channel} is inactive",
         "`sojourn users show {user}` says why; POST /v1/users/{user}/endpoints with the same address makes it active",
     ),
     "quiet_hours": Reason(
@@ -54,18 +54,14 @@ NOT_SENT: Mapping[str, Reason] = {
         "add the address to SOJOURN_ALLOWED_RECIPIENTS; production has no list",
     ),
     "missing_variable": Reason(
-        "a variable that the template requires was missing",
-        "give template {template} a default for it, or send the value with the event or the user",
+        "a variable that {template} requires was missing",
+        "give {template} a default for it, or send the value with the event or the user",
     ),
-    "template_error": Reason(
-        "the template could not be rendered", "mend template {template}, then `sojourn apply`; `sojourn check` renders it"
-    ),
-    "template_too_slow": Reason("the template took too long to render", "look for a loop over a long list in template {template}"),
-    "template_too_large": Reason("the rendered message was too large", "look for a loop over a long list in template {template}"),
-    "no_template": Reason("there is no template {template}", "add it to journeys/templates/, then `sojourn apply`"),
-    "no_content_for_channel": Reason(
-        "template {template} has nothing for {channel}", "add the file for {channel} to it, then `sojourn apply`"
-    ),
+    "template_error": Reason("{template} could not be rendered", "mend it, then `sojourn apply`; `sojourn check` renders it"),
+    "template_too_slow": Reason("{template} took too long to render", "look for a loop over a long list in it"),
+    "template_too_large": Reason("the rendered message was too large", "look for a loop over a long list in it"),
+    "no_template": Reason("{template} does not exist", "add it to journeys/templates/, then `sojourn apply`"),
+    "no_content_for_channel": Reason("{template} has nothing for {channel}", "add the file for it, then `sojourn apply`"),
     "rejected": Reason("the provider refused it for good", "the provider's answer stands beside it; the next message is tried as usual"),
     "unconfirmed": Reason(
         "no clear answer came from the provider: it may have gone out",
@@ -126,24 +122,24 @@ OTHER: Mapping[str, Reason] = {
         "the moment to wait for was missing or was no time", "send it as a time (2026-11-23T09:00:00Z), or give an `otherwise`"
     ),
     "unsigned": Reason("a browser brought this address without a signed user id", "sign it: POST /v1/users/{user}/signature"),
-    "bounce": Reason("a message to it bounced", "once the address works again, DELETE /v1/suppressions/{channel}/ID"),
+    "bounce": Reason("a message to it bounced", "once the address works again, DELETE /v1/suppressions/CHANNEL/ID"),
     "complaint": Reason("its owner called a message spam", "do not write to it again"),
-    "manual": Reason("somebody blocked it by hand", "DELETE /v1/suppressions/{channel}/ID unblocks it"),
-    "provider": Reason("the provider keeps it on a list of its own", "take it off there, then DELETE /v1/suppressions/{channel}/ID"),
+    "manual": Reason("somebody blocked it by hand", "DELETE /v1/suppressions/CHANNEL/ID unblocks it"),
+    "provider": Reason("the provider keeps it on a list of its own", "take it off there, then DELETE /v1/suppressions/CHANNEL/ID"),
 }
 REASONS: Mapping[str, Reason] = {**NOT_SENT, **NOT_YET, **NOT_ENTERED, **OTHER, **ENDED, "exited": NOT_SENT["exited"]}
-_UNKNOWN_NAMES = {
-    "channel": "the channel", "topic": "the topic", "user": "ID", "journey": "the journey", "step": "the step", "template": "the template"
+UNNAMED = {
+    "channel": "this channel", "topic": "this topic", "user": "ID", "journey": "the journey", "step": "the step", "template": "the template"
 }  # fmt: skip
 
 
 class _Names(dict[str, str]):
     def __missing__(self, name: str) -> str:
-        return _UNKNOWN_NAMES[name]
+        return UNNAMED[name]
 
 
 def words(reason: str | None, **names: str | None) -> str:
-    """A reason in words; what follows its colon (an event's or a variable's name) is kept in brackets. Own words stay as they are."""
+    """A reason in words, with what is known of its case; what follows its colon (a name) is kept in brackets. Own words stay."""
     if not reason:
         return ""
     code, _, rest = reason.partition(":")

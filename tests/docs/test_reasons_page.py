@@ -1,0 +1,72 @@
+"""Every reason code that the code can produce has words, and stands on its page."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.reasons_page import PAGE, page
+from journeys.language.moving import REASONS as MOVES
+from journeys.language.reasons import REASONS
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path
+    for room in ("activities", "workflows", "storage", "journeys/language", "channels", "api")
+    for path in (ROOT / room).rglob("*.py")
+    if "migrations" not in path.parts
+)
+# Calls whose word is a reason, the keywords that carry one, and functions that return one.
+CALLS = {"Skip", "Defer", "RenderFailed", "Ended", "close", "_close", "drop_planned", "abandon"}
+KEYWORDS = {"reason", "reasons", "end_reason"}
+RETURNS = {"_refusal", "_too_soon", "_no_way_there", "_not_wanted", "refusal", "_failure", "_why", "closed_to"}
+IN_SQL = re.compile(r"\b(?:end_)?reason = '([a-z_]+)'")
+CODE = re.compile(r"[a-z][a-z0-9_]+(?::.*)?")
+# Words of a person's own, and of jobs and keys, which are no codes of a message or an enrollment.
+NOT_CODES = {"sent", "done", "none", "all"}
+
+
+def test_the_page_says_what_the_code_says() -> None:
+    assert PAGE.read_text() == page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_reason_in_the_source_has_words(path: Path) -> None:
+    found = {code.partition(":")[0] for code in _codes(ast.parse(path.read_text()))}
+    assert found - set(REASONS) - set(MOVES) - NOT_CODES == set()
+
+
+def test_the_scan_finds_reasons() -> None:
+    found = {code for path in SOURCES for code in _codes(ast.parse(path.read_text()))}
+    assert {"no_endpoint", "capped", "quiet_hours", "not_again", "paused", "merged", "gave_up", "template_error", "slow_provider"} <= found
+
+
+def _codes(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=(ast.Name(id=name) | ast.Attribute(attr=name)), args=args) if name in CALLS:
+                yield from _constants(args)
+            case ast.keyword(arg=name, value=value) if name in KEYWORDS:
+                yield from _constants([value])
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in RETURNS:
+                yield from _constants([each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value])
+            case ast.Constant(value=str(text)):
+                yield from IN_SQL.findall(text)
+
+
+def _constants(nodes: list[ast.expr]) -> Iterator[str]:
+    """Texts that look like codes, also in tuples and in the branches of an `if`."""
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(text)) if CODE.fullmatch(text):
+                yield text
+            case ast.Tuple(elts=inner) | ast.List(elts=inner):
+                yield from _constants(inner)
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from _constants([body, orelse])
+            case ast.BoolOp(values=values):
+                yield from _constants(values)
+            case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
+                yield text
