@@ -1,6 +1,8 @@
 """What the house runs."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,11 @@ def test_only_a_start_by_segment_is_warned_of() -> None:
 def test_its_brief_rehearses_every_branch(journey: Journey) -> None:
     brief = importlib.import_module(f"tests.journeys.test_{journey.name.replace('-', '_')}")
     assert unrehearsed(journey, brief) == []
+
+
+def test_every_journey_has_a_rehearsal_kept_as_a_file_and_all_come_out_as_expected() -> None:
+    kept = {folder.name for folder in (Path(journeys.__file__).parent / "rehearsals").iterdir()}
+    assert kept == {journey.name for journey in JOURNEYS}
+    command = [sys.executable, "-m", "cli.sojourn", "rehearse", "--all"]
+    played = subprocess.run(command, cwd=Path(journeys.__file__).parents[1], capture_output=True, text=True, timeout=60, check=False)
+    assert played.returncode == 0, played.stdout + played.stderr
