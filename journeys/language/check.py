@@ -100,7 +100,9 @@ def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:
             "holdout_percent", "holdout is a percentage from 0 to below 100 with two decimals at most: write 10 for every tenth person"
         )
     if journey.key is not None and not isinstance(journey.starts_on, (Events, Requested)):
-        yield place.problem("key_without_event", "key is a property of what lets people in: start on event(...) or requested(), or remove key")
+        yield place.problem(
+            "key_without_event", "key is a property of what lets people in: start on event(...) or requested(), or remove key"
+        )
     for name, duration in _durations(journey):
         if duration.seconds <= 0:
             yield place.problem("no_duration", f"{name} must be longer than 0: write a length of time, such as days(7)")

@@ -68,6 +68,8 @@ def moment_words(moment: Any) -> str:
             return f"{duration_words(duration)} ahead"
         case Shifted(of, by):
             return f"{duration_words(by)} {'before' if by.seconds < 0 else 'after'} {moment_words(of)}"
+        case Timed(Shifted() as of, clock):
+            return f"{clock}, {moment_words(of)}"
         case Timed(of, clock):
             return f"{clock} on {moment_words(of)}"
         case _:
@@ -79,6 +81,8 @@ def value_words(value: Any) -> str:
     match value:
         case Trait(path):
             return f"the user's {path}"
+        case Entry("$event"):
+            return "the entry event"
         case Entry(path):
             return f"the entry's {path}"
         case Captured(step, "$event"):
@@ -129,6 +133,8 @@ def condition_words(condition: AnyCondition) -> str:
             return f"{value_words(left)} contains {value_words(right)}"
         case StartsWith(left, right):
             return f"{value_words(left)} starts with {value_words(right)}"
+        case Exists(Captured(step, "$event")):
+            return f"{step} caught an event"
         case Exists(of):
             return f"{value_words(of)} exists"
         case Before(left, right):
@@ -153,6 +159,8 @@ def condition_words(condition: AnyCondition) -> str:
             return " or ".join(_bracketed(part) for part in parts)
         case Not(Did(at_least=None, at_most=None) as did):
             return _did(did).replace("did ", "did not do ", 1)
+        case Not(Exists(Captured(step, "$event"))):
+            return f"{step} caught nothing"
         case Not(part):
             return f"not ({condition_words(part)})"
         case _:

@@ -57,11 +57,11 @@ def drawing(journey: "Journey") -> Drawing:
 
 
 def mermaid(journey: "Journey") -> str:
-    """Mermaid's flowchart; the sentence stands above as comments."""
+    """Mermaid's flowchart; the sentence stands above the first box, so that who sees only the picture reads it too."""
     drawn = drawing(journey)
     numbers = {box.id: f"n{place}" for place, box in enumerate(drawn.boxes)}
-    lines = [f"%% {line}" for line in drawn.sentence.splitlines()]
-    lines.append("flowchart TD")
+    above = "<br/>".join(map(_escaped, drawn.sentence.splitlines()))
+    lines = ["flowchart TD", f'    above["{above}"]:::above', "    classDef above fill:none,stroke:none", "    above ~~~ n0"]
     lines += [f"    {numbers[box.id]}{_boxed(box)}" for box in drawn.boxes]
     lines += [f"    {numbers[arrow.origin]} -->{_labelled(arrow.words)} {numbers[arrow.target]}" for arrow in drawn.arrows]
     return "\n".join(lines) + "\n"
@@ -115,7 +115,11 @@ def _draw(steps: Sequence[AnyStep], loose: list[Loose], drawn: Drawing) -> list[
 
 
 def _tie(loose: list[Loose], target: str, drawn: Drawing) -> None:
-    drawn.arrows += [Arrow(origin, target, words) for origin, words in loose]
+    """Lead the loose arrows to a box; several from one box become one, with the words of all."""
+    words: dict[str, list[str]] = {}
+    for origin, said in loose:
+        words.setdefault(origin, []).append(said)
+    drawn.arrows += [Arrow(origin, target, " or ".join(filter(None, said))) for origin, said in words.items()]
 
 
 def _ways_on(step: AnyStep, drawn: Drawing) -> list[Loose]:
