@@ -8,8 +8,8 @@ from shutil import get_terminal_size
 
 from rich.markup import escape
 
-from api.words import reason_words
 from cli.console import out
+from journeys.language import reasons
 from journeys.language.rehearse import Line, LineKind, Person, Rehearsal
 from journeys.language.zones import zone_of
 
@@ -24,6 +24,7 @@ _COLOURS: Mapping[LineKind, str] = {
 }
 _CLOCK_WIDTH = len("  12:00  ")
 _NARROWEST = 20
+_NOT_SENT = " not sent: "
 
 
 def timeline(played: Rehearsal) -> str:
@@ -57,8 +58,9 @@ def outcome(played: Rehearsal) -> str:
 
 def _outcome(played: Rehearsal) -> Iterator[str]:
     yield escape(f"Sent: {', '.join(played.sent) or 'nothing'}.")
-    for step, reason in played.skipped:
-        yield escape(f"Not sent: {step}, because {_because(reason)}.")
+    for line in played.lines:
+        if line.kind == "skipped":
+            yield escape(f"Not sent: {line.step}, because {_because(line)}.")
     if played.arms:
         yield escape(f"Arms: {', '.join(f'{step}: {arm}' for step, arm in played.arms.items())}.")
     if played.called:
@@ -82,10 +84,12 @@ def _line(at: datetime, line: Line, step_width: int, room: int) -> str:
 
 
 def _words(line: Line) -> str:
-    what, said, reason = line.words.partition(" not sent: ")
-    return f"{what}{said}{_because(reason)}" if line.kind == "skipped" else line.words
+    if line.kind != "skipped":
+        return line.words
+    return f"{line.words.partition(_NOT_SENT)[0]}{_NOT_SENT}{_because(line)}"
 
 
-def _because(reasons: str) -> str:
-    """Each reason in words, with its code, which is what reports show."""
-    return ", ".join(f"{reason_words(code)} ({code})" for code in reasons.split(", ") if code)
+def _because(line: Line) -> str:
+    """Each reason in words, with its code, which is what reports show. The line begins with the channel."""
+    what, _, codes = line.words.partition(_NOT_SENT)
+    return ", ".join(f"{reasons.words(code, channel=what.partition(' ')[0])} ({code})" for code in codes.split(", ") if code)
