@@ -1,6 +1,7 @@
 """What Sojourn asks of a Temporal server: start, tell, end. Every call may be repeated."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from temporalio.client import Client
 from temporalio.common import (
@@ -65,7 +66,7 @@ class Enrollments:
                 start_signal_args=[event] if event else [],
                 memo={MEMO: str(enrollment.id)},
                 search_attributes=_search_attributes(enrollment),
-                static_summary=f"{enrollment.journey} v{enrollment.version}"[:200],
+                static_summary=_summary(enrollment)[:200],
                 static_details=_details(enrollment),
                 rpc_timeout=RPC_TIMEOUT,
             )
@@ -109,8 +110,16 @@ def _user_part(enrollment: Enrollment) -> str:
     return enrollment.workflow_id.split("/")[2].rsplit("#", 1)[0]
 
 
+def _summary(enrollment: Enrollment) -> str:
+    return f"{unquote(_user_part(enrollment))} in {enrollment.journey} (version {enrollment.version})"
+
+
 def _details(enrollment: Enrollment) -> str:
-    return f"Entered by `{enrollment.entry.name}` at {enrollment.entry.occurred_at:%Y-%m-%d %H:%M} UTC. Enrollment `{enrollment.id}`."
+    entered = f"Entered by `{enrollment.entry.name}` at {enrollment.entry.occurred_at:%Y-%m-%d %H:%M} UTC."
+    # Where a setting hashes user ids in Temporal, they do not stand here either.
+    is_open = unquote(_user_part(enrollment)) == enrollment.subject
+    story = f" The whole story: `sojourn why {enrollment.subject}`." if is_open else ""
+    return f"{entered}{story} Enrollment `{enrollment.id}`."
 
 
 def is_transport(error: BaseException) -> bool:

@@ -378,7 +378,7 @@ class JourneyWorkflow:
 
     def _say(self, words: str) -> None:
         self._words = words
-        workflow.set_current_details(in_words(self._player.progress, words))
+        workflow.set_current_details(in_words(self._player.progress, words, self._player.journey))
 
     def _is_long(self) -> bool:
         info = workflow.info()

@@ -20,6 +20,7 @@ from journeys.language.keys import counts
 from journeys.language.steps import Call, Enter, Exit, Function, If, Repeat, Send, Split, Step, Switch, Update, Wait, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
 from journeys.language.walk import all_steps, branches
+from journeys.language.words import put_off_words
 from journeys.language.world import Errand, Footing, Order, Pass, Progress, Question, Recall, Record, World
 
 KEPT = 20
@@ -242,8 +243,7 @@ class Player:
                     raise Ended(", ".join(verdict.reasons) or "exited")
                 case "deferred" | "held":
                     record.until = verdict.until or self._world.now()
-                    words = f"{verdict.status}: {order.step.id} ({', '.join(verdict.reasons)})"
-                    await self._hold(record.until, words, is_held=verdict.status == "held")
+                    await self._hold(record.until, put_off_words(order.step, verdict), is_held=verdict.status == "held")
                 case "again":
                     self._is_advanced = False
                 case _:

@@ -7,6 +7,7 @@ to the next step that writes what it came to.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from journeys.language.describe import events_words
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
 from journeys.language.walk import branches
 
@@ -98,3 +99,29 @@ def _follow(steps: Rest, waits: dict[str, None], hands: dict[str, None], seen: s
             _follow(rest, waits, hands, seen)
         case If() | Switch() | Update() | Enter() | Repeat() | Exit():
             return
+
+
+def ways_on(steps: Sequence[AnyStep], standing: str) -> list[tuple[str, AnyStep | None]]:
+    """Each way on from the step where somebody stands, in words, with the step that it leads to; None is the journey's end."""
+    for step, rest in _with_rest(tuple(steps), ()):
+        if step.id == standing:
+            return [(words, (tuple(branch) + rest or (None,))[0]) for words, branch in _branches_on(step)]
+    return []
+
+
+def _branches_on(step: AnyStep) -> Sequence[tuple[str, Sequence[AnyStep]]]:
+    match step:
+        case WaitFor():
+            cases = [(f"on {events_words(case.events)}", case.steps) for case in step.cases]
+            events = [] if step.events is None else [(f"on {events_words(step.events)}", step.then)]
+            return (*cases, *events, ("otherwise", step.otherwise))
+        case Wait() if step.if_past:
+            return (("", step.then), ("if it is past", step.if_past))
+        case Wait():
+            return (("", step.then),)
+        case Send() | Call() if step.otherwise:
+            return (("", ()), ("if it cannot be done", step.otherwise))
+        case Send() | Call():
+            return (("", ()),)
+        case _:
+            return ()

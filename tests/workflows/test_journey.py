@@ -165,7 +165,7 @@ async def test_quiet_hours_are_a_timer_and_an_exit_wins_over_it(scene: Stage) ->
     await scene.person()
     await scene.track("signed_up")
     handle = await scene.workflow("quiet")
-    await standing_at(handle, "deferred: hello (quiet_hours)")
+    await standing_at(handle, "put off: hello, because it was inside the quiet hours")
     assert await scene.execute("SELECT state, reason FROM messages") == [("deferred", "quiet_hours")]
     await scene.track("account_closed")
     assert await scene.finished(handle) == "exited: account_closed"
@@ -176,7 +176,7 @@ async def test_a_paused_journey_holds_its_people_and_lets_them_go_on(scene: Stag
     await scene.execute("UPDATE apps SET paused_at = now()")
     await begin(scene)
     handle = await scene.workflow("onboarding")
-    await standing_at(handle, "held: welcome (paused)")
+    await standing_at(handle, "held: welcome, because sending is paused")
     await scene.execute("UPDATE apps SET paused_at = NULL")
     await scene.pass_time(handle, timedelta(minutes=20))
     await eventually(scene, ["welcome"])
