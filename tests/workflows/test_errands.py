@@ -173,7 +173,7 @@ async def test_an_enter_starts_the_other_journey_with_its_properties(scene: Stag
     row = (await scene.execute("SELECT entry_event_id, entry_properties FROM enrollments WHERE journey = 'other'"))[0]
     assert row.entry_properties == {"total": 3, "who": scene.name("ann")}
     assert row.entry_event_id.endswith("/go_on/1")
-    assert await scene.finished(await scene.workflow("other")) == "completed"
+    assert await asyncio.wait_for((await scene.workflow("other")).result(), 30) == "completed"
     assert await scene.sent() == ["hello"]
 
 
