@@ -4,19 +4,20 @@ import ast
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import activities.functions
+from activities.functions.loading import is_ours
 from cli.findings import Finding
 from journeys.language.errors import Problem
 
 CATALOGUE = "catalogue.py"
-_ROOMS = ("functions", "activities/functions")
-"""A team's house, and Sojourn's own checkout."""
-
 
 def read_functions(home: Path) -> tuple[Collection[str] | None, list[Finding]]:
     """Give the names that functions/catalogue.py registers, and what is wrong there; None: they cannot be known."""
-    room = next((home / each for each in _ROOMS if (home / each / CATALOGUE).is_file()), None)
-    if room is None:
-        return frozenset(), []
+    room = home / "functions"
+    if not (room / CATALOGUE).is_file():
+        if not is_ours(home):
+            return frozenset(), []
+        room = Path(str(activities.functions.__file__)).parent
     findings: list[Finding] = []
     tree = _parsed(room / CATALOGUE, findings)
     if tree is None:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import journeys
 from activities.functions import catalogue
 from activities.functions.call import Function
 from journeys.language.errors import ConfigurationError
 
 _CATALOGUE = Path("functions") / "catalogue.py"
-_OURS = Path(catalogue.__file__).resolve()
+_OUR_JOURNEYS = Path(str(journeys.__file__)).resolve().parent
 
 
 def functions_of(house: Path) -> Mapping[str, Function]:
@@ -23,8 +24,12 @@ def functions_of(house: Path) -> Mapping[str, Function]:
     folder = house.resolve()
     if (folder / _CATALOGUE).is_file():
         return _checked(_import(folder))
-    is_ours = house == Path() or (folder / "activities" / _CATALOGUE) == _OURS
-    return catalogue.FUNCTIONS if is_ours else {}
+    return catalogue.FUNCTIONS if is_ours(folder) else {}
+
+
+def is_ours(house: Path) -> bool:
+    """Tell whether the journeys of this folder are Sojourn's own, which call Sojourn's own functions."""
+    return (house / "journeys").resolve() == _OUR_JOURNEYS
 
 
 def _import(folder: Path) -> Any:

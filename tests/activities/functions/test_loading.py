@@ -34,6 +34,13 @@ def test_without_a_house_there_are_ours() -> None:
     assert functions_of(Path()) == functions_of(ROOT) == FUNCTIONS
 
 
+def test_a_house_without_functions_has_none_even_in_the_folder_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert functions_of(Path()) == {}
+    (tmp_path / "journeys").symlink_to(ROOT / "journeys")
+    assert functions_of(Path()) == FUNCTIONS
+
+
 def test_a_house_without_functions_has_none(tmp_path: Path) -> None:
     assert functions_of(tmp_path) == {}
 
