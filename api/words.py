@@ -99,8 +99,8 @@ def intervention_words(fact: _Fact) -> str:
     if kind == "move" and fact["outcome"] == "refused":
         return f"could not be moved to version {detail['to']}: {MOVE_REASONS.get(detail['reason'], detail['reason'])}"
     if kind == "move":
-        where = detail["step"] if detail["step"] == detail["to_step"] else f"{detail['step']}, to {detail['to_step']}"
-        return f"moved from version {detail['from']} to version {detail['to']}, at {where}"
+        where = f"at {detail['step']}" if detail["step"] == detail["to_step"] else f"from {detail['step']} to {detail['to_step']}"
+        return f"moved from version {detail['from']} to version {detail['to']}, {where}"
     if kind == "exit":
         return f"taken out: {reason_words(detail.get('reason'))}"
     if kind == "closed":

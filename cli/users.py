@@ -11,8 +11,9 @@ from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
 from cli.rehearse import read_json
+from cli.user_events import event
 
-app = typer.Typer(help="Users of the app: list, show, set attributes.", no_args_is_help=True)
+app = typer.Typer(help="Users of the app: list, show, set attributes, send an event.", no_args_is_help=True)
 UserId = Annotated[str, typer.Argument(help="your own id of the user")]
 
 
@@ -43,6 +44,9 @@ def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(he
     with client() as sojourn:
         sojourn.patch(f"/v1/users/{segment(user_id)}", {"attributes": read_json(attributes, "attributes")})
     out.print("Set.")
+
+
+app.command()(event)
 
 
 def _endpoint(endpoint: Any) -> str:

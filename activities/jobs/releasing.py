@@ -8,7 +8,7 @@ from storage import held
 from storage.held import Held
 from storage.jobs import Job, Progress
 
-# Everybody who is woken sends at once, which costs about 20 ms of two cores: 100,000 people take a little over half an hour.
+# Everybody who is woken sends at once, and the provider must not get them all together: 100,000 people take a little over half an hour.
 PER_S = 50
 PIECE = 50
 
