@@ -2,6 +2,7 @@
 
 import heapq
 import json
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from journeys.language import moments
 from journeys.language.conditions import AnyCondition
 from journeys.language.describe import condition_words
-from journeys.language.durations import Duration
+from journeys.language.durations import BestTime, Duration
 from journeys.language.evaluate import holds, value
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.journey import Journey
@@ -30,6 +31,8 @@ MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 ENTRY = "entry"
 BY_HAND = "by hand"
+_ONE_WORD, _PHONE, _EMAIL = re.compile(r"[^\s]+"), re.compile(r"\+[0-9][0-9 ().\-/]{4,30}"), re.compile(r"[^\s@]+@[^\s@.]+(\.[^\s@.]+)+")
+_ADDRESSES = {"email": _EMAIL, "sms": _PHONE, "whatsapp": _PHONE, "voice": _PHONE}
 Hand = Literal["advance", "exit"]
 REQUESTED = "requested"
 
@@ -263,6 +266,8 @@ class Stage:
         found = moments.instant(moment, self._facts(captured), self._now)
         if found is None:
             self._note(step, "no_moment")
+        elif isinstance(moment, BestTime):
+            self._note(step, "their best time is not known yet: now")
         elif found <= self._now:
             self._note(step, f"{self._wall(found)} has passed")
         return found
@@ -390,11 +395,11 @@ class Stage:
         match order.step.to:
             case None:
                 return order.step.message.channel in self._user.channels
-            case str():
-                return True
+            case str(address):
+                return _is_address(order.step.message.channel, address)
             case expression:
                 named = value(expression, self._facts(order.captured), self._now)
-                return isinstance(named, str) and bool(named.strip())
+                return isinstance(named, str) and _is_address(order.step.message.channel, named)
 
     def _is_reached(self, cap: Cap, channel: str) -> bool:
         if cap.channel not in (None, channel):
@@ -420,6 +425,11 @@ def _answer(conditions: Sequence[AnyCondition], found: int | None) -> str:
 
 def _words(values: Mapping[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, default=str) if values else "nothing"
+
+
+def _is_address(channel: str, named: str) -> bool:
+    """Whether it looks like one; whether there is such a mailbox or number, a rehearsal cannot say."""
+    return bool(_ADDRESSES.get(channel, _ONE_WORD).fullmatch(named))
 
 
 def _marked(fact: MessageFact, event: EventFact) -> MessageFact:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from journeys.language.facts import Facts
 from storage.conditions import _question, holds
 from storage.database import Connection, Database
 from tests.journeys.ada import ADA, FALSE, TRUE
-from tests.journeys.strategies import NOW, TOPICS, facts
+from tests.journeys.strategies import NOW, TOPICS, facts, instants
 from tests.journeys.strategies import conditions as any_conditions
 
 EXAMPLES = int(os.environ.get("SOJOURN_EXAMPLES", "300"))
@@ -55,11 +55,11 @@ class House:
         async with self.database.transaction() as connection:
             await connection.exec_driver_sql("INSERT INTO apps (id, name) VALUES ('demo', 'Demo'), ('other', 'Other')")
 
-    async def answers(self, known: Facts, asked: list[AnyCondition]) -> list[bool]:
-        """Write what is known of somebody, ask all, and forget them."""
+    async def answers(self, known: Facts, asked: list[AnyCondition], at: datetime = NOW) -> list[bool]:
+        """Write what is known of somebody, ask all as of a moment, and forget them."""
         async with self.database.engine.connect() as connection:
             user_id = await _written(connection, known)
-            answers = [await _ask(connection, condition, user_id, known) for condition in asked]
+            answers = [await _ask(connection, condition, user_id, known, at) for condition in asked]
             await connection.rollback()
             return answers
 
@@ -75,10 +75,10 @@ def house(postgres: Any) -> Iterator[House]:
 
 
 @settings(max_examples=EXAMPLES)
-@given(facts(), st.lists(any_conditions(), min_size=1, max_size=3))
-def test_sql_and_evaluate_agree(house: House, known: Facts, asked: list[AnyCondition]) -> None:
-    answers = house.run(house.answers(known, asked))
-    assert answers == [evaluate(condition, known, NOW) for condition in asked]
+@given(facts(), st.lists(any_conditions(), min_size=1, max_size=3), st.one_of(st.just(NOW), instants))
+def test_sql_and_evaluate_agree(house: House, known: Facts, asked: list[AnyCondition], at: datetime) -> None:
+    answers = house.run(house.answers(known, asked, at))
+    assert answers == [evaluate(condition, known, at) for condition in asked]
 
 
 @pytest.mark.parametrize("condition", [*TRUE, *FALSE], ids=str)
@@ -119,7 +119,7 @@ def test_a_segment_is_read_by_its_definition_and_one_without_has_nobody(house: H
     assert house.run(ask()) == [True, True, False, False]
 
 
-async def _ask(connection: Connection, condition: AnyCondition, user_id: int, known: Facts) -> bool:
+async def _ask(connection: Connection, condition: AnyCondition, user_id: int, known: Facts, at: datetime) -> bool:
     return await holds(
         connection,
         "demo",
@@ -128,7 +128,7 @@ async def _ask(connection: Connection, condition: AnyCondition, user_id: int, kn
         entry=known.entry,
         captured=known.captured,
         source=known.source,
-        at=NOW,
+        at=at,
         segments={name: And([]) for name in known.segments},
     )
 

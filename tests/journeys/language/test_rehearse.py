@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from journeys.language import Cap, Journey, QuietHours, Send, Wait, email, entry, event, hours, push, rehearse
+from journeys.language import Cap, Journey, QuietHours, Send, Wait, email, entry, event, hours, push, rehearse, sms
 from journeys.language.rehearse import Person
 from journeys.language.steps import AnyStep
 
@@ -41,3 +41,8 @@ def test_an_expression_that_gives_no_address_is_no_endpoint() -> None:
     elsewhere = journey(Send("hi", email("hi"), to=entry("gift_for")))
     assert rehearse(elsewhere, entry={"gift_for": "bob@example.com"}).sent == ["hi"]
     assert rehearse(elsewhere).skipped == [("hi", "no_endpoint")]
+
+
+def test_a_mail_address_is_no_phone_number() -> None:
+    assert rehearse(journey(Send("hi", sms("hi"), to="bob@example.com"))).skipped == [("hi", "no_endpoint")]
+    assert rehearse(journey(Send("hi", sms("hi"), to="+49 151 12345678"))).sent == ["hi"]
