@@ -119,12 +119,26 @@ def _chart(sent_on: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def _steps(steps: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("step", "sent", "not sent", "put off by quiet hours", "called", box=None)
-    for step, counted in steps.items():
-        skipped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counted.get("skipped", {}).items()))
-        numbers = [f"{counted[name]:,}" if counted.get(name) else "" for name in ("sent", "deferred", "called")]
-        table.add_row(step, numbers[0], skipped, numbers[1], numbers[2])
+    """A row for each step; a column in which nothing stands is left out."""
+    rows = [
+        {
+            "step": step,
+            "sent": _number(counted.get("sent")),
+            "not sent": ", ".join(f"{count:,} {reason}" for reason, count in sorted(counted.get("skipped", {}).items())),
+            "put off by quiet hours": _number(counted.get("deferred")),
+            "called": _number(counted.get("called")),
+        }
+        for step, counted in steps.items()
+    ]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(escape(row[name]) for name in columns))
     return table
+
+
+def _number(count: int | None) -> str:
+    return f"{count:,}" if count else ""
 
 
 def _arms(arms: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:

@@ -186,7 +186,8 @@ class PastWorld:
         claimed = [each for each in self._person.claimed if each.at <= self._now]
         if self._setting.asked.as_if_reachable:
             agreed = (Consent(terms.channel, EVERY, is_granted=True, order=0),)
-            return [ruling(terms, Target("reachable"), Known(self._now, agreed, claimed=claimed))]
+            target = Target("reachable") if step.to is None else self._named(step, facts)
+            return [ruling(terms, target, Known(self._now, agreed, claimed=claimed))]
         consents = [Consent(each.channel, each.topic, each.is_granted, each.order) for each in self._consents()]
         return [
             ruling(terms, target, Known(self._now, consents, frozenset({b"x"}) if is_suppressed else frozenset(), claimed))
@@ -197,14 +198,18 @@ class PastWorld:
         """Where it would go, and whether that was suppressed; hashes only tell apart, so a suppressed address is one with a hash."""
         channel = step.message.channel
         if step.to is not None:
-            named = step.to if isinstance(step.to, str) else value(step.to, facts, self._now)
-            place = raw_or_none(self._setting.asked.app, channel, named)
-            return [(Target(place.address if place else None), False)]
+            return [(self._named(step, facts), False)]
         known = [each for each in self._person.past.endpoints if each.channel == channel]
         active = [each for each in known if each.is_active]
         if not active:
             return [(Target(known[0].address if known else None, is_active=False), False)]
         return [self._target(each) for each in (active if channel == "push" else active[:1])]
+
+    def _named(self, step: Send, facts: Facts) -> Target:
+        """The address that `to` gives, if it is one."""
+        named = step.to if isinstance(step.to, str) or step.to is None else value(step.to, facts, self._now)
+        place = raw_or_none(self._setting.asked.app, step.message.channel, named)
+        return Target(place.address if place else None)
 
     def _target(self, endpoint: PastEndpoint) -> tuple[Target, bool]:
         is_suppressed = endpoint.suppressed_at is not None and endpoint.suppressed_at <= self._now
