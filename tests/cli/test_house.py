@@ -1,9 +1,11 @@
 """What `check` says of the team's files. Each broken file is named, and the sound ones are still read."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+import journeys
 from cli import house
 from journeys.language.errors import Invalid, NotFound
 
@@ -98,3 +100,39 @@ def test_two_houses_do_not_share_modules(room: Path, tmp_path: Path) -> None:
     (other / "welcome.py").write_text(SOUND.format(name="elsewhere"))
     assert house.load(room.parent).journeys["welcome"].name == "welcome"
     assert house.load(other.parent).journeys["welcome"].name == "elsewhere"
+
+
+def test_what_journeys_share_stands_in_a_file_that_begins_with_an_underscore(room: Path) -> None:
+    (room / "_parts.py").write_text('NAME = "shared"\n')
+    (room / "shared.py").write_text("from journeys._parts import NAME\n" + SOUND.replace('"{name}"', "NAME"))
+    found = house.load(room.parent)
+    assert ([journey.name for journey in found.journeys.values()], found.problems) == (["shared", "welcome"], [])
+    (room / "_parts.py").write_text('NAME = "edited"\n')
+    assert house.load(room.parent).journeys["shared"].name == "edited"
+
+
+def test_reading_a_house_leaves_sojourns_own_journeys_as_they_were(room: Path) -> None:
+    from journeys import onboarding as before  # noqa: PLC0415 - it is the import that is looked at
+
+    (room / "onboarding.py").write_text(SOUND.format(name="their-own"))
+    assert house.load(room.parent).journeys["onboarding"].name == "their-own"
+    from journeys import onboarding as after  # noqa: PLC0415
+
+    assert after is before
+    assert after.journey.name == "onboarding"
+    assert sys.modules["journeys.onboarding"] is before
+    assert not any(str(room) in place for place in journeys.__path__)
+
+
+def test_a_broken_part_is_told_where_it_is_imported(room: Path) -> None:
+    (room / "_parts.py").write_text("def (")
+    (room / "shared.py").write_text("\nfrom journeys._parts import NAME\n")
+    (found,) = house.load(room.parent).findings
+    assert (found.file.name, found.line) == ("shared.py", 2)
+    assert found.problem.message == f"Python cannot read {room}/_parts.py: invalid syntax"
+
+
+def test_a_journey_that_is_broken_is_told_when_it_is_asked_for(room: Path) -> None:
+    (room / "other.py").write_text("1 / 0")
+    with pytest.raises(Invalid, match="py:1: importing it fails with ZeroDivisionError"):
+        house.load(room.parent).journey("other")
