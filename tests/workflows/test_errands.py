@@ -311,8 +311,9 @@ async def test_a_paused_journey_calls_nobody_until_it_goes_on(scene: Stage) -> N
     handle = await begin(scene, CHARGE, Wait("after", days(1)))
     await standing_at(handle, "held: charge (paused)")
     assert heard == []
+    assert [row.step for row in await scene.execute("SELECT step FROM held_sends")] == ["charge"], "a resume has to find it"
     await scene.execute("UPDATE apps SET paused_at = NULL")
-    await scene.pass_time(handle, timedelta(minutes=20))
+    await handle.signal("release")
     await until(lambda: len(heard) == 1)
     await handle.terminate()
 
