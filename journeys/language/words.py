@@ -52,6 +52,8 @@ def _line(record: Record, step: AnyStep | None, progress: Progress) -> str:
 def _outcome(record: Record, step: AnyStep | None, progress: Progress) -> str:
     if isinstance(step, Exit):
         return ""
+    if record.outcome is None and isinstance(step, Send):
+        return " → not yet"
     if record.outcome is None:
         return f" → until {record.until:%Y-%m-%d %H:%M}" if record.until else " → going on"
     return f" → {_way(record, step, progress)}"
