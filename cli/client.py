@@ -74,7 +74,7 @@ def _error(answer: httpx.Response) -> Exception:
     words = told.get("detail") or told.get("message") or f"the answer was HTTP {answer.status_code}"
     match answer.status_code:
         case 404:
-            return NotFound(f"there is no such thing in this app: check the name or id ({answer.request.url.path})")
+            return NotFound(_missing(answer.request.url.path))
         case 409:
             return Conflict(words)
         case 422 if told.get("errors"):
@@ -85,3 +85,14 @@ def _error(answer: httpx.Response) -> Exception:
             return Unavailable(words)
         case _:
             return Refused(f"{words} (request {told.get('request_id', answer.headers.get('x-request-id', '?'))})")
+
+
+def _missing(path: str) -> str:
+    """Say what is not there: every path is /v1/<nouns>/<name>/..., and httpx gives it decoded."""
+    _, _, nouns, *rest = [*path.split("/"), "", ""]
+    name = next((part for part in rest if part), "")
+    noun = {"suppressions": "suppression"}.get(nouns, nouns.removesuffix("s"))
+    if not name:
+        return f"this Sojourn has no {path}: is it older than this command?"
+    hint = ", or nothing was heard of them yet" if noun == "user" else ""
+    return f"there is no {noun} {name} in this app: check the name or id{hint}"
