@@ -37,6 +37,7 @@ class MovesBody(Body):
         examples=[{"a": "b"}],
     )
     at: Word | None = Field(None, description="only those who stand at this step", examples=["settle_in"])
+    last_step: Word | None = Field(None, description="only those of whose steps this came to something last", examples=["welcome"])
     dry_run: bool = Field(True, description="only ask each of them whether it can be, and count")
     fingerprint: str | None = Field(None, description="that of the dry run: what was looked at there is what is done here")
 
@@ -65,7 +66,7 @@ async def move_people(app: App, by: Who, database: Db, workflows: WorkflowsIfThe
     if not body.dry_run and body.fingerprint != fingerprint:
         raise Conflict("this is not what the dry run looked at: other versions, map or step. Make the dry run again")
     parameters = {
-        "where": {"journey": name, "version": body.from_},
+        "where": {"journey": name, "version": body.from_, "last_step": body.last_step},
         "from": [source.version for source in sources],
         "to": body.to,
         "steps": body.steps,
@@ -113,5 +114,5 @@ def _check(body: MovesBody, sources: Sequence[Journey], to: Journey) -> None:
 
 
 def _fingerprint(body: MovesBody, sources: Sequence[StoredVersion], to: StoredVersion) -> str:
-    asked: Any = [to.journey, to.hash, [source.hash for source in sources], sorted(body.steps.items()), body.at]
+    asked: Any = [to.journey, to.hash, [source.hash for source in sources], sorted(body.steps.items()), body.at, body.last_step]
     return hashlib.sha256(orjson.dumps(asked)).hexdigest()[:16]

@@ -9,7 +9,7 @@ from cli.client import Client, client
 from cli.console import out
 from cli.options import segment
 from cli.progress import watch
-from cli.whom import id_of
+from cli.whom import LastStep, id_of
 from journeys.language.errors import Invalid, Problem, Refused
 from journeys.language.moving import REASONS
 
@@ -20,6 +20,7 @@ def move(
     from_: Annotated[int | None, typer.Option("--from", min=1, help="only those in this version")] = None,
     steps: Annotated[list[str], typer.Option("--map", help="old_step=new_step; a step that is not named keeps its id")] = [],  # noqa: B006 - typer reads it
     at: Annotated[str | None, typer.Option(help="only those who stand at this step")] = None,
+    last_step: LastStep = None,
     only: Annotated[str | None, typer.Option(help="only this enrollment, or this user's in the journey")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say who can be moved and who cannot")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
@@ -30,7 +31,7 @@ def move(
         if only is not None:
             _one(sojourn, journey, only, asked, dry_run)
         else:
-            _all(sojourn, journey, {**asked, "from": from_, "at": at}, dry_run, yes)
+            _all(sojourn, journey, {**asked, "from": from_, "at": at, "last_step": last_step}, dry_run, yes)
 
 
 def _one(sojourn: Client, journey: str, only: str, asked: dict[str, Any], dry_run: bool) -> None:

@@ -204,6 +204,8 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa", f"/v1/enrollments/{UUID(int=1)}", None),
     ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/advance", f"/v1/enrollments/{UUID(int=1)}/advance", None),
     ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/exit", f"/v1/enrollments/{UUID(int=1)}/exit", {}),
+    ("POST", "/v1/enrollments/00000000-0000-8000-8000-0000000000aa/move", f"/v1/enrollments/{UUID(int=1)}/move", {"to": 1}),
+    ("POST", "/v1/journeys/onboarding/moves", "/v1/journeys/nothing/moves", {"to": 1}),
     ("GET", "/v1/jobs/00000000-0000-8000-8000-0000000000cc", f"/v1/jobs/{UUID(int=1)}", None),
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/stop", f"/v1/jobs/{UUID(int=1)}/stop", {}),
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/resume", f"/v1/jobs/{UUID(int=1)}/resume", {}),
@@ -212,7 +214,19 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/messages?user_id=ann", "/v1/messages?user_id=nobody", None),
     ("GET", "/v1/sandbox/messages?user_id=ann", "/v1/sandbox/messages?user_id=nobody", None),
 ]
-LISTS = ("users", "endpoints", "templates", "erasures", "suppressions", "journeys", "enrollments", "jobs", "messages", "sandbox/messages")
+LISTS = (
+    "users",
+    "endpoints",
+    "templates",
+    "erasures",
+    "suppressions",
+    "journeys",
+    "enrollments",
+    "jobs",
+    "quarantine",
+    "messages",
+    "sandbox/messages",
+)
 
 
 @pytest.fixture

@@ -32,7 +32,10 @@ INSERT INTO enrollments
     ('demo', '00000000-0000-8000-8000-000000000002', 2, 'bob', 'onboarding', 1, 1, 'w2', 'e2', 'signed_up', now(), 'closed', 'completed'),
     ('demo', '00000000-0000-8000-8000-000000000003', 1, 'ann', 'other', 1, 1, 'w3', 'e3', 'signed_up', now(), 'open', NULL);
 INSERT INTO step_outcomes (app, enrollment_id, step, visit, verdict)
-    VALUES ('demo', '00000000-0000-8000-8000-000000000001', 'has_app', 1, '{"kind": "decided", "branch": 0}')
+    VALUES ('demo', '00000000-0000-8000-8000-000000000001', 'has_app', 1, '{"kind": "decided", "branch": 0}');
+INSERT INTO held_sends (app, enrollment_id, journey, step, visit)
+    VALUES ('demo', '00000000-0000-8000-8000-000000000001', 'onboarding', 'guide', 1),
+    ('demo', '00000000-0000-8000-8000-000000000002', 'onboarding', 'guide', 1)
 """
 OPEN, CLOSED = UUID("00000000-0000-8000-8000-000000000001"), UUID("00000000-0000-8000-8000-000000000002")
 
@@ -123,6 +126,14 @@ async def stored_open(scene: Stage, database: Database) -> UUID:
         ({"journey": "onboarding"}, [2, 1]),
         ({"state": "closed"}, [2]),
         ({"user_id": "ann", "journey": "other", "state": "open"}, [3]),
+        ({"version": 1, "key": "A1"}, []),
+        ({"end_reason": "completed"}, [2]),
+        ({"end_reason": "exited"}, []),
+        ({"held": True}, [1]),
+        ({"held": False}, [3, 2]),
+        ({"journey": "onboarding", "last_step": "has_app"}, [1]),
+        ({"since": "1970-01-01T00:00:00Z"}, [3, 2, 1]),
+        ({"until": "1970-01-01T00:00:00Z"}, []),
     ],
 )
 async def test_enrollments_are_filtered(manager: httpx.AsyncClient, query: dict[str, str], found: list[int]) -> None:
@@ -134,6 +145,20 @@ async def test_enrollments_are_filtered(manager: httpx.AsyncClient, query: dict[
 async def test_enrollments_are_paged(manager: httpx.AsyncClient) -> None:
     page = (await manager.get("/v1/enrollments", params={"limit": 2})).json()
     rest = (await manager.get("/v1/enrollments", params={"limit": 2, "cursor": page["next"]})).json()
+    assert [int(item["id"][-1]) for item in page["items"] + rest["items"]] == [3, 2, 1]
+
+
+@pytest.mark.usefixtures("stored")
+async def test_a_page_stays_right_though_people_enter_and_leave(manager: httpx.AsyncClient, database: Database) -> None:
+    page = (await manager.get("/v1/enrollments", params={"limit": 1})).json()
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE enrollments SET state = 'closed', end_reason = 'completed'")
+        await connection.exec_driver_sql(
+            "INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at,"
+            " state)"
+            " VALUES ('demo', '00000000-0000-8000-8000-000000000004', 2, 'bob', 'other', 1, 1, 'w4', 'e4', 'signed_up', now(), 'open')"
+        )
+    rest = (await manager.get("/v1/enrollments", params={"limit": 5, "cursor": page["next"]})).json()
     assert [int(item["id"][-1]) for item in page["items"] + rest["items"]] == [3, 2, 1]
 
 
