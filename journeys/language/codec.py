@@ -40,8 +40,12 @@ def content_hash(journey: Journey) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """What docs/reference/journey.schema.json holds."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_JOURNEYS.json_schema()}
+    """What docs/reference/journey.schema.json holds. Every node says its kind: that is how it is read."""
+    schema = _JOURNEYS.json_schema()
+    for node in schema["$defs"].values():
+        if "kind" in node.get("properties", {}):
+            node["required"] = sorted({*node.get("required", ()), "kind"})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from storage.database import Database
 from tests.workflows.both_worlds import Told, Worlds, rehearsed, worlds
 from tests.workflows.tree_cases import Case, cases, smaller
 
-CASES = int(os.environ.get("SOJOURN_TREE_CASES", "120"))
+CASES = int(os.environ.get("SOJOURN_TREE_CASES", "80"))
 SEED = int(os.environ.get("SOJOURN_TREE_SEED", "4"))
 AT_ONCE = 12
 MOST_SHRINKS = int(os.environ.get("SOJOURN_TREE_SHRINKS", "60"))
