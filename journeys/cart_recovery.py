@@ -1,9 +1,12 @@
 """Bring back a cart worth at least 20 that has gone quiet, with or without a discount.
 
-The messages show `captured.went_quiet`, the cart as it was last changed, and not `entry`, the cart as it was when it began.
+The messages show `captured.went_quiet`, the cart as it was last changed, and not `entry`, the cart as it was when it began. What rings
+keeps the night: who filled a cart at two in the morning is not woken at three on the next.
 """
 
-from journeys.language import Arm, If, Journey, Send, Split, Wait, days, email, event, has, hours, prop, push, sms
+from journeys.language import Arm, If, Journey, QuietHours, Send, Split, Wait, days, email, event, has, hours, prop, push, sms
+
+NIGHT = QuietHours("21:00", "08:00")
 
 journey = Journey(
     "cart-recovery",
@@ -21,6 +24,11 @@ journey = Journey(
             ],
         ),
         Wait("second_chance", days(1)),
-        If("has_app", has("push"), then=[Send("nudge", push("cart-nudge"))], otherwise=[Send("text", sms("cart-text"))]),
+        If(
+            "has_app",
+            has("push"),
+            then=[Send("nudge", push("cart-nudge"), quiet_hours=NIGHT)],
+            otherwise=[Send("text", sms("cart-text"), quiet_hours=NIGHT)],
+        ),
     ],
 )

@@ -1,4 +1,8 @@
-"""From sign-up to the first order."""
+"""From sign-up to the first order.
+
+A purchase at any time since sign-up saves the coupon (`since="entry"`), while only what is looked at after the guide asks for it. The
+coupon comes three hours later whatever the clock shows there: whoever sends texts for real gives it, or the app, quiet hours.
+"""
 
 from journeys.language import Journey, Send, Wait, WaitFor, days, email, event, hours, push, sms
 

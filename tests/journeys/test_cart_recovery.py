@@ -1,9 +1,11 @@
 """A cart of 20 or more goes quiet for an hour: a reminder or a discount, a day later the app or a text."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from journeys.cart_recovery import journey
 from journeys.language import ANYBODY, days, hours, minutes, rehearse
+from tests.journeys.briefs import sent_at
 
 CART = {"total": 35}
 WITHOUT_APP = replace(ANYBODY, channels=("email", "sms"))
@@ -21,9 +23,15 @@ def test_who_has_no_app_gets_a_text() -> None:
 def test_each_change_of_the_cart_starts_the_hour_over() -> None:
     busy = [(minutes(50), "cart_updated", {"total": 40}), (minutes(100), "cart_updated", {"total": 45})]
     shown = rehearse(journey, busy, entry=CART, arms={"offer": "reminder"})
-    sent_at = next(line.at for line in shown.lines if line.step == "reminder" and "sent" in line.words)
     assert shown.sent == ["reminder", "nudge"]
-    assert f"{sent_at:%H:%M}" == "14:40"  # it began at 12:00
+    assert sent_at(shown, "reminder") == "Mon 2026-03-02 14:40"  # it began at 12:00
+
+
+def test_what_rings_waits_for_the_morning() -> None:
+    night = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
+    for user, step in ((ANYBODY, "nudge"), (WITHOUT_APP, "text")):
+        shown = rehearse(journey, entry=CART, arms={"offer": "reminder"}, user=user, starts_at=night)
+        assert (sent_at(shown, "reminder"), sent_at(shown, step)) == ("Tue 2026-03-03 00:30", "Wed 2026-03-04 08:00")
 
 
 def test_an_order_ends_it() -> None:

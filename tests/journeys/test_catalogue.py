@@ -52,5 +52,5 @@ def test_every_journey_has_a_rehearsal_kept_as_a_file_and_all_come_out_as_expect
     kept = {folder.name for folder in (Path(journeys.__file__).parent / "rehearsals").iterdir()}
     assert kept == {journey.name for journey in JOURNEYS}
     command = [sys.executable, "-m", "cli.sojourn", "rehearse", "--all"]
-    played = subprocess.run(command, cwd=Path(journeys.__file__).parents[1], capture_output=True, text=True, timeout=60, check=False)
+    played = subprocess.run(command, cwd=Path(journeys.__file__).parents[1], capture_output=True, text=True, timeout=180, check=False)
     assert played.returncode == 0, played.stdout + played.stderr

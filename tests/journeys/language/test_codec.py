@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from journeys import cart_recovery, onboarding
+from journeys import onboarding
 from journeys.catalogue import JOURNEYS
 from journeys.language import Journey, Send, Update, Wait, days, email, event, prop, trait
 from journeys.language.check import problems
@@ -140,9 +140,8 @@ def test_what_an_earlier_version_wrote_is_read_and_keeps_its_hash(file: Path) ->
     assert to_json(from_json(text)) == text
 
 
-@pytest.mark.parametrize("journey", [onboarding.journey, cart_recovery.journey], ids=lambda journey: journey.name)
-def test_what_has_not_been_rewritten_since_is_still_written_so(journey: Journey) -> None:
-    """The files of 0.1 are these journeys: the same Python makes the same value and the same hash."""
-    stored = (ROOT / "tests" / "journeys" / "stored" / f"0.1-{journey.name}.json").read_bytes()
-    assert from_json(stored) == journey
-    assert content_hash(from_json(stored)) == content_hash(journey)
+def test_what_has_not_been_rewritten_since_is_still_written_so() -> None:
+    """The file of 0.1 is this journey: the same Python makes the same value and the same hash."""
+    stored = (ROOT / "tests" / "journeys" / "stored" / "0.1-onboarding.json").read_bytes()
+    assert from_json(stored) == onboarding.journey
+    assert content_hash(from_json(stored)) == content_hash(onboarding.journey)
