@@ -96,7 +96,7 @@ def test_an_installed_sojourn_writes_the_same_house_and_reads_it(house: Path, tm
 
 
 @pytest.mark.e2e
-def test_make_dev_runs_the_house_and_its_first_mail_arrives(house: Path, tmp_path: Path) -> None:
+def test_make_dev_runs_the_house_its_first_mail_arrives_and_its_function_is_called(house: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with made_dev(house, tmp_path) as terminal:
         assert str(house) in terminal.read_text()
@@ -104,9 +104,13 @@ def test_make_dev_runs_the_house_and_its_first_mail_arrives(house: Path, tmp_pat
         subprocess.run([*shlex.split(curl), "--silent", "--noproxy", "*"], check=True, capture_output=True)
         keys = read_keys(tmp_path / ".sojourn")
         assert keys is not None
-        wait_for(lambda: bool(kept(keys)))
-        mail = kept(keys)[0]
-    assert (mail["channel"], mail["recipient"], mail["content"]["subject"]) == ("email", "ada@example.com", "Welcome, Ada")
+        wait_for(lambda: len(kept(keys)) == 1)
+        wait_for(lambda: "began" in run(tmp_path, *sojourn("enrollments", "show", "ada")))
+        run(tmp_path, *sojourn("enrollments", "advance", "ada"))
+        wait_for(lambda: len(kept(keys)) == 2)
+        hint, welcome = kept(keys)
+    assert (welcome["channel"], welcome["recipient"], welcome["content"]["subject"]) == ("email", "ada@example.com", "Welcome, Ada")
+    assert "I help you with the first one.\n\nSam\n" in hint["content"]["text"]
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from activities.functions.call import FunctionCall
 
-CONTACTS = {"pro": "Grace", "free": "Ada"}
+CONTACTS = {"pro": "Grace"}
+EVERYBODY_ELSE = "Sam"
 
 
 async def find_contact(call: FunctionCall) -> Mapping[str, str]:
@@ -13,4 +14,4 @@ async def find_contact(call: FunctionCall) -> Mapping[str, str]:
     It may be called again after a crash: where something must happen once, give `call.idempotency_key` to the system that
     does it. Raise NotNow("...") to be called again later, Failed("...") to let the journey go on with the Call's `otherwise`.
     """
-    return {"name": CONTACTS.get(str(call.attributes.get("plan")), "Ada")}
+    return {"name": CONTACTS.get(str(call.attributes.get("plan")), EVERYBODY_ELSE)}
