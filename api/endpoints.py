@@ -46,7 +46,7 @@ class NewEndpoint(Body):
     device: dict[str, Any] = Field(default_factory=dict, description="for push: os, model, app_version", examples=[{"os": "android"}])
 
 
-class Device(Body):
+class PutEndpoint(Body):
     """What is known of the device: conditions ask for it as device(...)."""
 
     device: dict[str, Any] = Field(examples=[{"os": "android", "app_version": "4.2"}])
@@ -114,7 +114,7 @@ async def get_endpoint(app: App, database: Db, endpoint_id: EndpointId) -> Endpo
 
 
 @router.put("/endpoints/{endpoint_id}", summary="Say what device it is")
-async def put_endpoint(app: App, database: Db, endpoint_id: EndpointId, body: Device) -> EndpointView:
+async def put_endpoint(app: App, database: Db, endpoint_id: EndpointId, body: PutEndpoint) -> EndpointView:
     """Replaces what is known of the device. Channel and address never change: add another endpoint instead."""
     async with database.transaction(app) as connection:
         row = await people.lock_endpoint(connection, app, endpoint_id)
