@@ -49,7 +49,7 @@ class PublicationAsPlanned(Publication):
     plan: Planned | None = Field(None, description="refuse with 409, and say what has changed, unless everything is as it was then")
 
 
-class DifferenceView(BaseModel):
+class StepDifferenceView(BaseModel):
     """One thing that differs from what is live."""
 
     kind: str = Field(description="added, removed, changed, moved or renamed", examples=["changed"])
@@ -78,8 +78,8 @@ class JourneyChangeView(BaseModel):
     inside: dict[int, int] = Field(description="people inside, by version: they finish the version they entered", examples=[{2: 17}])
     entry: str = Field(description="who may enter how often", examples=["each user once in a lifetime"])
     arms: list[str] = Field(description="what a change of weights does to people's arms")
-    differences: list[DifferenceView]
-    renamed_from: str | None = Field(description="a journey that this publication retires, and that is the same but for its name")
+    differences: list[StepDifferenceView]
+    renamed_from: str | None = Field(description="a journey that this publication retires and that has mostly the same steps")
     at_steps: list[AtStepView] = Field(description="where people are, of a journey that changes")
 
 
@@ -237,7 +237,7 @@ def _views(changes: Sequence[JourneyChange], template_changes: Sequence[Template
 def _journey_view(change: JourneyChange) -> JourneyChangeView:
     nested = {
         "arms": list(change.arms),
-        "differences": [DifferenceView(**vars(each)) for each in change.differences],
+        "differences": [StepDifferenceView(**vars(each)) for each in change.differences],
         "at_steps": [AtStepView(**vars(each)) for each in change.at_steps],
     }
     return JourneyChangeView(**(vars(change) | nested))

@@ -24,6 +24,7 @@ from storage.journeys import JourneyState
 from storage.templates import StoredTemplate
 
 Kind = Literal["new", "changed", "same", "retired", "back"]
+HALF = 0.5
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FILE_NAME = re.compile(r"[a-z0-9_]{1,40}\.[a-z]{1,10}")
 
@@ -49,9 +50,9 @@ class AtStep:
 
 @dataclass(frozen=True)
 class JourneyChange:
-    """What becomes of one journey. `version` is what is live now, None when it is new; `inside` how many people are in each version.
+    """What becomes of one journey. `version` is what is live now, None when it is new; `inside` people by version.
 
-    `arms` says what a change of weights does to people's arms, `renamed_from` which journey that is retired is the same but for its name.
+    `arms` says what a change of weights does to people's arms, `renamed_from` which journey that would be retired has mostly the same steps.
     """
 
     name: str
@@ -124,8 +125,8 @@ def compare(written: Sequence[Written], live: Sequence[JourneyState], live_defin
     named = {each.journey.name for each in written}
     gone = [state for state in live if state.name not in named and state.retired_at is None]
     retired = [JourneyChange(state.name, "retired", state.live_version, state.inside, "nobody") for state in gone]
-    old_names = {_nameless(live_definitions[state.name]): state.name for state in gone if state.name in live_definitions}
-    changes = [_change(each, states.get(each.journey.name), live_definitions.get(each.journey.name), old_names) for each in written]
+    lost = [from_json(live_definitions[state.name]) for state in gone if state.name in live_definitions]
+    changes = [_change(each, states.get(each.journey.name), live_definitions.get(each.journey.name), lost) for each in written]
     return sorted(changes + retired, key=lambda change: change.name)
 
 
@@ -164,8 +165,16 @@ def _text_diff(known: StoredTemplate, files: Mapping[str, str]) -> tuple[str, ..
     return tuple(lines)
 
 
-def _nameless(definition: str) -> str:
-    return orjson.dumps({**plain(definition), "name": ""}, option=orjson.OPT_SORT_KEYS).decode()
+def _renamed_from(journey: Journey, lost: Sequence[Journey]) -> str | None:
+    """The journey among those that would be retired with which it shares the most steps, if that is half of them or more."""
+    steps = {step.id for step in all_steps(journey.steps)}
+    alike = {each.name: _likeness(steps, {step.id for step in all_steps(each.steps)}) for each in lost}
+    best = max(sorted(alike), key=alike.__getitem__, default=None)
+    return best if best is not None and alike[best] >= HALF else None
+
+
+def _likeness(one: set[str], other: set[str]) -> float:
+    return len(one & other) / max(1, len(one | other))
 
 
 def entry_words(journey: Journey) -> str:
@@ -178,10 +187,10 @@ def entry_words(journey: Journey) -> str:
     return f"{who} again {duration_words(journey.again_after)} after the last time they entered"
 
 
-def _change(written: Written, state: JourneyState | None, live_definition: str | None, old_names: Mapping[str, str]) -> JourneyChange:
+def _change(written: Written, state: JourneyState | None, live_definition: str | None, lost: Sequence[Journey]) -> JourneyChange:
     name, entry = written.journey.name, entry_words(written.journey)
     if state is None:
-        return JourneyChange(name, "new", None, {}, entry, renamed_from=old_names.get(_nameless(written.definition)))
+        return JourneyChange(name, "new", None, {}, entry, renamed_from=_renamed_from(written.journey, lost))
     change: Kind = "same" if state.live_hash == written.hash else "changed"
     if state.retired_at is not None:
         change = "back"

@@ -1,7 +1,7 @@
 """`sojourn rehearse JOURNEY --over-history`: a journey of this folder played by the server against what is recorded of real people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -159,9 +159,15 @@ def _goal(goal: Mapping[str, Mapping[str, int]]) -> list[str]:
     for who, words in (("treated", "would get messages"), ("held_out", "holdout")):
         counted = goal.get(who)
         if counted:
-            still = f"; of {counted['open']:,} more the time was not over" if counted.get("open") else ""
-            lines.append(f"  {words}: {_share(counted)}{still}")
+            lines.append(f"  {words}: {', '.join(_known_and_open(counted))}")
     return lines
+
+
+def _known_and_open(counted: Mapping[str, int]) -> Iterator[str]:
+    if counted.get("converted") or counted.get("not_converted"):
+        yield _share(counted)
+    if counted.get("open"):
+        yield f"{counted['open']:,} not known yet, their time was not over"
 
 
 def _share(counted: Mapping[str, int]) -> str:

@@ -37,7 +37,8 @@ def _journey(change: Any, week: str | None) -> Iterator[Line]:
         yield f"    may enter: {change['entry']}", ""
     if change["renamed_from"]:
         other = change["renamed_from"]
-        yield f"    it is {other} under another name: a new journey, which everybody may enter, whoever was in {other} too", "yellow"
+        words = f"it looks like {other} under another name: a new journey, which everybody may enter, whoever was in {other} too"
+        yield f"    {words}", "yellow"
     for each in change["differences"]:
         yield f"    {_STEP_SIGNS[each['kind']]} {_difference(each)}", _STEP_COLOURS[each["kind"]]
     yield from ((f"    {words}", "") for words in change["arms"])

@@ -2,12 +2,14 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
 
 from journeys.language import Journey, Send, Wait, days, email, event
 from journeys.language.codec import to_json
+from storage.database import Database
 
 FILES = {"template.toml": 'from = "a@example.com"\n', "subject.txt": "Hello", "body.txt": "Hello. {{ links.unsubscribe }}"}
 
@@ -67,3 +69,31 @@ async def test_differences_come_as_values_too(manager: httpx.AsyncClient) -> Non
             "after": "2 days",
         }
     ]
+
+
+async def test_people_are_told_by_the_step_at_which_they_stand_and_whether_they_could_be_moved(
+    manager: httpx.AsyncClient, database: Database
+) -> None:
+    await manager.post("/v1/journeys/apply", json=publication())
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO users (app, id, user_id) OVERRIDING SYSTEM VALUE VALUES ('demo', 1, 'ann')")
+        await connection.exec_driver_sql(
+            "INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at,"
+            f" state) VALUES ('demo', '{UUID(int=7)}', 1, 'ann', 'welcome', 1, 1, 'w', 'e', 'signed_up', now(), 'open')"
+        )
+        await connection.exec_driver_sql(
+            "INSERT INTO report_counts (app, journey, hour, version, split, arm, what, step, detail, n)"
+            " VALUES ('demo', 'welcome', date_trunc('hour', now()), 1, '', '', 'inside', '', '', 1)"
+        )
+    longer = await told(manager, publication(wait=2))
+    assert longer["inside"] == {"1": 1}
+    assert longer["at_steps"] == [{"version": 1, "step": "settle_in", "people": 1, "stays": None}]
+    shorter = publication()
+    del shorter["journeys"][0]["steps"][0]
+    assert (await told(manager, shorter))["at_steps"][0]["stays"] == "no_such_step"
+
+
+async def told(manager: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    [change] = (await manager.post("/v1/journeys/plan", json=body)).raise_for_status().json()["journeys"]
+    assert isinstance(change, dict)
+    return change

@@ -57,6 +57,11 @@ def test_a_journey_that_only_has_another_name_is_a_new_one_and_says_so() -> None
     assert (gone.name, gone.change) == ("hello", "retired")
 
 
+def test_a_journey_of_other_steps_is_no_renamed_one() -> None:
+    stored = {"offer": codec.to_json(split(50)).decode()}
+    assert [change.renamed_from for change in compare(written(journey()), [live(split(50))], stored)] == [None, None]  # type: ignore[arg-type]
+
+
 def test_a_change_of_weights_says_how_many_change_their_arm() -> None:
     after, before = split(30), split(50)
     [change] = compare(written(after), [live(before)], {"offer": codec.to_json(before).decode()})  # type: ignore[arg-type]

@@ -59,10 +59,10 @@ async def test_a_changed_template_is_told_as_a_diff(sojourn: Command, room: Path
 
 async def test_a_journey_of_another_name_is_told_as_a_new_one(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
-    (room / "welcome.py").write_text(WELCOME.replace('"welcome"', '"welcoming"'))
+    (room / "welcome.py").write_text(WELCOME.replace('"welcome"', '"welcoming"').replace("days(1)", "days(2)"))
     told = await sojourn("plan")
     assert "- welcome: retired: nobody enters any more" in told
-    assert "it is welcome under another name: a new journey, which everybody may enter, whoever was in welcome too" in told
+    assert "it looks like welcome under another name: a new journey, which everybody may enter, whoever was in welcome too" in told
 
 
 async def test_people_inside_are_told_by_version(sojourn: Command, room: Path, database: Database) -> None:
