@@ -1,9 +1,13 @@
 """A rehearsal judges as the real rules do (activities/rules.py), in their order."""
 
+from datetime import timedelta
 from typing import Any
 
-from journeys.language import Cap, Journey, QuietHours, Send, Wait, email, entry, event, hours, push, rehearse, sms
-from journeys.language.rehearse import Person
+import pytest
+
+from journeys.language import Cap, Journey, QuietHours, Send, Wait, WaitFor, email, entry, event, hours, push, rehearse, sms
+from journeys.language.facts import EventFact
+from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, Stage
 from journeys.language.steps import AnyStep
 
 HI, AGAIN = Send("hi", email("hi")), Send("again", email("again"))
@@ -46,3 +50,22 @@ def test_an_expression_that_gives_no_address_is_no_endpoint() -> None:
 def test_a_mail_address_is_no_phone_number() -> None:
     assert rehearse(journey(Send("hi", sms("hi"), to="bob@example.com"))).skipped == [("hi", "no_endpoint")]
     assert rehearse(journey(Send("hi", sms("hi"), to="+49 151 12345678"))).sent == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("slow_by_s", "came_after_s", "sent"),
+    [
+        (0, 10, ["hi"]),
+        (70, 10, ["hi"]),  # it says 60 seconds before entry: a clock that runs late is forgiven so much
+        (71, 10, ["again"]),
+        (10, 0, ["hi"]),  # received in the moment of entry
+        (10, -1, ["again"]),  # received before it: no clock ran late, it was earlier
+    ],
+)
+def test_a_late_clock_is_forgiven_a_minute(slow_by_s: int, came_after_s: int, sent: list[str]) -> None:
+    waiting = WaitFor("seen", event("seen"), since="entry", within=hours(1), then=[HI], otherwise=[AGAIN])
+    entered = EventFact("entry", "started", MONDAY_NOON, {}, 0, MONDAY_NOON)
+    stage = Stage(journey(waiting), ANYBODY, entered)
+    came = MONDAY_NOON + timedelta(seconds=came_after_s)
+    stage.expect_event(EventFact("1", "seen", came - timedelta(seconds=slow_by_s), {}, 1, came), came)
+    assert stage.run({}).sent == sent
