@@ -17,6 +17,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.worker import WorkflowRunner
 
 from activities.calling import Calls
 from activities.functions.call import Function
@@ -144,14 +145,17 @@ class Stage:
         return await self.skipper.get_current_time(handle)
 
     async def finished(self, handle: WorkflowHandle[Any, Any]) -> str:
-        """Wait for the end and return its reason. With SOJOURN_RECORD set, keep the history for the replay test."""
+        """Wait for the end and return its reason."""
         reason = str(await asyncio.wait_for(handle.result(), 30))
-        if os.environ.get("SOJOURN_RECORD"):
-            name = re.sub(r"[^a-z0-9]+", "-", os.environ["PYTEST_CURRENT_TEST"].partition("::test_")[2].partition(" (")[0].lower()).strip(
-                "-"
-            )
-            (HISTORIES / f"{name[:90]}.json").write_text(_without_this_machine((await handle.fetch_history()).to_json()))
+        await self.keep(handle)
         return reason
+
+    async def keep(self, handle: WorkflowHandle[Any, Any], what: str = "") -> None:
+        """With SOJOURN_RECORD set, keep the history for the replay test."""
+        if os.environ.get("SOJOURN_RECORD"):
+            test = os.environ["PYTEST_CURRENT_TEST"].partition("::test_")[2].partition(" (")[0]
+            name = re.sub(r"[^a-z0-9]+", "-", test.lower()).strip("-")[:90]
+            (HISTORIES / f"{name}{what}.json").write_text(_without_this_machine((await handle.fetch_history()).to_json()))
 
     async def sent(self) -> list[str]:
         """Step ids of what left, in order."""
@@ -181,7 +185,9 @@ def _without_this_machine(history: str) -> str:
 
 
 @asynccontextmanager
-async def stage(database: Database, address: str, *, with_virtual_time: bool = True, **settings: Any) -> AsyncIterator[Stage]:
+async def stage(
+    database: Database, address: str, *, with_virtual_time: bool = True, runner: WorkflowRunner | None = None, **settings: Any
+) -> AsyncIterator[Stage]:
     """Open a stage on this database and server; `settings` are those of the worker."""
     queue = f"test-{uuid4().hex[:12]}"
     configured = Settings(database_url=database.engine.url.render_as_string(hide_password=False), temporal_task_queue=queue, **settings)
@@ -200,7 +206,7 @@ async def stage(database: Database, address: str, *, with_virtual_time: bool = T
     cached = int(os.environ.get("SOJOURN_TEST_MAX_CACHED", "1000"))
     jobs = Jobs(Work(database, client, queue), KINDS)
     activities = [*Steps(database).activities(), *out.changes.activities(), *calls.activities(), *deliveries(messages), *jobs.activities()]
-    worker = temporal_worker(client, queue, activities, max_cached_workflows=cached, runner=sandbox())
+    worker = temporal_worker(client, queue, activities, max_cached_workflows=cached, runner=runner or sandbox())
     try:
         async with worker:
             yield Stage(database, client, skipper, temporal, entry, relay, adapters, functions)

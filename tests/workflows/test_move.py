@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from temporalio.client import WorkflowHandle
+import pytest
+from temporalio.client import WorkflowContinuedAsNewError, WorkflowHandle
 
 from activities.move_orders import MOVABLE, MOVE, Movable, MoveOrder, MoveWanted
 from activities.moves import Moves
@@ -65,9 +66,13 @@ async def versions(scene: Stage) -> list[int]:
 
 async def test_who_is_moved_goes_on_in_the_new_version_and_nothing_comes_twice(scene: Stage) -> None:
     handle = await begin(scene, SECOND)
+    before = scene.client.get_workflow_handle(handle.id, run_id=(await handle.describe()).run_id)
     await handle.signal(MOVE, order(SECOND))
     assert await story(scene) == [("done", "settle_in", None)]
     assert await versions(scene) == [2]
+    with pytest.raises(WorkflowContinuedAsNewError):
+        await before.result(follow_runs=False)
+    await scene.keep(before, "-until-the-move")
     await scene.pass_time(handle, timedelta(days=1, minutes=1))
     assert await scene.finished(handle) == "completed"
     assert await scene.sent() == ["welcome", "coupon", "guide"]
