@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -30,6 +32,15 @@ FORGET_WITHIN_S = 5.0
 
 
 _NOT_RUNNING = "its workflow has ended or is only starting: look at the enrollment, then try again"
+
+
+@dataclass(frozen=True)
+class Trying:
+    """An activity that did not get through yet: how often it was tried, what came back last, and when it is tried next."""
+
+    tries: int
+    said: str
+    next_at: datetime | None
 
 
 class Workflows:
@@ -81,6 +92,20 @@ class Workflows:
                 return standing
         except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, TimeoutError):
             return None
+
+    async def trying(self, workflow_id: str) -> Trying | None:
+        """What its activity that is tried again came to last; None when nothing is, or nobody answers within two seconds."""
+        try:
+            async with asyncio.timeout(QUERY_WITHIN_S):
+                description = await self._of(workflow_id).describe()
+        except (RPCError, TimeoutError):
+            return None
+        for each in description.raw_description.pending_activities:
+            if each.attempt > 1 and each.HasField("last_failure"):
+                has_next = each.HasField("next_attempt_schedule_time")
+                next_at = each.next_attempt_schedule_time.ToDatetime(UTC) if has_next else None
+                return Trying(each.attempt - 1, each.last_failure.message, next_at)
+        return None
 
     async def _tell(self, workflow_id: str, name: str, argument: object, request_id: str) -> None:
         with _told():

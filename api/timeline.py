@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from api.paging import Cursor, Limit, moment, page_of, position, text
 from api.strict import App, Db, UserId, Word, management
-from api.temporal import Workflows, WorkflowsIfThere
+from api.temporal import Trying, Workflows, WorkflowsIfThere
 from api.words import moment_words, reason_words, remedy_words
 from journeys.language import reasons
 from journeys.language.codec import from_json
@@ -48,6 +48,9 @@ class Now(BaseModel):
     step: str | None = Field(examples=["settle_in"])
     since: datetime | None
     until: datetime | None
+    trouble: str | None = Field(
+        description="what is tried again", examples=["tried 6 times; the last time: 421 busy"]
+    )
     held_since: datetime | None = Field(description="set: the next message waits because sending is paused")
     remedy: str
 
@@ -117,15 +120,24 @@ def _step(journey: Journey | None, name: str | None) -> AnyStep | None:
 
 
 async def _now(workflows: Workflows | None, row: Inside) -> Now:
-    standing = await workflows.standing(row.workflow_id) if workflows is not None and row.state == "open" else None
+    standing, trouble = None, None
+    if workflows is not None and row.state == "open":
+        standing, trying = await asyncio.gather(workflows.standing(row.workflow_id), workflows.trying(row.workflow_id))
+        trouble = _trouble(trying) if trying else None
     held = {"held_since": row.held_since, "remedy": reasons.remedy("paused") if row.held_since else ""}
-    who = {"enrollment": row.id, "journey": row.journey, "version": row.version, **held}
+    who = {"enrollment": row.id, "journey": row.journey, "version": row.version, "trouble": trouble, **held}
     if standing is not None:
         return Now(**who, source="workflow", words=standing.words, step=standing.step, since=standing.since, until=standing.until)
     words = "is being entered" if row.state == "starting" else "its workflow does not answer; what is stored stands above"
     if row.held_since:
         words = f"the next message is held: {reason_words('paused')}"
     return Now(**who, source="stored", words=words, step=None, since=row.started_at, until=None)
+
+
+def _trouble(trying: Trying) -> str:
+    said = "; ".join(reason_words(part) if part in reasons.REASONS else part for part in trying.said.split(", "))
+    again = f"; again at {trying.next_at:%H:%M:%S} UTC" if trying.next_at else "; it is being tried now"
+    return f"tried {trying.tries} time{'s' if trying.tries > 1 else ''}; the last time: {said}{again}"
 
 
 @lru_cache(maxsize=512)

@@ -80,6 +80,7 @@ def _now(now: Any, zone: Any) -> Iterator[str]:
     yield ""
     yield f"[bold]Now, in {escape(now['journey'])} (version {now['version']})[/]"
     yield from _line("", now["words"], "green")
+    yield from _line("", now["trouble"] or "", "yellow")
     if now["until"] and not now["held_since"]:
         until = datetime.fromisoformat(now["until"]).astimezone(zone)
         yield from _line("", f"until {until:%A %d %B %H:%M}", "default")

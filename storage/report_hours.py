@@ -51,13 +51,14 @@ WITH people AS MATERIALIZED (
     FROM messages m WHERE m.app = :app AND m.id >= time_floor(:hour) AND m.id < time_floor(:behind) AND m.journey IS NOT NULL
         AND m.state IN ('sent', 'rejected', 'unknown', 'skipped', 'given_up')
 ), arms AS MATERIALIZED (
-    SELECT p.id, '' AS split, '' AS arm FROM people p
-    UNION ALL
-    SELECT p.id, s.split, arm(bucket(:app, p.journey, s.split, p.subject), s.names, s.ends)
+    SELECT p.id, s.split, arm(bucket(:app, p.journey, s.split, p.subject), s.names, s.ends) AS arm
     FROM people p
     JOIN jsonb_to_recordset(CAST(:splits AS jsonb)) AS s (journey text, version integer, split text, names text[], ends integer[])
         ON s.journey = p.journey AND s.version = p.version
     WHERE NOT p.is_held_out
+), groups AS MATERIALIZED (
+    SELECT p.id, p.journey, p.version, coalesce(a.arms, '') AS arms FROM people p LEFT JOIN
+        (SELECT id, string_agg(split || '=' || arm, ' ' ORDER BY split) AS arms FROM arms GROUP BY id) a ON a.id = p.id
 ), settled AS (
     SELECT l.* FROM ledger l JOIN people p ON p.id = l.id
     WHERE NOT p.is_inside OR EXISTS (SELECT FROM outcomes o WHERE o.id = l.id AND o.step = l.step AND o.visit = l.visit)
@@ -76,9 +77,15 @@ WITH people AS MATERIALIZED (
         ('unsubscribed', s.unsubscribed_at)) AS told (what, at) WHERE told.at IS NOT NULL
     UNION ALL SELECT p.id, CASE WHEN p.is_held_out THEN 'held_out_converted' ELSE 'converted' END, '', '', 1
         FROM people p JOIN report_conversions c ON c.app = :app AND c.enrollment_id = p.id
+), tallied AS MATERIALIZED (
+    SELECT g.journey, g.version, g.arms, f.what, f.step, f.detail, sum(f.n) AS n
+    FROM facts f JOIN groups g ON g.id = f.id GROUP BY 1, 2, 3, 4, 5, 6
+), shown_as AS (
+    SELECT DISTINCT journey, version, arms, '' AS split, '' AS arm FROM groups
+    UNION ALL SELECT DISTINCT g.journey, g.version, g.arms, a.split, a.arm FROM groups g JOIN arms a ON a.id = g.id
 ), counted AS MATERIALIZED (
-    SELECT p.journey, p.version, a.split, a.arm, f.what, f.step, f.detail, sum(f.n) AS n
-    FROM facts f JOIN people p ON p.id = f.id JOIN arms a ON a.id = f.id GROUP BY 1, 2, 3, 4, 5, 6, 7
+    SELECT t.journey, t.version, s.split, s.arm, t.what, t.step, t.detail, sum(t.n) AS n
+    FROM tallied t JOIN shown_as s ON s.journey = t.journey AND s.version = t.version AND s.arms = t.arms GROUP BY 1, 2, 3, 4, 5, 6, 7
     UNION ALL
     SELECT r.journey, 0, '', '', 'refused', '', r.reason, count(*) FROM refused_entries r
     WHERE r.app = :app AND r.refused_at >= :hour AND r.refused_at < :behind GROUP BY r.journey, r.reason

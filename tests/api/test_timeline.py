@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.temporal import _workflows_if_there
+from api.temporal import Trying, _workflows_if_there
 from journeys.language import If, Journey, Send, Wait, days, email, event, trait
 from storage.database import Database
 from tests.workflows.crowd import Crowd
@@ -29,6 +29,9 @@ class Answering:
 
     async def standing(self, _workflow_id: str) -> Standing:
         return Standing(step="rest", since=AT, until=AT + timedelta(days=1), words="wait 1 day: rest")
+
+    async def trying(self, _workflow_id: str) -> Trying:
+        return Trying(3, "not_sent, 421 busy", AT.replace(hour=12, minute=4, second=31))
 
 
 @pytest.fixture
@@ -95,6 +98,7 @@ async def test_a_story_says_what_happened_and_what_would_have_to_be_different(ma
 async def test_what_goes_on_now_is_asked_of_the_workflow(manager: httpx.AsyncClient) -> None:
     (now,) = (await story(manager))["now"]
     assert (now["journey"], now["source"], now["words"], now["step"]) == ("story", "workflow", "wait 1 day: rest", "rest")
+    assert now["trouble"] == "tried 3 times; the last time: the provider did not take it; 421 busy; again at 12:04:31 UTC"
     assert (await story(manager, limit=1, cursor=(await story(manager, limit=1))["next"]))["now"] == []
 
 
