@@ -52,7 +52,7 @@ class AtStep:
 class JourneyChange:
     """What becomes of one journey. `version` is what is live now, None when it is new; `inside` people by version.
 
-    `arms` says what a change of weights does to people's arms, `renamed_from` which journey that would be retired has mostly the same steps.
+    `arms` says what a change of weights does to people's arms. `renamed_from` would be retired and has mostly the same steps.
     """
 
     name: str

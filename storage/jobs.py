@@ -154,3 +154,11 @@ _UNTOUCHED = text("""
 async def untouched(connection: Connection, since: timedelta, most: int = 100) -> list[tuple[str, UUID]]:
     """(app, id) of running jobs that nobody has moved for a while: their workflow may never have started."""
     return [(row.app, row.id) for row in await connection.execute(_UNTOUCHED, {"since": since, "most": most})]
+
+
+_FORGET = text("DELETE FROM jobs WHERE state <> 'running' AND updated_at < clock_timestamp() - CAST(:older AS interval)")
+
+
+async def forget(connection: Connection, older: timedelta) -> int:
+    """Delete jobs of every app that have been over, or stopped, for so long; returns how many."""
+    return (await connection.execute(_FORGET, {"older": older})).rowcount

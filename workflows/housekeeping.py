@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import events, idempotency
+from storage import events, idempotency, jobs
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -15,6 +15,7 @@ log = structlog.get_logger()
 EVERY_S = 3600.0
 EVENT_IDS_FOR = timedelta(days=30)
 ANSWERS_FOR = timedelta(hours=48)
+JOBS_FOR = timedelta(days=30)
 
 
 async def run(database: Database, stopping: asyncio.Event) -> None:
@@ -31,10 +32,11 @@ async def run(database: Database, stopping: asyncio.Event) -> None:
 
 
 async def keep_house(database: Database) -> None:
-    """Make the partitions of the next months; forget event ids after 30 days and answers to idempotent requests after two."""
+    """Make the partitions of the next months; forget event ids and ended jobs after 30 days, answers to idempotent requests after two."""
     async with database.transaction() as connection:
         await connection.execute(text("SELECT ensure_partitions(3)"))
     async with database.transaction() as connection:
         ids = await events.forget_ids(connection, datetime.now(UTC) - EVENT_IDS_FOR)
         answers = await idempotency.forget(connection, ANSWERS_FOR)
-    log.info("house kept", event_ids_forgotten=ids, answers_forgotten=answers)
+        ended = await jobs.forget(connection, JOBS_FOR)
+    log.info("house kept", event_ids_forgotten=ids, answers_forgotten=answers, jobs_forgotten=ended)

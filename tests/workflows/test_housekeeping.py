@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from storage import jobs
 from storage.database import Database
 from storage.events import Incoming, accept
 from workflows.housekeeping import keep_house
@@ -19,3 +20,15 @@ async def test_event_ids_are_forgotten_after_30_days_and_the_months_ahead_have_t
         assert (await connection.exec_driver_sql("SELECT count(*) FROM event_ids")).scalar_one() == 1
         ahead = (now + timedelta(days=62)).strftime("%Y%m")
         assert (await connection.exec_driver_sql(f"SELECT to_regclass('messages_{ahead}')")).scalar_one() is not None
+
+
+async def test_jobs_that_ended_are_forgotten_after_30_days(database: Database) -> None:
+    async with database.transaction() as connection:
+        for state, age in (("done", 31), ("stopped", 31), ("failed", 29), ("running", 31)):
+            job = await jobs.create(connection, "demo", state, {})
+            await connection.exec_driver_sql(
+                f"UPDATE jobs SET state = '{state}', updated_at = now() - interval '{age} days' WHERE id = '{job.id}'"
+            )
+    await keep_house(database)
+    async with database.transaction() as connection:
+        assert {job.kind for job in await jobs.page(connection, "demo")} == {"failed", "running"}
