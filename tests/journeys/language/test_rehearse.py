@@ -69,3 +69,30 @@ def test_a_late_clock_is_forgiven_a_minute(slow_by_s: int, came_after_s: int, se
     came = MONDAY_NOON + timedelta(seconds=came_after_s)
     stage.expect_event(EventFact("1", "seen", came - timedelta(seconds=slow_by_s), {}, 1, came), came)
     assert stage.run({}).sent == sent
+
+
+def played(tried: Journey, *events: EventFact) -> Stage:
+    """Each event comes when it was received."""
+    stage = Stage(tried, ANYBODY, EventFact("entry", "started", MONDAY_NOON, {}, 0, MONDAY_NOON))
+    for each in events:
+        assert each.received_at is not None
+        stage.expect_event(each, each.received_at)
+    return stage
+
+
+def seen(number: int, occurred_h: float, received_h: float, name: str = "seen") -> EventFact:
+    occurred, received = (MONDAY_NOON + hours(after).timedelta for after in (occurred_h, received_h))
+    return EventFact(str(number), name, occurred, {"n": number}, number, received)
+
+
+def test_an_exit_event_of_before_entry_ends_nothing_however_late_it_comes() -> None:
+    tried = journey(Wait("day", hours(24)), exits_on=event("closed"))
+    assert played(tried, seen(1, -1, 2, "closed")).run({}).ended == "completed"
+    assert played(tried, seen(1, 0, 2, "closed")).run({}).ended == "exited: closed"
+
+
+def test_what_occurred_first_is_applied_first_though_it_came_later() -> None:
+    tried = journey(Wait("day", hours(24)), WaitFor("one", event("seen"), since="entry", within=hours(1)))
+    stage = played(tried, seen(1, 5, 5), seen(2, 3, 6), seen(3, 3, 7))
+    stage.run({})
+    assert stage.progress.captured["one"].properties == {"n": 2}
