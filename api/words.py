@@ -59,7 +59,7 @@ def _state_words(fact: _Fact) -> str:
     tries = fact.get("tries") or 0
     if fact["state"] == "planned" and tries:
         return f"tried {tries} time{'s' if tries > 1 else ''}, and will be again"
-    return STATES.get(fact["state"], fact["state"])
+    return STATES[fact["state"]]
 
 
 def moment_words(kind: str, fact: _Fact, *, step: AnyStep | None = None, holdout: float = 0, timezone: str | None = None) -> str:
@@ -105,7 +105,7 @@ def intervention_words(fact: _Fact) -> str:
         return f"taken out: {reason_words(detail.get('reason'))}"
     if kind == "closed":
         return f"closed: {reason_words(detail.get('reason'))}"
-    return {"advance": "let go on before its time", "release": "let go on after a pause"}.get(kind, kind)
+    return {"advance": "let go on before its time", "release": "let go on after a pause"}.get(kind, str(kind))
 
 
 def _step_words(fact: _Fact, step: AnyStep | None) -> str:
