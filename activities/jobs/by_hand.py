@@ -49,7 +49,7 @@ async def exits(work: Work, job: Job) -> Progress:
         was_inside = await take_out(work.database, work.client, job.app, passage, reason, _act(job, "exit", passage))
         return "taken_out" if was_inside else "had_left"
 
-    return await walk(work, job, act)
+    return await walk(work, job, act, written_as="taken_out")
 
 
 async def advances(work: Work, job: Job) -> Progress:
@@ -59,7 +59,7 @@ async def advances(work: Work, job: Job) -> Progress:
         is_told = await let_wait_end(work.database, work.client, job.app, passage, _act(job, "advance", passage))
         return "told" if is_told else "not_running"
 
-    return await walk(work, job, act)
+    return await walk(work, job, act, written_as="told")
 
 
 async def sends_events(work: Work, job: Job) -> Progress:

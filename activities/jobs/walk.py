@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from activities.jobs.work import Work
 from journeys.language.conditions import AnyCondition
-from storage import conditions, enrollments, passages
+from storage import conditions, enrollments, interventions, passages
 from storage.database import Connection
 from storage.jobs import Job, Progress
 from storage.passages import Filter, Passage
@@ -44,8 +44,12 @@ def selected(job: Job) -> Filter:
     )
 
 
-async def walk(work: Work, job: Job, act: Act) -> Progress:
-    """Do it to the next page of those who are meant, several at once; count the answers in the job's result."""
+async def walk(work: Work, job: Job, act: Act, *, written_as: str | None = None) -> Progress:
+    """Do it to the next page of those who are meant, several at once; count the answers in the job's result.
+
+    `written_as` is the answer of those whose story says so: at the end they are counted there, because a piece that is done again finds
+    some of them gone.
+    """
     asked = selected(job)
     async with work.database.transaction() as connection:
         total = await passages.count(connection, job.app, asked) if job.cursor is None else None
@@ -56,6 +60,10 @@ async def walk(work: Work, job: Job, act: Act) -> Progress:
     result: dict[str, int] = dict(job.result or {})
     for answer in answers:
         result[answer] = result.get(answer, 0) + 1
+    if written_as is not None and len(page) < PAGE:
+        async with work.database.transaction() as connection:
+            done = await interventions.of_job(connection, job.app, job.id)
+        result[written_as] = sum(each.people for each in done if each.outcome == "done")
     cursor = str(page[-1].id) if page else job.cursor
     return Progress(cursor, job.done + len(page), total, result, is_finished=len(page) < PAGE)
 
