@@ -11,18 +11,24 @@ from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
 from cli.rehearse import read_json
+from cli.user_data import erase, export
 from cli.user_events import event
 
-app = typer.Typer(help="Users of the app: list, show, set attributes, send an event.", no_args_is_help=True)
+app = typer.Typer(help="Users of the app: find, show, set attributes, send an event, export, erase.", no_args_is_help=True)
 UserId = Annotated[str, typer.Argument(help="your own id of the user")]
 
 
 @app.command("list")
-def list_users(most: Most = 50) -> None:
+def list_users(
+    prefix: Annotated[str | None, typer.Option(help="only those whose id begins so")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="only those with this, as plan=pro; may be repeated")] = None,
+    address: Annotated[str | None, typer.Option(help="only those who have this address")] = None,
+    most: Most = 50,
+) -> None:
     """List users, the newest first."""
     table = Table("user", "anonymous ids", "zone", "since", box=None)
     with client() as sojourn:
-        for user in sojourn.pages("/v1/users", most):
+        for user in sojourn.pages("/v1/users", most, prefix=prefix, attribute=attribute or None, address=address):
             since = user["created_at"][:16].replace("T", " ")
             table.add_row(escape(user["user_id"] or "-"), escape(" ".join(user["anonymous_ids"])), user["timezone"] or "-", since)
     out.print(table)
@@ -47,6 +53,8 @@ def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(he
 
 
 app.command()(event)
+app.command()(export)
+app.command()(erase)
 
 
 def _endpoint(endpoint: Any) -> str:

@@ -132,7 +132,7 @@ async def test_a_key_without_the_scope_is_refused_with_a_word_that_names_it(anyb
     wrong = []
     for (method, path), scope in {**scopes_of(ROUTERS), ("POST", "/v1/history"): "ingest"}.items():
         headers = {"authorization": f"Bearer {lacking[scope]}"}
-        body = {} if method in {"POST", "PUT", "PATCH"} else None
+        body: dict[str, Any] | None = {} if method in {"POST", "PUT", "PATCH"} else None
         answer = await anybody.request(method, _filled(path), json=body, headers=headers)
         if answer.status_code != 403 or answer.json()["detail"] != f"this needs a key with the scope {scope}":
             wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
