@@ -96,3 +96,11 @@ def test_what_occurred_first_is_applied_first_though_it_came_later() -> None:
     stage = played(tried, seen(1, 5, 5), seen(2, 3, 6), seen(3, 3, 7))
     stage.run({})
     assert stage.progress.captured["one"].properties == {"n": 2}
+
+
+def test_what_came_while_a_send_was_put_off_is_no_answer_to_it() -> None:
+    """By default events count from when the message was taken for sending, not from when its step was reached."""
+    waiting = WaitFor("seen", event("seen"), within=hours(1), otherwise=[AGAIN])
+    night = journey(Wait("evening", hours(10)), HI, waiting, quiet_hours=QuietHours("21:00", "08:00"))
+    assert rehearse(night, [(hours(12), "seen")]).sent == ["hi", "again"]
+    assert rehearse(night, [(hours(20.5), "seen")]).sent == ["hi"]
