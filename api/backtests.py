@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from api import publishing
+from api.idempotency import IdempotencyKey, named
 from api.jobs import JobView, begin
 from api.strict import App, Body, Db, LongTextRoute, management
 from api.temporal import WorkflowsIfThere
@@ -36,7 +37,9 @@ class BacktestBody(Body):
 
 
 @router.post("/backtests", status_code=202, summary="Play a journey over history")
-async def begin_backtest(app: App, database: Db, workflows: WorkflowsIfThere, body: BacktestBody) -> JobView:
+async def begin_backtest(
+    app: App, database: Db, workflows: WorkflowsIfThere, body: BacktestBody, idempotency_key: IdempotencyKey = None
+) -> JobView:
     """Begin a job that plays the journey for everybody against recorded events, and counts. Nothing is sent, and nothing is written.
 
     Its result: who would have entered, what would have been sent on which day and step, what not and why, who converted anyway.
@@ -54,7 +57,7 @@ async def begin_backtest(app: App, database: Db, workflows: WorkflowsIfThere, bo
         "entering": entering,
         "as_if_reachable": body.as_if_reachable,
     }
-    return await begin(database, workflows, app, "backtest", parameters)
+    return await begin(database, workflows, app, "backtest", parameters, named(idempotency_key))
 
 
 def _condition(given: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from activities.jobs.walk import read_condition
+from api.idempotency import IdempotencyKey, named
 from api.jobs import JobView, begin
 from api.strict import App, Body, Db, Who, Word, management
 from api.temporal import WorkflowsIfThere
@@ -56,7 +57,9 @@ class Bulk(BaseModel):
 
 
 @router.post("/enrollments/bulk", status_code=202, summary="Do something by hand to many")
-async def act_on_many(app: App, by: Who, database: Db, workflows: WorkflowsIfThere, body: BulkBody) -> Bulk:
+async def act_on_many(
+    app: App, by: Who, database: Db, workflows: WorkflowsIfThere, body: BulkBody, idempotency_key: IdempotencyKey = None
+) -> Bulk:
     """Take people out of a journey, let their waits end, or send each of them an event. A dry run counts, and is the default.
 
     Who enters after the job was asked for is not touched. A stopped job goes on where it was; nobody gets it twice.
@@ -69,7 +72,7 @@ async def act_on_many(app: App, by: Who, database: Db, workflows: WorkflowsIfThe
     if body.dry_run:
         return Bulk(people=people, job=None)
     parameters = {"where": where, "reason": body.reason, "name": body.event, "properties": body.properties, "done_by": by}
-    return Bulk(people=people, job=await begin(database, workflows, app, body.action, parameters))
+    return Bulk(people=people, job=await begin(database, workflows, app, body.action, parameters, named(idempotency_key)))
 
 
 def _check(condition: dict[str, Any] | None) -> None:

@@ -1,19 +1,23 @@
 """Jobs: long work that is watched, stopped and resumed. What starts a job stands with its own noun; here is what all jobs share."""
 
+import hashlib
 from contextlib import suppress
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import orjson
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from api.paging import Cursor, Limit, Page, page_of, position
 from api.strict import App, Db, Word, management
 from api.temporal import Workflows, WorkflowsIfThere
-from journeys.language.errors import NotFound, Unavailable
-from storage import jobs
-from storage.database import Database
+from journeys.language.errors import Invalid, NotFound, Problem, Unavailable
+from storage import idempotency, jobs
+from storage.database import Connection, Database
+from storage.idempotency import GivenAnswer, Repeatable
 from storage.jobs import Job
 
 router = management("Jobs")
@@ -36,12 +40,32 @@ class JobView(BaseModel):
     updated_at: datetime
 
 
-async def begin(database: Database, workflows: Workflows | None, app: str, kind: str, parameters: dict[str, Any]) -> JobView:
-    """Write a job down and let a worker take it up. Without Temporal it is accepted all the same, and begins when that is back."""
+async def begin(
+    database: Database, workflows: Workflows | None, app: str, kind: str, parameters: dict[str, Any], key: str | None = None
+) -> JobView:
+    """Write a job down and let a worker take it up. Without Temporal it is accepted all the same, and begins when that is back.
+
+    `key`: the request's Idempotency-Key; the job of the first request with it is the job of all.
+    """
     async with database.transaction(app) as connection:
-        job = await jobs.create(connection, app, kind, parameters)
+        job = await _written(connection, app, kind, parameters, key)
     await _take_up(workflows, job)
     return view(job)
+
+
+async def _written(connection: Connection, app: str, kind: str, parameters: dict[str, Any], key: str | None) -> Job:
+    if key is None:
+        return await jobs.create(connection, app, kind, parameters)
+    request = Repeatable(f"job {kind}", "", key)
+    asked = hashlib.sha256(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)).digest()
+    given = await idempotency.given(connection, app, request)
+    if given is None:
+        job = await jobs.create(connection, app, kind, parameters)
+        await idempotency.keep(connection, app, request, GivenAnswer(asked, HTTPStatus.ACCEPTED, {"job": str(job.id)}))
+        return job
+    if given.body_hash != asked:
+        raise Invalid([Problem("", "idempotency_key_reused", "this Idempotency-Key came with another body: use a new key")])
+    return await jobs.get(connection, app, UUID(given.answer["job"]))
 
 
 def view(job: Job) -> JobView:

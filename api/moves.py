@@ -8,6 +8,7 @@ import orjson
 from fastapi import Path
 from pydantic import BaseModel, Field
 
+from api.idempotency import IdempotencyKey, named
 from api.jobs import JobView, begin
 from api.strict import App, Body, Db, Who, Word, management
 from api.temporal import WorkflowsIfThere
@@ -51,7 +52,15 @@ class MoveJob(BaseModel):
 
 
 @router.post("/journeys/{name}/moves", status_code=202, summary="Move people to another version")
-async def move_people(app: App, by: Who, database: Db, workflows: WorkflowsIfThere, name: JourneyName, body: MovesBody) -> MoveJob:
+async def move_people(
+    app: App,
+    by: Who,
+    database: Db,
+    workflows: WorkflowsIfThere,
+    name: JourneyName,
+    body: MovesBody,
+    idempotency_key: IdempotencyKey = None,
+) -> MoveJob:
     """Start a job that asks everybody inside, and with `dry_run` false moves those who can be moved.
 
     Nobody is put on a step that they have begun, what was sent is not sent again, and a wait that goes on keeps its moment. The dry run
@@ -74,7 +83,7 @@ async def move_people(app: App, by: Who, database: Db, workflows: WorkflowsIfThe
         "dry_run": body.dry_run,
         "done_by": by,
     }
-    job = await begin(database, workflows, app, "move", parameters)
+    job = await begin(database, workflows, app, "move", parameters, named(idempotency_key))
     return MoveJob(job=job, fingerprint=fingerprint, from_versions=[source.version for source in sources])
 
 
