@@ -3,11 +3,11 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -107,12 +107,24 @@ def _message(draw: DrawFn) -> MessageFact:
     return MessageFact("this", "welcome", draw(st.sampled_from(("welcome", "nps"))), at, at, at, at)
 
 
+def _compared(path: str, op: Operator) -> Callable[[Any], Compare]:
+    return lambda right: Compare(trait(path), op, right)
+
+
+def _contained(part: Any) -> Contains:
+    return Contains(trait("tags"), part)
+
+
+def _of_template(state: Literal["sent", "delivered", "opened", "clicked"]) -> Callable[[str], MessageWas]:
+    return lambda name: MessageWas(state, template=name)
+
+
 def asked() -> dict[str, SearchStrategy[Any]]:
     """A strategy for each thing that can be asked, by a name that says what it is."""
     things: dict[str, SearchStrategy[Any]] = {}
     for op in OPERATORS:
-        things[f"number {op}"] = HUGE.map(lambda right, op=op: Compare(trait("n"), op, right))
-        things[f"text {op}"] = TEXTS.map(lambda right, op=op: Compare(trait("plan"), op, right))
+        things[f"number {op}"] = HUGE.map(_compared("n", op))
+        things[f"text {op}"] = TEXTS.map(_compared("plan", op))
         things[f"expression {op}"] = st.sampled_from(
             [Compare(left, op, right) for left in (trait("n"), entry("n"), captured("answer", "n")) for right in (entry("n"), trait("n"))]
         )
@@ -122,7 +134,7 @@ def asked() -> dict[str, SearchStrategy[Any]]:
     things["deep"] = st.sampled_from((trait(PATH) == 7, trait("a.0") == 7, trait("a.0.b.0.0.c") == 7, trait(PATH).exists()))
     things["is_in"] = st.lists(st.one_of(TEXTS, NUMBERS, st.booleans()), min_size=1, max_size=3).map(trait("plan").is_in)
     things["contains text"] = TEXTS.map(lambda part: Contains(trait("plan"), part))
-    things["contains element"] = st.sampled_from((7, "go", True, "gold", 0, 1, "")).map(lambda part: Contains(trait("tags"), part))
+    things["contains element"] = st.sampled_from((7, "go", True, "gold", 0, 1, "")).map(_contained)
     things["starts_with"] = TEXTS.map(lambda start: StartsWith(trait("plan"), start))
     reads = (trait("plan"), entry("n"), captured("answer", "$event"), device("n"), location("country"), last_did("order_placed"))
     things |= {f"exists {each.kind}": st.just(each.exists()) for each in reads}
@@ -185,9 +197,10 @@ def _of_others() -> dict[str, SearchStrategy[Any]]:
         "or": st.just((trait("n") >= 0) | has("email")),
         "not": st.just(~((trait("n") >= 0) & (trait("plan") == "gold"))),
     }
-    for state in ("sent", "delivered", "opened", "clicked"):
-        things[f"{state} step"] = st.just(MessageWas(state, step="welcome"))  # type: ignore[arg-type]
-        things[f"{state} template"] = st.sampled_from(("welcome", "nps")).map(lambda name, state=state: MessageWas(state, template=name))
+    states: tuple[Literal["sent", "delivered", "opened", "clicked"], ...] = ("sent", "delivered", "opened", "clicked")
+    for state in states:
+        things[f"{state} step"] = st.just(MessageWas(state, step="welcome"))
+        things[f"{state} template"] = st.sampled_from(("welcome", "nps")).map(_of_template(state))
     return things
 
 

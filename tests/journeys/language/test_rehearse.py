@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from journeys.language import Cap, Journey, QuietHours, Send, Wait, WaitFor, email, entry, event, hours, push, rehearse, sms
+from journeys.language import Cap, Journey, QuietHours, Send, Wait, WaitFor, email, entry, event, hours, prop, push, rehearse, sms
 from journeys.language.facts import EventFact
 from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, Stage
 from journeys.language.steps import AnyStep
@@ -104,3 +104,12 @@ def test_what_came_while_a_send_was_put_off_is_no_answer_to_it() -> None:
     night = journey(Wait("evening", hours(10)), HI, waiting, quiet_hours=QuietHours("21:00", "08:00"))
     assert rehearse(night, [(hours(12), "seen")]).sent == ["hi", "again"]
     assert rehearse(night, [(hours(20.5), "seen")]).sent == ["hi"]
+
+
+def test_of_many_events_the_earliest_are_kept_in_whatever_order_they_come() -> None:
+    stage = played(
+        journey(Wait("day", hours(24), reset_by=event("other")), exits_on=event("seen").where(prop("n") == -1)),
+        *(seen(number, number / 60, 1 - number / 60) for number in range(1, 26)),
+    )
+    stage.run({})
+    assert [known.properties["n"] for known in stage.progress.known] == list(range(1, 21))
