@@ -36,9 +36,11 @@ JOURNEY = Journey(
         If("has_app", has("push"), then=[Send("nudge", push("nudge"))]),
     ],
 )
-_TIMED_ID = "CAST(encode(substring(int8send(CAST({ms} AS bigint)) FROM 3 FOR 6) || decode(substring(md5({seed}) FROM 1 FOR 20), 'hex'), 'hex') AS uuid)"
+_HASHED = "decode(substring(md5({seed}) FROM 1 FOR 20), 'hex')"
+_TIMED_ID = f"CAST(encode(substring(int8send(CAST({{ms}} AS bigint)) FROM 3 FOR 6) || {_HASHED}, 'hex') AS uuid)"
 _STARTED = "(extract(epoch FROM now()) * 1000 - 60000 - mod(CAST(g AS bigint) * 7919, 2419200000))"
 _ENROLLMENT = _TIMED_ID.format(ms=_STARTED, seed="'e' || g")
+_MESSAGE = _TIMED_ID.format(ms="extract(epoch FROM e.started_at) * 1000", seed="CAST(e.id AS text) || s.step")
 _USERS = "INSERT INTO users (app, user_id) SELECT 'demo', 'u' || g FROM generate_series({first}, {last}) g"
 _ENROLLMENTS = f"""
 INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at, started_at,
@@ -61,21 +63,22 @@ WHERE e.app = 'demo' AND e.user_id BETWEEN {first} AND {last}
 _MESSAGES = f"""
 INSERT INTO messages (id, app, user_id, source, step, visit, target, journey, channel, message_class, template, state, reason, claimed_at,
     settled_at, delivered_at, opened_at)
-SELECT {_TIMED_ID.format(ms="extract(epoch FROM e.started_at) * 1000", seed="CAST(e.id AS text) || s.step")}, 'demo', e.user_id, CAST(e.id AS text), s.step,
-    1, '1', 'crowd', 'email', 'marketing', s.step, s.state, s.reason, e.started_at, e.started_at, e.started_at, NULL
+SELECT {_MESSAGE}, 'demo', e.user_id, CAST(e.id AS text), s.step, 1,
+     '1', 'crowd', 'email', 'marketing', s.step, s.state, s.reason, e.started_at, e.started_at, e.started_at, NULL
 FROM enrollments e
 CROSS JOIN (VALUES ('hello', 'sent', NULL), ('plain', 'sent', NULL), ('nudge', 'skipped', 'no_endpoint')) AS s (step, state, reason)
 WHERE e.app = 'demo' AND e.user_id BETWEEN {{first}} AND {{last}}
 """
 _EVENTS = """
 INSERT INTO events (app, received_at, user_id, event_id, name, occurred_at)
-SELECT 'demo', e.started_at + interval '1 day', e.user_id, 'order-' || e.user_id, CASE WHEN e.user_id % 5 = 0 THEN 'order_placed' ELSE 'seen' END,
-    e.started_at + interval '1 day'
+SELECT 'demo', e.started_at + interval '1 day', e.user_id, 'order-' || e.user_id,
+    CASE WHEN e.user_id % 5 = 0 THEN 'order_placed' ELSE 'seen' END, e.started_at + interval '1 day'
 FROM enrollments e WHERE e.app = 'demo' AND e.user_id BETWEEN {first} AND {last}
 """
 # What a report says, by scan: nothing was kept for it.
 _PLAIN = """
-SELECT (SELECT count(*) FROM (SELECT state, end_reason, count(*) FROM enrollments WHERE app = 'demo' AND journey = 'crowd' GROUP BY 1, 2) e),
+SELECT (SELECT count(*) FROM (SELECT state, end_reason, count(*) FROM enrollments
+        WHERE app = 'demo' AND journey = 'crowd' GROUP BY 1, 2) e),
     (SELECT count(*) FROM (SELECT o.step, o.verdict ->> 'status', o.verdict ->> 'sent', count(*) FROM step_outcomes o
         JOIN enrollments e ON e.app = o.app AND e.id = o.enrollment_id WHERE o.app = 'demo' AND e.journey = 'crowd' GROUP BY 1, 2, 3) o),
     (SELECT count(*) FROM (SELECT step, state, reason, count(*), count(delivered_at), count(opened_at) FROM messages
@@ -152,20 +155,26 @@ async def _read(database: Database) -> tuple[float, float]:
 _PATH = (
     (
         "an outcome is written",
-        "INSERT INTO step_outcomes (app, enrollment_id, step, visit, verdict)"
-        " SELECT app, id, 'path-{n}', 1, '{{}}' FROM enrollments WHERE app = 'demo' ORDER BY id DESC LIMIT 20000",
+        (
+            "INSERT INTO step_outcomes (app, enrollment_id, step, visit, verdict)"
+            " SELECT app, id, 'path-{n}', 1, '{{}}' FROM enrollments WHERE app = 'demo' ORDER BY id DESC LIMIT 20000"
+        ),
         "DROP INDEX step_outcomes_began",
     ),
     (
         "a message is settled",
-        "UPDATE messages SET state = 'sent', reason = NULL, answer = '{n}', settled_at = clock_timestamp() WHERE app = 'demo'"
-        " AND id IN (SELECT id FROM messages WHERE app = 'demo' ORDER BY id DESC LIMIT 20000)",
+        (
+            "UPDATE messages SET state = 'sent', reason = NULL, answer = '{n}', settled_at = clock_timestamp() WHERE app = 'demo'"
+            " AND id IN (SELECT id FROM messages WHERE app = 'demo' ORDER BY id DESC LIMIT 20000)"
+        ),
         "DROP TRIGGER messages_tell_report ON messages",
     ),
     (
         "an enrollment ends",
-        "UPDATE enrollments SET state = 'closed', ended_at = clock_timestamp(), end_reason = '{n}' WHERE app = 'demo'"
-        " AND id IN (SELECT id FROM enrollments WHERE app = 'demo' AND state = 'open' ORDER BY id DESC LIMIT 20000)",
+        (
+            "UPDATE enrollments SET state = 'closed', ended_at = clock_timestamp(), end_reason = '{n}' WHERE app = 'demo'"
+            " AND id IN (SELECT id FROM enrollments WHERE app = 'demo' AND state = 'open' ORDER BY id DESC LIMIT 20000)"
+        ),
         "DROP INDEX enrollments_ended",
     ),
 )
