@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper, reports and the monthly partitions."""
 
 import asyncio
 import signal
@@ -36,6 +36,7 @@ from workflows.job_starter import JobStarter, attend
 from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
+from workflows.reports import ReportLane
 
 log = structlog.get_logger()
 
@@ -140,6 +141,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(Reconciler(database, client, temporal, entry).run(stopping))
         group.create_task(Erasures(database, client).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
+        group.create_task(ReportLane(database).run(stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
