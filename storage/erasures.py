@@ -76,6 +76,12 @@ _FORGET_ENROLLMENTS = text(f"""
     WITH bare AS (
         UPDATE step_outcomes o SET verdict = {_BARE_OUTCOME}
         FROM enrollments e WHERE o.app = :app AND e.app = :app AND e.user_id = ANY(:ids) AND o.enrollment_id = e.id
+    ), by_hand AS (
+        UPDATE interventions i SET detail = '{{}}'
+        FROM enrollments e WHERE i.app = :app AND e.app = :app AND e.user_id = ANY(:ids) AND i.enrollment_id = e.id
+    ), not_held AS (
+        DELETE FROM held_sends h USING enrollments e
+        WHERE h.app = :app AND e.app = :app AND e.user_id = ANY(:ids) AND h.enrollment_id = e.id
     ), converted AS (
         UPDATE report_conversions c SET event_id = 'erased'
         FROM enrollments e WHERE c.app = :app AND e.app = :app AND e.user_id = ANY(:ids) AND c.enrollment_id = e.id

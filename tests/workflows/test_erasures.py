@@ -128,6 +128,10 @@ async def make_full_life(scene: Stage, manager: httpx.AsyncClient, who: str) -> 
         who=who,
     )
     await scene.execute(
+        "INSERT INTO interventions (app, enrollment_id, request, kind, outcome, detail, done_by)"
+        " SELECT app, id, 'r', 'exit', 'done', '{\"reason\": \"Quillington\"}', 'k' FROM enrollments"
+    )
+    await scene.execute(
         "INSERT INTO jobs (app, id, kind, state, parameters)"
         " VALUES ('demo', gen_random_uuid(), 'exit', 'done', jsonb_build_object('u', CAST(:who AS text)))",
         who=who,
@@ -143,7 +147,7 @@ async def test_nothing_is_left_of_somebody_who_was_erased(scene: Stage, manager:
     tables = {place.split(".")[0] for place in before}
     assert tables >= {
         "users", "identities", "endpoints", "consents", "events", "enrollments", "refused_entries", "messages", "direct_sends",
-        "sandbox_messages", "idempotency_keys", "quarantine", "jobs",
+        "sandbox_messages", "idempotency_keys", "quarantine", "interventions", "jobs",
     }  # fmt: skip
     assert await histories_with(scene, SECRETS)
     counted = await scene.execute("SELECT count(*) AS messages, (SELECT count(*) FROM enrollments) AS enrollments FROM messages")
