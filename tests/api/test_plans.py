@@ -9,6 +9,7 @@ import orjson
 
 from journeys.language import Journey, Send, Wait, days, email, event
 from journeys.language.codec import to_json
+from storage import journeys
 from storage.database import Database
 
 FILES = {"template.toml": 'from = "a@example.com"\n', "subject.txt": "Hello", "body.txt": "Hello. {{ links.unsubscribe }}"}
@@ -49,11 +50,15 @@ async def test_what_has_changed_is_named_and_nothing_is_published(manager: httpx
     assert (await manager.get("/v1/journeys/welcome")).json()["live_version"] == 1
 
 
-async def test_of_two_who_agreed_to_the_same_plan_one_publishes(manager: httpx.AsyncClient) -> None:
+async def test_what_changes_while_a_plan_is_being_published_is_seen(manager: httpx.AsyncClient, database: Database) -> None:
     await manager.post("/v1/journeys/apply", json=publication())
     agreed = await planned(manager, publication(wait=2))
-    answers = await asyncio.gather(*(manager.post("/v1/journeys/apply", json=agreed) for _ in range(2)))
-    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    async with database.transaction() as connection:
+        await journeys.lock_publishing(connection, "demo")
+        publishing = asyncio.create_task(manager.post("/v1/journeys/apply", json=agreed))
+        await asyncio.sleep(0.5)
+        await connection.exec_driver_sql("UPDATE journeys SET accepts_entries = false")
+    assert (await publishing).status_code == 409
 
 
 async def test_differences_come_as_values_too(manager: httpx.AsyncClient) -> None:

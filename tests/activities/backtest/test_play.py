@@ -48,7 +48,7 @@ from journeys.language.rehearse import Person as Rehearsed
 from journeys.language.walk import all_steps
 from storage.past import Past, PastConsent, PastEndpoint, PastEnrollment, PastEvent, PastMessage
 from tests.journeys.journey_strategies import journeys
-from tests.journeys.strategies import EVENTS, conditions
+from tests.journeys.strategies import EVENTS, conditions, dids
 
 UNTIL = MONDAY_NOON + timedelta(days=3650)
 ENTRY = "signed_up"
@@ -116,7 +116,8 @@ def test_entries_follow_the_rules_of_re_entry() -> None:
 
 
 def test_each_key_has_its_own_enrollment_and_an_event_without_it_starts_nothing() -> None:
-    events = [happened("order_placed", timedelta(days=day), **keyed) for day, keyed in enumerate(({"id": "a"}, {"id": "b"}, {}))]
+    keyed_by: list[dict[str, Any]] = [{"id": "a"}, {"id": "b"}, {}]
+    events = [happened("order_placed", timedelta(days=day), **keyed) for day, keyed in enumerate(keyed_by)]
     journey = Journey("order", starts_on=event("order_placed"), key=prop("id"), steps=[HELLO])
     assert [each if isinstance(each, str) else each.ended for each in played(journey, past(*events))] == [
         "completed",
@@ -174,13 +175,13 @@ def test_who_meets_the_condition_already_does_not_enter() -> None:
     assert played(LAPSED, past(happened("order_placed")), entering=did("order_placed"), since=MONDAY_NOON + timedelta(days=1)) == []
 
 
-@settings(max_examples=40)
-@given(conditions(), st.lists(st.tuples(st.integers(0, 200), st.sampled_from(EVENTS)), max_size=4), st.integers(0, 400))
-def test_between_its_turning_moments_no_condition_changes(condition: Any, came: list[tuple[int, str]], hour: int) -> None:
+@settings(max_examples=100)
+@given(dids() | conditions(), st.lists(st.tuples(st.integers(0, 200), st.sampled_from(EVENTS)), min_size=1, max_size=4), st.data())
+def test_between_its_turning_moments_no_condition_changes(condition: Any, came: list[tuple[int, str]], data: st.DataObject) -> None:
     events = tuple(EventFact(f"e{n}", name, MONDAY_NOON + timedelta(hours=after)) for n, (after, name) in enumerate(came))
     facts = Facts(events=events, attributes={"renews_on": "2026-03-09"})
     moments = Turning.of(condition).moments(facts)
-    at = MONDAY_NOON + timedelta(hours=hour, minutes=1)
+    at = data.draw(st.sampled_from([MONDAY_NOON, *moments])) + timedelta(seconds=30)
     earlier = [moment for moment in moments if moment <= at]
     assert holds(condition, facts, at) == holds(condition, facts, max(earlier, default=datetime.min.replace(tzinfo=UTC)))
 
