@@ -83,8 +83,10 @@ async def test_2000_people_inside_a_journey_that_is_edited(manager: httpx.AsyncC
     await sent(mail, AT_ONE_STEP)
 
     plan = await publish(manager, AFTER, "plan")
-    assert "tip" in orjson.dumps(plan).decode()
-    await publish(manager, AFTER, "apply")
+    [change] = plan["journeys"]
+    assert (change["change"], change["inside"]) == ("changed", {"1": PEOPLE})
+    assert "tip" in {each["step"] for each in change["differences"] if each["kind"] == "added"}
+    await publish(manager, AFTER, "apply", plan={"fingerprint": plan["fingerprint"], "basis": plan["basis"]})
     new = [f"new-{number}" for number in range(NEW)]
     await come(scene, "signed_up", new)
     assert await versions(scene) == {1: PEOPLE, 2: NEW}
@@ -108,9 +110,10 @@ async def test_2000_people_inside_a_journey_that_is_edited(manager: httpx.AsyncC
     assert await who_got_what(scene, mail) == expected
 
 
-async def publish(manager: httpx.AsyncClient, written: Journey, verb: str) -> Any:
+async def publish(manager: httpx.AsyncClient, written: Journey, verb: str, **agreed: Any) -> Any:
     files = {name: {**FILES, "subject.txt": name} for name in ("thanks", "guide", "tip", "reminder", "coupon")}
-    answer = await manager.post(f"/v1/journeys/{verb}", json={"journeys": [orjson.loads(to_json(written))], "templates": files})
+    body = {"journeys": [orjson.loads(to_json(written))], "templates": files, **agreed}
+    answer = await manager.post(f"/v1/journeys/{verb}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
