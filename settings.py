@@ -1,5 +1,7 @@
 """All settings, read from SOJOURN_* environment variables at the edge (api, worker, cli, migrations) and passed inward."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +54,9 @@ class Settings(BaseSettings):
     payload_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="keys that encrypt what Temporal stores of people: 32 bytes in base64, the newest first, separated by commas"
     )
+    credential_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="keys that seal providers' credentials in Postgres: 32 bytes in base64, the newest first, separated by commas"
+    )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
     manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
@@ -64,9 +69,10 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
-        raw = values.get("payload_keys")
-        if isinstance(raw, str):
-            values["payload_keys"] = tuple(part.strip() for part in raw.split(",") if part.strip())
+        for name in ("payload_keys", "credential_keys"):
+            raw = values.get(name)
+            if isinstance(raw, str):
+                values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
         return values
 
     @model_validator(mode="before")
@@ -107,6 +113,13 @@ class Settings(BaseSettings):
     @property
     def plain_payload_keys(self) -> tuple[str, ...]:
         return tuple(key.get_secret_value() for key in self.payload_keys)
+
+    @property
+    def plain_credential_keys(self) -> tuple[str, ...]:
+        """In development a key made from the secret serves, so that nothing has to be configured."""
+        if not self.credential_keys and self.environment is Environment.DEVELOPMENT:
+            return (base64.b64encode(hashlib.sha256(self.secret.get_secret_value().encode()).digest()).decode(),)
+        return tuple(key.get_secret_value() for key in self.credential_keys)
 
     @property
     def wait_scale(self) -> float:

@@ -91,20 +91,19 @@ class DirectLane:
             waiting = await direct_sends.get(connection, app, number)
         if waiting is None:
             return
-        adapter = self._delivery.adapters[waiting.channel]
-        gate = self._delivery.gates.of(adapter.name)
-        wait_s = gate.enter()
+        way = await self._delivery.way(waiting.app, waiting.channel)
+        wait_s = way.gate.enter()
         if wait_s is not None:
             await self._postpone(waiting, timedelta(seconds=wait_s))
             return
         ended: list[Ended] = []
         try:
             began = time.monotonic()
-            taken = await self._claim(waiting, adapter)
+            taken = await self._claim(waiting, way.adapter)
             if taken is not None:
-                await to_its_end(self._send_and_settle(taken, adapter, began, ended))
+                await to_its_end(self._send_and_settle(taken, way.adapter, began, ended))
         finally:
-            tell(gate, ended)
+            tell(way.gate, ended)
 
     async def _postpone(self, waiting: Waiting, wait: timedelta) -> None:
         async with self._database.transaction() as connection:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from activities.accounts import Accounts
 from activities.breaker import Gate, Gates
 from activities.claiming import Admission, House, Taken, abandon_step, claim_step, finish
 from activities.contents import Contents, Filled, variables_of
@@ -29,7 +30,10 @@ UnsubscribeUrl = Callable[[str, int, int | None, str], str]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a process delivers with: adapters by channel. `allowed_recipients` (None: everybody) binds every provider but the sandbox."""
+    """What a process delivers with. `allowed_recipients` (None: everybody) binds every provider but the sandbox.
+
+    `adapters` by channel serve every app that has no account of its own there.
+    """
 
     adapters: Mapping[str, Adapter]
     renderer: Renders
@@ -37,9 +41,24 @@ class Delivery:
     allowed_recipients: frozenset[str] | None
     timing: Timing = field(default_factory=Timing)
     gates: Gates = field(default_factory=Gates)
+    accounts: Accounts | None = None
+
+    async def way(self, app: str, channel: str) -> "Way":
+        """How a message of this app leaves on this channel now. Raises Unavailable."""
+        own = await self.accounts.of(app, channel) if self.accounts else None
+        adapter = own.adapter if own else self.adapters[channel]
+        return Way(adapter, self.gates.of(own.gate if own else adapter.name))
 
     def allowed_for(self, adapter: Adapter) -> frozenset[str] | None:
         return None if adapter.name == SANDBOX else self.allowed_recipients
+
+
+@dataclass(frozen=True)
+class Way:
+    """An adapter, and the gate that its provider's trouble shuts."""
+
+    adapter: Adapter
+    gate: Gate
 
 
 class Messages:
@@ -58,22 +77,23 @@ class Messages:
         Raises Unavailable when Postgres does not answer; trouble with a provider is a verdict, never an error. A try that is cancelled
         while it sends still settles what it sent, within the claim.
         """
+        way = await self._delivery.way(order.app, order.channel)
         under_way = self._under_way.get(_place(order))
         if not order.may_wait:
-            return await (self._try_at_once(order) if under_way is None else self._wait_a_moment(under_way))
-        return await self._try(order) if under_way is None else await asyncio.shield(under_way)
+            return await (self._try_at_once(order, way) if under_way is None else self._wait_a_moment(under_way))
+        return await self._try(order, way) if under_way is None else await asyncio.shield(under_way)
 
     async def drain(self) -> None:
         """Wait for the sends that a local try has begun and left behind; each ends within its claim."""
         while self._under_way:
             await asyncio.wait(self._under_way.values())
 
-    async def _try_at_once(self, order: SendOrder) -> SendVerdict:
+    async def _try_at_once(self, order: SendOrder, way: Way) -> SendVerdict:
         """The local try: a place in line, and a moment. What has begun then goes on, and the ordinary activity joins it."""
-        gate = self._delivery.gates.of(self._delivery.adapters[order.channel].name)
+        gate = way.gate
         if not await gate.take_turn():
-            return await self._only_plan(order, timedelta(seconds=gate.bounds.crowded_wait_s))
-        task = asyncio.ensure_future(self._try(order))
+            return await self._only_plan(order, way, timedelta(seconds=gate.bounds.crowded_wait_s))
+        task = asyncio.ensure_future(self._try(order, way))
         self._under_way[_place(order)] = task
         task.add_done_callback(lambda _: self._forget(order, gate))
         return await self._wait_a_moment(task)
@@ -87,40 +107,38 @@ class Messages:
         gate.give_turn()
         self._under_way.pop(_place(order), None)
 
-    async def _try(self, order: SendOrder) -> SendVerdict:
-        adapter = self._delivery.adapters[order.channel]
-        gate = self._delivery.gates.of(adapter.name)
-        wait_s = gate.enter()
+    async def _try(self, order: SendOrder, way: Way) -> SendVerdict:
+        wait_s = way.gate.enter()
         if wait_s is not None:
-            return await self._only_plan(order, timedelta(seconds=wait_s))
+            return await self._only_plan(order, way, timedelta(seconds=wait_s))
         ended: list[Ended] = []
         try:
             began = time.monotonic()
-            taken = await self._claim(order, Admission())
+            taken = await self._claim(order, way, Admission())
             if isinstance(taken, SendVerdict):
                 return taken
-            return await to_its_end(self._send_and_settle(order, adapter, taken, began, ended))
+            return await to_its_end(self._send_and_settle(order, way.adapter, taken, began, ended))
         finally:
-            tell(gate, ended)
+            tell(way.gate, ended)
 
     async def abandon(self, order: SendOrder) -> SendVerdict:
         """End a Send that could not be done within 72 hours: what is still planned is skipped (`gave_up`), and the verdict is final."""
+        way = await self._delivery.way(order.app, order.channel)
         async with self._database.transaction() as connection:
-            return await abandon_step(connection, order, self._house(order))
+            return await abandon_step(connection, order, self._house(way))
 
-    async def _only_plan(self, order: SendOrder, wait: timedelta) -> SendVerdict:
+    async def _only_plan(self, order: SendOrder, way: Way, wait: timedelta) -> SendVerdict:
         """The provider's gate is shut: rows are planned and rules applied, but nothing is claimed."""
-        verdict = await self._claim(order, Admission(wait))
+        verdict = await self._claim(order, way, Admission(wait))
         assert isinstance(verdict, SendVerdict)
         return verdict
 
-    def _house(self, order: SendOrder) -> House:
-        adapter = self._delivery.adapters[order.channel]
-        return House(self._delivery.timing, self._hold, self._delivery.allowed_for(adapter))
+    def _house(self, way: Way) -> House:
+        return House(self._delivery.timing, self._hold, self._delivery.allowed_for(way.adapter))
 
-    async def _claim(self, order: SendOrder, admission: Admission) -> Taken | SendVerdict:
+    async def _claim(self, order: SendOrder, way: Way, admission: Admission) -> Taken | SendVerdict:
         async with self._database.transaction() as connection:
-            return await claim_step(connection, order, self._house(order), admission)
+            return await claim_step(connection, order, self._house(way), admission)
 
     async def _send_and_settle(self, order: SendOrder, adapter: Adapter, taken: Taken, began: float, ended: list[Ended]) -> SendVerdict:
         parcels = [self._parcel(order, taken, claim, place, began) for claim, place in taken.claims]

@@ -107,7 +107,7 @@ def scopes_of(routers: Iterable[APIRouter]) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
         keys = [each.call for each in route.dependant.dependencies if isinstance(each.call, KeyFor)]
-        found |= {(method, route.path_format): key.scope(method) for key in keys for method in route.methods}
+        found |= {(method, route.path_format): key.scope(method) for key in keys for method in route.methods or ()}
     return found
 
 

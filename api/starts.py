@@ -92,7 +92,5 @@ async def _must_exist(connection: Connection, app: str, name: str) -> None:
 async def _person(connection: Connection, app: str, user_id: str) -> int:
     found = await people.find(connection, app, user_id)
     if found is None:
-        raise Invalid(
-            [Problem("/user_id", "no_such_user", "nothing was heard of this user yet: identify them first")]
-        )
+        raise Invalid([Problem("/user_id", "no_such_user", "nothing was heard of this user yet: identify them first")])
     return found

@@ -50,7 +50,9 @@ async def list_suppressions(
 
 
 @router.post("/suppressions", status_code=201, summary="Suppress an address", response_model=SuppressionView)
-async def suppress_address(request: Request, app: App, database: Db, body: NewSuppression, idempotency_key: IdempotencyKey = None) -> Response:
+async def suppress_address(
+    request: Request, app: App, database: Db, body: NewSuppression, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Nothing that has not begun is sent to it any more, transactional messages included. The first reason stays."""
     key = idempotency.named(idempotency_key)
     digest = _hash(app, body)

@@ -48,9 +48,7 @@ class Now(BaseModel):
     step: str | None = Field(examples=["settle_in"])
     since: datetime | None
     until: datetime | None
-    trouble: str | None = Field(
-        description="what is tried again", examples=["tried 6 times; the last time: 421 busy"]
-    )
+    trouble: str | None = Field(description="what is tried again", examples=["tried 6 times; the last time: 421 busy"])
     held_since: datetime | None = Field(description="set: the next message waits because sending is paused")
     remedy: str
 

@@ -1,15 +1,37 @@
-"""Which adapters exist: one line per provider. Nothing is looked for; what is not in this table is not there."""
+"""Which adapters exist: one line per provider. Nothing is looked for; what is not in these tables is not there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from channels.accounts import Kind
 from channels.base import Adapter
 from channels.email.connection import SmtpServer
+from channels.email.mailgun import Mailgun, MailgunAccount
+from channels.email.postmark import Postmark, PostmarkAccount
+from channels.email.resend import Resend, ResendAccount
+from channels.email.sendgrid import Sendgrid, SendgridAccount
+from channels.email.ses import Ses, SesAccount
 from channels.email.smtp import Smtp
 from channels.sandbox import Keep, Sandbox
+from channels.sms.aws import AwsAccount, AwsSms
+from channels.sms.sinch import Sinch, SinchAccount
+from channels.sms.twilio import TwilioAccount, TwilioSms
+from channels.sms.vonage import Vonage, VonageAccount
 from channels.webhook.http import Http
 from journeys.language.errors import ConfigurationError
 
+# The accounts that an app can have of its own, set by API and CLI.
+KINDS: dict[tuple[str, str], Kind] = {
+    ("email", "mailgun"): Kind(MailgunAccount, Mailgun, ("api_key",)),
+    ("email", "postmark"): Kind(PostmarkAccount, Postmark, ("server_token",)),
+    ("email", "resend"): Kind(ResendAccount, Resend, ("api_key",)),
+    ("email", "sendgrid"): Kind(SendgridAccount, Sendgrid, ("api_key",)),
+    ("email", "ses"): Kind(SesAccount, Ses, ("secret_access_key", "session_token")),
+    ("sms", "aws"): Kind(AwsAccount, AwsSms, ("secret_access_key", "session_token"), has_senders=True),
+    ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token",), has_senders=True),
+    ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret",), has_senders=True),
+    ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret",), has_senders=True),
+}
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
 
 

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
+from pydantic import Field
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+){1,3}$")]
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class AwsCredentials:
 
     access_key_id: str
     secret_access_key: str
-    region: str
+    region: Region
     session_token: str = ""
 
 

@@ -31,6 +31,9 @@ class Client:
     def put(self, path: str, body: Any) -> Any:
         return self._ask("PUT", path, json=body)
 
+    def delete(self, path: str) -> Any:
+        return self._ask("DELETE", path)
+
     def pages(self, path: str, most: int, **query: Any) -> Iterator[Any]:
         """The first `most` items of a list, page after page."""
         cursor = None

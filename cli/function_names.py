@@ -11,6 +11,7 @@ from journeys.language.errors import Problem
 
 CATALOGUE = "catalogue.py"
 
+
 def read_functions(home: Path) -> tuple[Collection[str] | None, list[Finding]]:
     """Give the names that functions/catalogue.py registers, and what is wrong there; None: they cannot be known."""
     room = home / "functions"

@@ -38,6 +38,7 @@ COMMANDS = {
 }
 GROUPS = {
     "keys": "cli.keys",
+    "providers": "cli.providers",
     "users": "cli.users",
     "journeys": "cli.journeys",
     "enrollments": "cli.enrollments",

@@ -3,8 +3,6 @@
 Not encrypted, because Temporal needs them: workflow ids, search attributes, names of queues, activities and signals.
 """
 
-import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Sequence
@@ -17,9 +15,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
 from journeys.language.errors import ConfigurationError
+from storage.sealing import read_key
 
 ENCODING = b"binary/encrypted"
-KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
@@ -29,7 +27,7 @@ def data_converter(keys: Sequence[str]) -> DataConverter:
         return pydantic_data_converter
     return replace(
         pydantic_data_converter,
-        payload_codec=Encryption([_key(text) for text in keys]),
+        payload_codec=Encryption([read_key(text, "SOJOURN_PAYLOAD_KEYS") for text in keys]),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
 
@@ -64,16 +62,6 @@ class Encryption(PayloadCodec):
         except InvalidTag as error:
             raise ConfigurationError("a payload in Temporal was changed, or SOJOURN_PAYLOAD_KEYS has another key under its id") from error
         return Payload.FromString(opened)
-
-
-def _key(text: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigurationError("SOJOURN_PAYLOAD_KEYS: each key is 32 random bytes in base64 (openssl rand -base64 32)")
-    return key
 
 
 def _key_id(key: bytes) -> bytes:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from activities.accounts import Accounts
 from activities.exits import LeavingOrder
 from activities.messages import Delivery, Messages
+from channels.accounts import Surroundings
 from channels.email.connection import SmtpServer
 from channels.links import unsubscribe_url
 from channels.registry import CHANNELS, Providers, adapters
@@ -16,6 +18,7 @@ from journeys.language.conditions import AnyCondition
 from settings import Environment, Settings
 from storage import conditions, sandbox
 from storage.database import Connection, Database
+from storage.sealing import Seal
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Hands:
 
     async def close(self) -> None:
         await self.messages.drain()
+        if self.delivery.accounts is not None:
+            await self.delivery.accounts.close()
         for channel in CHANNELS:
             await self.delivery.adapters[channel].close()
         await self.renderer.close()
@@ -40,9 +45,15 @@ def hands(settings: Settings, database: Database) -> Hands:
         adapters=adapters(_providers(settings), _keeper(database)),
         renderer=renderer,
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
+        accounts=Accounts(database, Seal(settings.plain_credential_keys), surroundings(settings)),
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )
     return Hands(Messages(database, delivery, exit_conditions_hold), delivery, renderer)
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """What accounts at providers take from where this process runs."""
+    return Surroundings(settings.public_url, may_use_stand_ins=settings.environment is not Environment.PRODUCTION)
 
 
 async def exit_conditions_hold(

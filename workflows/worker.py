@@ -43,8 +43,8 @@ log = structlog.get_logger()
 PASSED_THROUGH = (
     "journeys",
     "activities.jobs.order",
-    "activities.move_orders",
     "activities.errands",
+    "activities.move_orders",
     "activities.orders",
     "activities.questions",
     "workflows.inputs",

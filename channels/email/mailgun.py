@@ -10,23 +10,26 @@ It knows no idempotency key; our id goes out as the variable `sojourn_message` (
 
 from base64 import b64encode
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 from channels.base import Outgoing, Receipt, Rejected
 from channels.email import mime
 from channels.provider_api import ProviderApi, refusal
 
+_URLS = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 # 25 MB is what Mailgun takes of one message (its documentation of sending).
 _LARGEST = 25_000_000
 
 
 @dataclass(frozen=True)
 class MailgunAccount:
-    """`domain` is the sending domain. `base_url` is https://api.eu.mailgun.net for a domain in the EU."""
+    """`domain` is the sending domain, and `region` where it lives. `base_url` only for a stand-in."""
 
     api_key: str
     domain: str
-    base_url: str = "https://api.mailgun.net"
+    region: Literal["us", "eu"] = "us"
+    base_url: str = ""
 
 
 class Mailgun:
@@ -37,7 +40,7 @@ class Mailgun:
         basic = b64encode(f"api:{account.api_key}".encode()).decode("ascii")
         self._headers = {"authorization": f"Basic {basic}"}
         self._path = f"/v3/{quote(account.domain, safe='')}/messages.mime"
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or _URLS[account.region])
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         mail = mime.build(outgoing)

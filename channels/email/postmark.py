@@ -31,7 +31,7 @@ class PostmarkAccount:
     server_token: str
     transactional_stream: str = "outbound"
     marketing_stream: str = "broadcast"
-    base_url: str = "https://api.postmarkapp.com"
+    base_url: str = ""
 
 
 class Postmark:
@@ -41,7 +41,7 @@ class Postmark:
     def __init__(self, account: PostmarkAccount) -> None:
         self._account = account
         self._headers = {"x-postmark-server-token": account.server_token, "content-type": "application/json"}
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or "https://api.postmarkapp.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         is_marketing = outgoing.message_class == "marketing"

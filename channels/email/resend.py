@@ -26,7 +26,7 @@ _LARGEST = 40_000_000
 @dataclass(frozen=True)
 class ResendAccount:
     api_key: str
-    base_url: str = "https://api.resend.com"
+    base_url: str = ""
 
 
 class Resend:
@@ -35,7 +35,7 @@ class Resend:
 
     def __init__(self, account: ResendAccount) -> None:
         self._headers = {"authorization": f"Bearer {account.api_key}", "content-type": "application/json"}
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or "https://api.resend.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         message_id = str(outgoing.message_id)

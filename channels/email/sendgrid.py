@@ -12,6 +12,7 @@ It knows no idempotency key; our id goes out as the custom argument `sojourn_mes
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -19,6 +20,7 @@ from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email.letter import Letter, letter
 from channels.provider_api import Answer, ProviderApi, refusal
 
+_URLS = {"global": "https://api.sendgrid.com", "eu": "https://api.eu.sendgrid.com"}
 _ACCEPTED = 202
 _TOO_MANY = 429
 _LONGEST_WAIT_S = 3600.0
@@ -28,10 +30,11 @@ _LARGEST = 30_000_000
 
 @dataclass(frozen=True)
 class SendgridAccount:
-    """`base_url` is https://api.eu.sendgrid.com for an account in the EU."""
+    """`region` is where the account lives. `base_url` only for a stand-in."""
 
     api_key: str
-    base_url: str = "https://api.sendgrid.com"
+    region: Literal["global", "eu"] = "global"
+    base_url: str = ""
 
 
 class Sendgrid:
@@ -40,7 +43,7 @@ class Sendgrid:
 
     def __init__(self, account: SendgridAccount) -> None:
         self._headers = {"authorization": f"Bearer {account.api_key}", "content-type": "application/json"}
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or _URLS[account.region])
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = orjson.dumps(_asked(letter(outgoing), str(outgoing.message_id)))

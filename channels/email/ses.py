@@ -30,10 +30,9 @@ _LARGEST = 40_000_000
 
 
 @dataclass(frozen=True)
-class SesAccount:
+class SesAccount(AwsCredentials):
     """`configuration_set` is what SES publishes its events by. `base_url` only for a stand-in."""
 
-    credentials: AwsCredentials
     configuration_set: str = ""
     base_url: str = ""
 
@@ -44,12 +43,12 @@ class Ses:
 
     def __init__(self, account: SesAccount) -> None:
         self._account = account
-        self._api = ProviderApi(account.base_url or f"https://email.{account.credentials.region}.amazonaws.com")
+        self._api = ProviderApi(account.base_url or f"https://email.{account.region}.amazonaws.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = self._body(outgoing)
         headers = {"content-type": "application/json"}
-        signed = signed_headers(self._account.credentials, "ses", self._api.url(_PATH), headers, body, datetime.now(UTC))
+        signed = signed_headers(self._account, "ses", self._api.url(_PATH), headers, body, datetime.now(UTC))
         answer = await self._api.post(_PATH, outgoing, content=body, headers=signed)
         if answer.is_success:
             return Receipt(answer.reference("MessageId"))

@@ -33,23 +33,22 @@ _NOT_NOW = (
 
 
 @dataclass(frozen=True)
-class AwsMessaging:
-    """`base_url` only for a stand-in."""
+class AwsAccount(AwsCredentials):
+    """`configuration_set` is what AWS publishes its events by. `base_url` only for a stand-in."""
 
-    credentials: AwsCredentials
     configuration_set: str = ""
     base_url: str = ""
 
     @property
     def url(self) -> str:
-        return self.base_url or f"https://sms-voice.{self.credentials.region}.amazonaws.com"
+        return self.base_url or f"https://sms-voice.{self.region}.amazonaws.com"
 
 
 class AwsSms:
     name = "aws"
     channel = "sms"
 
-    def __init__(self, account: AwsMessaging, senders: Senders) -> None:
+    def __init__(self, account: AwsAccount, senders: Senders) -> None:
         self._account = account
         self._senders = senders
         self._api = ProviderApi(account.url)
@@ -74,11 +73,11 @@ class AwsSms:
         }
 
 
-async def post_target(api: ProviderApi, operation: str, account: AwsMessaging, asked: dict[str, object], outgoing: Outgoing) -> Receipt:
+async def post_target(api: ProviderApi, operation: str, account: AwsAccount, asked: dict[str, object], outgoing: Outgoing) -> Receipt:
     """Call one operation, of texts or of calls, and read its answer by the table above."""
     body = orjson.dumps(asked)
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"PinpointSMSVoiceV2.{operation}"}
-    signed = signed_headers(account.credentials, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
+    signed = signed_headers(account, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
     answer = await api.post("/", outgoing, content=body, headers=signed)
     if answer.is_success:
         return Receipt(answer.reference("MessageId"))

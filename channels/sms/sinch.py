@@ -11,6 +11,7 @@ It knows no idempotency key; our id goes out as client_reference and comes back 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 import orjson
@@ -24,11 +25,11 @@ _LONGEST = 2000
 
 @dataclass(frozen=True)
 class SinchAccount:
-    """`region` is us, eu, au, br or ca."""
+    """`region` is where the service plan lives. `base_url` only for a stand-in."""
 
     service_plan_id: str
     api_token: str
-    region: str = "eu"
+    region: Literal["us", "eu", "au", "br", "ca"] = "eu"
     base_url: str = ""
 
 

@@ -34,7 +34,7 @@ class TwilioAccount:
     key: str
     secret: str
     callback_url: str
-    base_url: str = "https://api.twilio.com"
+    base_url: str = ""
 
     @property
     def authorization(self) -> str:
@@ -54,7 +54,7 @@ class TwilioSms:
         self._account = account
         self._senders = senders
         self._path = f"/2010-04-01/Accounts/{quote(account.account_sid, safe='')}/Messages.json"
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or "https://api.twilio.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         text = text_of(outgoing, self._senders, longest=_LONGEST)

@@ -27,7 +27,7 @@ _NO_CREDIT = 402
 class VonageAccount:
     api_key: str
     api_secret: str
-    base_url: str = "https://api.nexmo.com"
+    base_url: str = ""
 
 
 class Vonage:
@@ -38,7 +38,7 @@ class Vonage:
         basic = b64encode(f"{account.api_key}:{account.api_secret}".encode()).decode("ascii")
         self._headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
         self._senders = senders
-        self._api = ProviderApi(account.base_url)
+        self._api = ProviderApi(account.base_url or "https://api.nexmo.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = orjson.dumps(_asked(text_of(outgoing, self._senders, longest=_LONGEST), str(outgoing.message_id)))

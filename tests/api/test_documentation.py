@@ -157,6 +157,7 @@ INSERT INTO identities (app, kind, value, user_id) VALUES ('demo', 'u', 'ann', 1
 INSERT INTO endpoints (app, id, user_id, channel, address, address_hash, confirmed_at) OVERRIDING SYSTEM VALUE
     VALUES ('demo', 1, 1, 'email', 'ann@example.com', 'x', now());
 INSERT INTO suppressions (app, channel, address_hash, reason) VALUES ('demo', 'email', '\\xab', 'manual');
+INSERT INTO provider_accounts (app, channel, name, provider) VALUES ('demo', 'email', 'main', 'resend');
 INSERT INTO journeys (app, name, live_version) VALUES ('demo', 'onboarding', 1);
 INSERT INTO journey_versions (app, journey, version, hash, definition, entry_names, listen_names)
     VALUES ('demo', 'onboarding', 1, 'h', '{}', '{}', '{}');
@@ -194,6 +195,7 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/endpoints/1/deactivate", "/v1/endpoints/2/deactivate", {}),
     ("POST", "/v1/endpoints/1/activate", "/v1/endpoints/2/activate", None),
     ("GET", "/v1/endpoints?user_id=ann", "/v1/endpoints?user_id=nobody", None),
+    ("DELETE", "/v1/providers/email/main", "/v1/providers/email/nothing", None),
     ("GET", "/v1/templates/welcome", "/v1/templates/nothing", None),
     ("GET", "/v1/templates/welcome/versions", "/v1/templates/nothing/versions", None),
     ("GET", "/v1/templates/welcome/versions/1", "/v1/templates/nothing/versions/1", None),
@@ -222,6 +224,7 @@ LISTS = (
     "users",
     "endpoints",
     "templates",
+    "providers",
     "erasures",
     "suppressions",
     "journeys",
@@ -262,6 +265,7 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
     own = {
         ("POST", "/v1/templates/{name}/versions"),
         ("PUT", "/v1/users/{user_id}"),
+        ("PUT", "/v1/providers/{channel}/{name}"),
         ("PATCH", "/v1/users/{user_id}"),
         ("POST", "/v1/users/{user_id}/signature"),
     }

@@ -59,7 +59,7 @@ class TestMailgun(HttpAdapterContract):
     @pytest.fixture
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
         def make(url: str) -> Mailgun:
-            return Mailgun(MailgunAccount("key-1", "mg.acme.example", url))
+            return Mailgun(MailgunAccount("key-1", "mg.acme.example", base_url=url))
 
         async with mail_rig(mailgun, make, accepts, id_of, monkeypatch) as rig:
             yield rig

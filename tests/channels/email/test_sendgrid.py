@@ -48,5 +48,5 @@ class TestSendgrid(HttpAdapterContract):
 
     @pytest.fixture
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
-        async with mail_rig(sendgrid, lambda url: Sendgrid(SendgridAccount("SG.key", url)), accepts, id_of, monkeypatch) as rig:
+        async with mail_rig(sendgrid, lambda url: Sendgrid(SendgridAccount("SG.key", base_url=url)), accepts, id_of, monkeypatch) as rig:
             yield rig

@@ -55,7 +55,9 @@ class TestSes(HttpAdapterContract):
 
     @pytest.fixture
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
-        async with mail_rig(ses, lambda url: Ses(SesAccount(CREDENTIALS, "events", url)), accepts, id_of, monkeypatch) as rig:
+        async with mail_rig(
+            ses, lambda url: Ses(SesAccount(**vars(CREDENTIALS), configuration_set="events", base_url=url)), accepts, id_of, monkeypatch
+        ) as rig:
             yield rig
 
     async def test_an_address_that_ses_cannot_write_is_refused_before_it_leaves(self, rig: MailRig) -> None:

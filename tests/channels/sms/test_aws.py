@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from channels.base import Ambiguous, NotSent, Rejected
-from channels.sms.aws import AwsMessaging, AwsSms
+from channels.sms.aws import AwsAccount, AwsSms
 from tests.channels.aws import CREDENTIALS, check_signature
 from tests.channels.contract import HttpAdapterContract, Told
 from tests.channels.provider import Request, Response
@@ -45,7 +45,9 @@ class TestAws(HttpAdapterContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[SmsRig]:
-        async with sms_rig(lambda url: AwsSms(AwsMessaging(CREDENTIALS, "events", url), SENDERS), accepts, id_of) as rig:
+        async with sms_rig(
+            lambda url: AwsSms(AwsAccount(**vars(CREDENTIALS), configuration_set="events", base_url=url), SENDERS), accepts, id_of
+        ) as rig:
             yield rig
 
     async def test_a_number_in_india_carries_the_ids_of_dlt(self, rig: SmsRig) -> None:

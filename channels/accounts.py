@@ -1,0 +1,84 @@
+"""Accounts at providers as people write them down: JSON settings, read strictly, with the fields that nobody is shown again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from channels.base import Adapter
+from channels.sms.text import Senders
+from journeys.language.errors import Invalid, Problem
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One provider of one channel: the dataclass of its account, how its adapter is made, and which fields are secret.
+
+    With `has_senders` the settings also hold `senders`, and the adapter takes them beside the account.
+    """
+
+    account: type
+    make: Callable[..., Adapter]
+    secret: tuple[str, ...]
+    has_senders: bool = False
+
+    def fields(self) -> list["AccountField"]:
+        """What can be set, in the order of the dataclass. Where the provider calls us back is ours to know."""
+        own = [AccountField(each.name, _is_required(each), each.name in self.secret) for each in fields(self.account)]
+        senders = [AccountField("senders", is_required=True, is_secret=False)] if self.has_senders else []
+        return [each for each in own if each.name != "callback_url"] + senders
+
+
+@dataclass(frozen=True)
+class AccountField:
+    name: str
+    is_required: bool
+    is_secret: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an account takes from where Sojourn runs: where providers reach it, and whether a stand-in on loopback may be used."""
+
+    public_url: str
+    may_use_stand_ins: bool
+
+
+def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: Surroundings) -> Adapter:
+    """Make the adapter of one account. Raises Invalid with a pointer for each field that is missing, unknown or wrong."""
+    known = {each.name for each in kind.fields()}
+    problems = [
+        Problem(f"/settings/{name}", "unknown_field", f"known are {', '.join(sorted(known))}") for name in sorted(set(settings) - known)
+    ]
+    if not _may_be_base(settings.get("base_url"), around):
+        problems.append(Problem("/settings/base_url", "not_here", "only for a stand-in on loopback, outside production"))
+    if problems:
+        raise Invalid(problems)
+    written = dict(settings)
+    senders = written.pop("senders", None)
+    if any(each.name == "callback_url" for each in fields(kind.account)):
+        written["callback_url"] = f"{around.public_url}/v1/webhooks/{provider}"
+    account = _read(kind.account, written, "/settings")
+    return kind.make(account, _read(Senders, senders, "/settings/senders")) if kind.has_senders else kind.make(account)
+
+
+def _read(shape: type, written: object, pointer: str) -> Any:
+    try:
+        return TypeAdapter(shape).validate_python(written)
+    except ValidationError as error:
+        found = [(f"{pointer}/" + "/".join(str(part) for part in each["loc"]), each) for each in error.errors(include_input=False)]
+        raise Invalid([Problem(where.rstrip("/"), each["type"], each["msg"]) for where, each in found]) from error
+
+
+def _may_be_base(url: object, around: Surroundings) -> bool:
+    if url in (None, ""):
+        return True
+    return around.may_use_stand_ins and isinstance(url, str) and urlsplit(url).hostname in _LOOPBACK
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -1,0 +1,78 @@
+"""The provider accounts of an app, in the order in which they are tried; their secrets are sealed (storage/sealing.py)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from storage.database import Connection
+from storage.sealing import Seal
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account. `settings` without its secrets; `secret` names those that are set. `place`: the lowest is tried first."""
+
+    channel: str
+    name: str
+    provider: str
+    place: int
+    settings: Mapping[str, Any]
+    secret: tuple[str, ...]
+    updated_at: datetime
+    sealed: bytes = field(repr=False, default=b"")
+
+
+def sealed_place(app: str, channel: str, name: str) -> str:
+    """What a sealed secret is bound to, so that one copied to another row does not open."""
+    return f"provider/{app}/{channel}/{name}"
+
+
+_OF_APP = text(
+    "SELECT channel, name, provider, place, settings, secret, updated_at, sealed FROM provider_accounts WHERE app = :app"
+    " ORDER BY channel, place, name"
+)
+_PUT = text(
+    "INSERT INTO provider_accounts (app, channel, name, provider, place, settings, secret, sealed)"
+    " VALUES (:app, :channel, :name, :provider, :place, :settings, :secret, :sealed)"
+    " ON CONFLICT (app, channel, name) DO UPDATE SET provider = excluded.provider, place = excluded.place, settings = excluded.settings,"
+    " secret = excluded.secret, sealed = excluded.sealed, updated_at = clock_timestamp()"
+)
+_REMOVE = text("DELETE FROM provider_accounts WHERE app = :app AND channel = :channel AND name = :name RETURNING name")
+
+
+async def of_app(connection: Connection, app: str) -> list[Account]:
+    """Every account of the app, by channel and place."""
+    rows = (await connection.execute(_OF_APP, {"app": app})).mappings()
+    return [Account(**{**row, "secret": tuple(row["secret"])}) for row in rows]
+
+
+async def put(
+    connection: Connection,
+    app: str,
+    seal: Seal,
+    *,
+    channel: str,
+    name: str,
+    provider: str,
+    place: int,
+    settings: Mapping[str, Any],
+    secrets: dict[str, Any],
+) -> None:
+    """Write one account whole. Raises ConfigurationError where there are secrets and no key to seal them with."""
+    sealed = seal.seal(secrets, sealed_place(app, channel, name)) if secrets else b""
+    row = {"app": app, "channel": channel, "name": name, "provider": provider, "place": place, "settings": dict(settings)}
+    await connection.execute(_PUT, {**row, "secret": sorted(secrets), "sealed": sealed})
+
+
+async def remove(connection: Connection, app: str, channel: str, name: str) -> bool:
+    """Forget an account; False where there was none."""
+    return (await connection.execute(_REMOVE, {"app": app, "channel": channel, "name": name})).first() is not None
+
+
+def opened(account: Account, app: str, seal: Seal) -> dict[str, Any]:
+    """The settings with their secrets. Raises ConfigurationError where the seal does not open."""
+    secrets = seal.open(account.sealed, sealed_place(app, account.channel, account.name)) if account.sealed else {}
+    return {**account.settings, **secrets}

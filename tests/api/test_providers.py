@@ -1,0 +1,140 @@
+"""Accounts at providers over HTTP: set, listed without their secrets, sealed in Postgres, and used by the next send."""
+
+import base64
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from activities.accounts import Accounts, Unusable
+from api.app import create_app
+from channels.accounts import Surroundings
+from settings import Settings
+from storage import keys
+from storage.database import Database
+from storage.sealing import Seal
+
+RESEND = {"provider": "resend", "settings": {"api_key": "re_hush"}}
+HERE = Surroundings("https://sojourn.example", may_use_stand_ins=True)
+
+
+async def stored(database: Database) -> list[Any]:
+    async with database.transaction() as connection:
+        return list((await connection.execute(text("SELECT * FROM provider_accounts"))).all())
+
+
+def seal() -> Seal:
+    return Seal(Settings().plain_credential_keys)
+
+
+async def test_an_account_is_set_and_listed_and_its_secret_is_seen_nowhere(manager: httpx.AsyncClient, database: Database) -> None:
+    put = await manager.put("/v1/providers/email/main", json=RESEND)
+    assert put.status_code == 200, put.text
+    listed = await manager.get("/v1/providers")
+    assert "hush" not in put.text + listed.text
+    [account] = listed.json()["items"]
+    assert (account["channel"], account["name"], account["provider"], account["settings"], account["secret"]) == (
+        "email", "main", "resend", {}, ["api_key"],
+    )  # fmt: skip
+    [row] = await stored(database)
+    assert "hush" not in str(row)
+    assert b"hush" not in row.sealed
+
+
+async def test_a_secret_that_is_left_out_stays_and_one_that_is_given_counts(manager: httpx.AsyncClient, database: Database) -> None:
+    await manager.put("/v1/providers/email/main", json={"provider": "postmark", "settings": {"server_token": "first"}})
+    again = await manager.put("/v1/providers/email/main", json={"provider": "postmark", "settings": {"marketing_stream": "news"}})
+    assert again.json()["secret"] == ["server_token"]
+    [row] = await stored(database)
+    assert seal().open(row.sealed, "provider/demo/email/main") == {"server_token": "first"}
+    await manager.put("/v1/providers/email/main", json={"provider": "postmark", "settings": {"server_token": "second"}})
+    [row] = await stored(database)
+    assert seal().open(row.sealed, "provider/demo/email/main") == {"server_token": "second"}
+
+
+async def test_another_provider_does_not_inherit_a_secret(manager: httpx.AsyncClient) -> None:
+    await manager.put("/v1/providers/email/main", json=RESEND)
+    other = await manager.put("/v1/providers/email/main", json={"provider": "sendgrid", "settings": {}})
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["pointer"] == "/settings/api_key"
+
+
+async def test_what_is_wrong_is_named_and_not_echoed(manager: httpx.AsyncClient) -> None:
+    wrong = await manager.put("/v1/providers/email/main", json={"provider": "resend", "settings": {"api_key": ["hush"]}})
+    assert wrong.status_code == 422
+    assert "hush" not in wrong.text
+    assert wrong.json()["errors"][0]["pointer"] == "/settings/api_key"
+    unknown = await manager.put("/v1/providers/email/main", json={"provider": "carrier-pigeon", "settings": {}})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/provider")
+
+
+async def test_a_forgotten_account_is_gone_and_twice_is_not_found(manager: httpx.AsyncClient) -> None:
+    await manager.put("/v1/providers/email/main", json=RESEND)
+    assert (await manager.delete("/v1/providers/email/main")).status_code == 204
+    assert (await manager.delete("/v1/providers/email/main")).status_code == 404
+    assert (await manager.get("/v1/providers")).json()["items"] == []
+
+
+async def test_kinds_say_what_an_account_needs(manager: httpx.AsyncClient) -> None:
+    kinds = (await manager.get("/v1/provider-kinds")).json()["items"]
+    ses = next(each for each in kinds if each["provider"] == "ses")
+    assert {"name": "secret_access_key", "is_required": True, "is_secret": True} in ses["settings"]
+    assert all(field["name"] != "callback_url" for each in kinds for field in each["settings"])
+
+
+async def test_lists_come_in_pages(manager: httpx.AsyncClient) -> None:
+    for name in ("one", "two", "three"):
+        await manager.put(f"/v1/providers/email/{name}", json=RESEND)
+    first = (await manager.get("/v1/providers", params={"limit": 2})).json()
+    rest = (await manager.get("/v1/providers", params={"limit": 2, "cursor": first["next"]})).json()
+    assert [each["name"] for each in first["items"] + rest["items"]] == ["one", "three", "two"]
+    assert rest["next"] is None
+
+
+async def test_a_worker_sends_through_the_account_with_the_lowest_place_and_hears_of_changes(
+    manager: httpx.AsyncClient, database: Database
+) -> None:
+    now = 0.0
+    accounts = Accounts(database, seal(), HERE, lambda: now)
+    assert await accounts.of("demo", "email") is None
+    await manager.put("/v1/providers/email/main", json={**RESEND, "place": 2})
+    now += 6
+    first = await accounts.of("demo", "email")
+    assert first is not None
+    assert first.adapter.name == "resend"
+    now += 6
+    assert await accounts.of("demo", "email") is first, "what has not changed keeps its connections"
+    await manager.put("/v1/providers/email/before", json={"provider": "sendgrid", "settings": {"api_key": "SG"}, "place": 1})
+    now += 6
+    second = await accounts.of("demo", "email")
+    assert second is not None
+    assert second.adapter.name == "sendgrid"
+    assert await accounts.of("demo", "sms") is None
+    assert await accounts.of("other", "email") is None
+    await accounts.close()
+
+
+async def test_an_account_that_does_not_open_sends_nothing_and_does_not_fall_back(manager: httpx.AsyncClient, database: Database) -> None:
+    await manager.put("/v1/providers/email/main", json=RESEND)
+    accounts = Accounts(database, Seal([base64.b64encode(b"x" * 32).decode()]), HERE)
+    chosen = await accounts.of("demo", "email")
+    assert chosen is not None
+    assert isinstance(chosen.adapter, Unusable)
+    await accounts.close()
+
+
+async def test_a_new_key_seals_everything_anew(database: Database, database_url: str, manager: httpx.AsyncClient) -> None:
+    await manager.put("/v1/providers/email/main", json=RESEND)
+    old = Settings().plain_credential_keys[0]
+    new = base64.b64encode(b"n" * 32).decode()
+    app = create_app(Settings(database_url=database_url, credential_keys=(new, old)), database)
+    async with database.transaction() as connection:
+        key = await keys.create(connection, "demo", "secret")
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn", headers=headers) as rotated:
+        assert (await rotated.post("/v1/providers/reseal", json={})).json() == {"resealed": 1}
+        assert (await rotated.post("/v1/providers/reseal", json={})).json() == {"resealed": 0}
+    [row] = await stored(database)
+    assert Seal([new]).open(row.sealed, "provider/demo/email/main") == {"api_key": "re_hush"}
+    await app.state.notify.close()
+    await app.state.renderer.close()

@@ -1,0 +1,66 @@
+"""Accounts as people write them: every kind can be made, and what is wrong is named."""
+
+from typing import Any
+
+import pytest
+
+from channels.accounts import Surroundings, adapter_of
+from channels.registry import KINDS
+from journeys.language.errors import Invalid
+
+HERE = Surroundings("https://sojourn.example", may_use_stand_ins=True)
+SENDERS = {"default": ["+15005550006"], "by_country": {"GB": ["ACME"]}, "countries": ["GB"]}
+AWS = {"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret"}
+GOOD: dict[tuple[str, str], dict[str, Any]] = {
+    ("email", "mailgun"): {"api_key": "key", "domain": "mg.acme.example", "region": "eu"},
+    ("email", "postmark"): {"server_token": "token"},
+    ("email", "resend"): {"api_key": "key"},
+    ("email", "sendgrid"): {"api_key": "key"},
+    ("email", "ses"): {**AWS, "configuration_set": "events"},
+    ("sms", "aws"): {**AWS, "senders": SENDERS},
+    ("sms", "sinch"): {"service_plan_id": "plan", "api_token": "token", "senders": SENDERS},
+    ("sms", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS},
+    ("sms", "vonage"): {"api_key": "key", "api_secret": "secret", "senders": SENDERS},
+}
+
+
+def wrong(channel: str, provider: str, settings: dict[str, Any], around: Surroundings = HERE) -> list[str]:
+    with pytest.raises(Invalid) as invalid:
+        adapter_of(KINDS[channel, provider], provider, settings, around)
+    return [problem.pointer for problem in invalid.value.problems]
+
+
+@pytest.mark.parametrize(("channel", "provider"), sorted(KINDS))
+async def test_every_kind_of_account_makes_an_adapter_of_its_channel(channel: str, provider: str) -> None:
+    adapter = adapter_of(KINDS[channel, provider], provider, GOOD[channel, provider], HERE)
+    assert (adapter.channel, adapter.name) == (channel, provider)
+    await adapter.close()
+
+
+@pytest.mark.parametrize(("channel", "provider"), sorted(KINDS))
+def test_every_kind_keeps_something_secret_and_its_secrets_are_fields_of_it(channel: str, provider: str) -> None:
+    kind = KINDS[channel, provider]
+    secret = {field.name for field in kind.fields() if field.is_secret}
+    assert secret
+    assert secret == set(kind.secret)
+    shown = [field.name for field in kind.fields() if not field.is_secret]
+    # Vonage's api_key is a name; its api_secret is the secret.
+    assert provider == "vonage" or not any(word in name for name in shown for word in ("secret", "token", "api_key"))
+
+
+def test_what_is_missing_unknown_or_wrong_is_named() -> None:
+    assert wrong("email", "ses", {"region": "eu-west-1", "access_key_id": "AKID"}) == ["/settings/secret_access_key"]
+    assert wrong("email", "ses", {**AWS, "colour": "red"}) == ["/settings/colour"]
+    assert wrong("email", "ses", {**AWS, "region": "eu-west-1.evil.example/"}) == ["/settings/region"]
+    assert wrong("email", "mailgun", {**GOOD["email", "mailgun"], "region": "moon"}) == ["/settings/region"]
+    assert wrong("sms", "sinch", {"service_plan_id": "plan", "api_token": "token"}) == ["/settings/senders"]
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254", "https://evil.example", "http://localhost.evil.example", "file:///etc/passwd"])
+def test_no_account_leads_into_somebody_elses_network(url: str) -> None:
+    assert wrong("email", "resend", {"api_key": "key", "base_url": url}) == ["/settings/base_url"]
+
+
+def test_in_production_there_are_no_stand_ins() -> None:
+    production = Surroundings("https://sojourn.example", may_use_stand_ins=False)
+    assert wrong("email", "resend", {"api_key": "key", "base_url": "http://127.0.0.1:9"}, production) == ["/settings/base_url"]
