@@ -27,7 +27,7 @@ dev: $(VENV)/installed ## start everything here, in the foreground; FAST=1 makes
 
 test: lint ## everything that CI runs
 	$(BIN)/pytest
-	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 $(BIN)/pytest -q tests/workflows
+	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 SOJOURN_CHANGE_PEOPLE=100 SOJOURN_TREE_CASES=20 $(BIN)/pytest -q tests/workflows
 
 bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
 	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(cd bench && ls *.py | sed 's/\.py$$//' | grep -v -e harness -e standalone -e __init__ | tr '\n' ' ')"; exit 2; }
