@@ -178,7 +178,7 @@ async def test_a_paused_journey_holds_its_people_and_lets_them_go_on(scene: Stag
     handle = await scene.workflow("onboarding")
     await standing_at(handle, "held: welcome, because sending is paused")
     await scene.execute("UPDATE apps SET paused_at = NULL")
-    await scene.pass_time(handle, timedelta(minutes=20))
+    await scene.pass_time(handle, timedelta(hours=10))
     await eventually(scene, ["welcome"])
 
 
