@@ -17,6 +17,9 @@ from cli.temporal_server import DevServer
 from storage.database import Database
 from storage.migrations.runner import migrate
 
+# A test that is given no Temporal of its own must not find the one that a developer runs.
+os.environ.setdefault("TEMPORAL_ADDRESS", "127.0.0.1:1")
+
 hypothesis_settings.register_profile("sojourn", deadline=None, max_examples=int(os.environ.get("SOJOURN_EXAMPLES", "100")), print_blob=True)
 hypothesis_settings.load_profile("sojourn")
 

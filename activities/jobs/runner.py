@@ -37,7 +37,10 @@ class Jobs:
 
     @activity.defn(name="work on job")
     async def work_on(self, order: JobOrder) -> bool:
-        """Do pieces for a while; return whether there is more to do. A worker that shuts down ends after the present piece."""
+        """Do pieces for a while; return whether there is more to do. A worker that shuts down ends after the present piece.
+
+        A job whose row is gone (forgotten after its days, or erased with its app) is over.
+        """
         until = time.monotonic() + SLICE_S
         beating = asyncio.create_task(_beat())
         try:
@@ -49,9 +52,8 @@ class Jobs:
         return False
 
     async def _do_piece(self, order: JobOrder) -> bool:
-        async with self._work.database.transaction() as connection:
-            job = await jobs.get(connection, order.app, UUID(order.job_id))
-        if job.state != "running":
+        job = await self._job(order)
+        if job is None or job.state != "running":
             return False
         try:
             await self._step_on(job)
@@ -62,6 +64,12 @@ class Jobs:
                 raise Unavailable("Temporal does not answer") from error
             return await self._fail(job, error)
         return True
+
+    async def _job(self, order: JobOrder) -> Job | None:
+        with suppress(NotFound):
+            async with self._work.database.transaction() as connection:
+                return await jobs.get(connection, order.app, UUID(order.job_id))
+        return None
 
     async def _step_on(self, job: Job) -> None:
         chunk = self._kinds.get(job.kind)

@@ -188,6 +188,13 @@ async def test_a_kind_that_no_worker_knows_fails_with_words(bench: Bench) -> Non
     assert "knows no jobs of the kind new" in str(job.error)
 
 
+async def test_a_job_whose_row_is_gone_is_over(bench: Bench) -> None:
+    async with bench.worker({"counting": counting()}):
+        gone = uuid4()
+        await bench.starter.start("demo", gone)
+        await asyncio.wait_for(bench.client.get_workflow_handle(f"demo/$job/{gone}").result(), 20)
+
+
 async def test_two_jobs_go_on_at_once(bench: Bench) -> None:
     async with bench.worker({"counting": counting(pause_s=0.05)}):
         first, second = await bench.begin(upto=10), await bench.begin(upto=10)
