@@ -52,8 +52,8 @@ async def _keys(connection: Connection, app: str) -> LocalKeys:
     return LocalKeys(
         url="",
         app=app,
-        write_key=await keys.create(connection, app, "write", "made by sojourn dev"),
-        secret_key=await keys.create(connection, app, "secret", "made by sojourn dev"),
+        write_key=await keys.create(connection, app, "write", "sojourn dev"),
+        secret_key=await keys.create(connection, app, "secret", "sojourn dev"),
     )
 
 

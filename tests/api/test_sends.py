@@ -30,7 +30,7 @@ async def test_a_send_is_a_ledger_row_before_it_is_answered(manager: httpx.Async
     assert answer.status_code == 202
     [message_id] = answer.json()["messages"]
     shown = (await manager.get(f"/v1/messages/{message_id}")).json()
-    assert (shown["state"], shown["address"], shown["words"]) == ("planned", "ann@example.com", "email message: planned")
+    assert (shown["state"], shown["address"], shown["words"]) == ("planned", "ann@example.com", "email message: waits to be sent")
     assert await count(database, "open_messages") == 1
 
 
