@@ -214,14 +214,14 @@ async def killed(stack: Stack) -> AsyncIterator[Killed]:
 async def test_who_was_decided_upon_walks_one_branch_though_the_answer_would_be_another_now(killed: Killed) -> None:
     scene = killed.decided
     assert scene.mails() == ["greeting"]
-    assert await scene.words("step") == ["gold: is_gold took branch 1"]
+    assert await scene.words("step") == ["gold: is_gold: the user's plan is gold? yes"]
     assert await scene.words("message") == ['email "greeting": sent (gold: for_gold)']
 
 
 async def test_who_got_the_mail_of_one_branch_does_not_get_that_of_the_other(killed: Killed) -> None:
     scene = killed.branched
     assert scene.mails() == ["greeting"]
-    assert await scene.words("step") == ["gold: is_gold took branch 1"]
+    assert await scene.words("step") == ["gold: is_gold: the user's plan is gold? yes"]
     [words] = await scene.words("message")
     assert words.startswith('email "greeting": unconfirmed: it may have gone out, because no clear answer came')
 
@@ -270,7 +270,7 @@ async def _begin_to_accept(scene: Scene, batch: list[dict[str, Any]]) -> "asynci
 async def _was_taken_once(scene: Scene) -> None:
     assert await scene.ended() == "completed"
     assert scene.mails() == ["greeting"]
-    assert await scene.words("event") == ["did identified", "did subscribed"]
+    assert await scene.words("event") == ["was identified", "did subscribed"]
     assert await scene.words("entered") == ["entered news (version 1) by subscribed"]
     assert await scene.words("not_entered") == []
     assert await scene.words("message") == ['email "greeting": sent (news: greet)']
