@@ -1,9 +1,10 @@
 """What a claim must know, read after the user's row is locked: consent, suppression, caps, pause, exits, and the rows of the step.
 
-One statement, because it runs for every Send; a new snapshot, because it comes after the lock.
+One statement, because it runs for every Send, and takes any number of Sends of one app at once; a new snapshot, because it comes
+after the locks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -92,28 +93,34 @@ class Standing:
 
 
 _STANDING = text("""
+WITH asked AS (
+  SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:user_ids AS bigint[]), CAST(:sources AS text[]), CAST(:steps AS text[]),
+    CAST(:visits AS integer[]), CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]), CAST(:topics AS text[]), CAST(:templates AS text[]),
+    CAST(:journeys AS text[]), CAST(:enrollment_ids AS uuid[]), CAST(:address_hashes AS bytea[])) WITH ORDINALITY
+    AS w (channel, user_id, source, step, visit, first_id, last_id, topic, template, journey, enrollment_id, address_hash, place)
+)
 SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
-  EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = CAST(:journey AS text) AND j.paused_at IS NOT NULL) AS journey_is_paused,
-  (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = CAST(:template AS text)) AS template_version,
-  (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = CAST(:enrollment_id AS uuid)) AS enrollment_state,
+  EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = w.journey AND j.paused_at IS NOT NULL) AS journey_is_paused,
+  (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = w.template) AS template_version,
+  (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = w.enrollment_id) AS enrollment_state,
   (SELECT o.verdict FROM step_outcomes o
-    WHERE o.app = a.id AND o.enrollment_id = CAST(:enrollment_id AS uuid) AND o.step = :step AND o.visit = :visit) AS verdict,
+    WHERE o.app = a.id AND o.enrollment_id = w.enrollment_id AND o.step = w.step AND o.visit = w.visit) AS verdict,
   (SELECT jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
                                       m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.maybe_doubled) ORDER BY m.id)
-     FROM messages m WHERE m.app = a.id AND m.source = :source AND m.step = :step AND m.visit = :visit
-      AND m.id >= CAST(:first_id AS uuid) AND m.id <= CAST(:last_id AS uuid)) AS rows,
+     FROM messages m WHERE m.app = a.id AND m.source = w.source AND m.step = w.step AND m.visit = w.visit
+      AND m.id >= w.first_id AND m.id <= w.last_id) AS rows,
   (SELECT jsonb_agg(jsonb_build_array(e.id, e.address, encode(e.address_hash, 'hex'), e.state = 'active', e.confirmed_at, e.device)
                     ORDER BY e.confirmed_at DESC, e.id DESC)
-     FROM endpoints e WHERE e.app = a.id AND e.user_id = CAST(:user_id AS bigint) AND e.channel = :channel) AS endpoints,
+     FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel) AS endpoints,
   (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id))
      FROM (SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
-            WHERE c.app = a.id AND c.user_id = CAST(:user_id AS bigint) AND c.channel IN (:channel, '*')
-              AND c.topic IN (coalesce(CAST(:topic AS text), a.settings ->> 'topic', 'general'), '*')
+            WHERE c.app = a.id AND c.user_id = w.user_id AND c.channel IN (w.channel, '*')
+              AND c.topic IN (coalesce(w.topic, a.settings ->> 'topic', 'general'), '*')
             ORDER BY c.channel, c.topic, c.id DESC) c) AS consents,
-  (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = :channel AND s.address_hash IN
-     (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = CAST(:user_id AS bigint) AND e.channel = :channel
-      UNION ALL SELECT CAST(:address_hash AS bytea))) AS suppressed
-FROM apps a WHERE a.id = :app
+  (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = w.channel AND s.address_hash IN
+     (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel
+      UNION ALL SELECT w.address_hash)) AS suppressed
+FROM apps a, asked w WHERE a.id = :app ORDER BY w.place
 """)
 # One step to several devices is one message to a person, and the step at hand does not count against itself.
 _CLAIMED = text("""
@@ -135,7 +142,16 @@ WHERE e.app = :app AND e.id = CAST(:enrollment_id AS uuid) FOR NO KEY UPDATE OF 
 _LOCK_PERSON = text("""
 SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into FROM users u WHERE u.app = :app AND u.id = :user_id FOR NO KEY UPDATE
 """)
-_LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:address_hash AS bytea), 'hex'), 7305202))")
+# In order of id, as every locker of several people does.
+_LOCK_PEOPLE = text("""
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into FROM users u WHERE u.app = :app AND u.id = ANY(CAST(:user_ids AS bigint[]))
+ORDER BY u.id FOR NO KEY UPDATE
+""")
+# Each once, and in one order whoever asks.
+_LOCK_ADDRESSES = text("""
+SELECT pg_advisory_xact_lock(hashtextextended(h.name, 7305202))
+FROM (SELECT DISTINCT encode(g, 'hex') AS name FROM unnest(CAST(:address_hashes AS bytea[])) AS g ORDER BY 1 OFFSET 0) h
+""")
 
 
 @dataclass(frozen=True)
@@ -174,15 +190,46 @@ async def lock_person(connection: Connection, app: str, user_id: int) -> Person 
         user_id = row.merged_into
 
 
+async def lock_people(connection: Connection, app: str, user_ids: Iterable[int]) -> tuple[dict[int, Person], dict[int, int]]:
+    """Lock the rows of several users. Returns the people by id, and for those who were found to be somebody else the survivor's id.
+
+    A survivor is not locked here, because that would break the order in which rows are locked.
+    """
+    rows = (await connection.execute(_LOCK_PEOPLE, {"app": app, "user_ids": sorted(set(user_ids))})).all()
+    people = {row.id: Person(row.id, row.user_id, row.attributes, row.timezone) for row in rows if row.merged_into is None}
+    return people, {row.id: row.merged_into for row in rows if row.merged_into is not None}
+
+
 async def lock_address(connection: Connection, address_hash: bytes) -> None:
     """Stand in for the user row where a message goes to an address that is nobody's endpoint; suppressing takes the same lock."""
-    await connection.execute(_LOCK_ADDRESS, {"address_hash": address_hash})
+    await lock_addresses(connection, [address_hash])
+
+
+async def lock_addresses(connection: Connection, address_hashes: Sequence[bytes]) -> None:
+    """The same for several addresses, after the rows of users."""
+    await connection.execute(_LOCK_ADDRESSES, {"address_hashes": address_hashes})
 
 
 async def read_standing(connection: Connection, asked: Asked) -> Standing:
     """Read what the rules ask for, with a snapshot taken after the lock that the caller holds."""
-    first_id, last_id = id_bounds(asked.began_at)
-    row = (await connection.execute(_STANDING, {**vars(asked), "first_id": first_id, "last_id": last_id})).one()
+    return (await read_standings(connection, asked.app, [asked]))[0]
+
+
+async def read_standings(connection: Connection, app: str, asked: Sequence[Asked]) -> list[Standing]:
+    """The same for several Sends of one app, in their order. The caller holds the locks of all their people and addresses."""
+    bounds = [id_bounds(each.began_at) for each in asked]
+    given = {
+        "app": app,
+        "first_ids": [first for first, _ in bounds],
+        "last_ids": [last for _, last in bounds],
+        **{f"{name}s": [getattr(each, name) for each in asked] for name in ("channel", "user_id", "source", "step", "visit", "topic")},
+        **{f"{name}s": [getattr(each, name) for each in asked] for name in ("template", "journey", "enrollment_id")},
+        "address_hashes": [each.address_hash for each in asked],
+    }
+    return [_standing(row) for row in await connection.execute(_STANDING, given)]
+
+
+def _standing(row: Any) -> Standing:
     return Standing(
         now=row.now,
         app_name=row.app_name,
