@@ -93,19 +93,21 @@ INSERT INTO open_messages (app, message_id, kind, due_at) SELECT :app, id, 'dire
 """)
 # Taken by a lease: who dies before it claims leaves the message due again.
 _TAKE = text("""
-UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s)
-FROM (SELECT message_id FROM open_messages WHERE kind = 'direct' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :most
-      FOR UPDATE SKIP LOCKED) due
-WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
-""")
-_GET = text("""
-SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content
-FROM messages m JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app WHERE m.app = :app AND m.id = :id
-""")
-_POSTPONE = text(
-    "UPDATE open_messages SET due_at = clock_timestamp() + make_interval(secs => :wait_s)"
-    " WHERE app = :app AND message_id = :id AND kind = 'direct'"
+WITH due AS (
+  SELECT message_id FROM open_messages WHERE kind = 'direct' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :most
+  FOR UPDATE SKIP LOCKED
+), taken AS (
+  UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s) FROM due
+  WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
 )
+SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content
+FROM taken t JOIN messages m ON m.id = t.message_id AND m.app = t.app JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app
+""")
+_POSTPONE = text("""
+UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => g.wait_s)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:waits AS float8[])) AS g (id, wait_s)
+WHERE o.app = :app AND o.message_id = g.id AND o.kind = 'direct'
+""")
 # Spread over ten seconds; what is put off for longer than a pause is looked at is put off for another reason.
 _RELEASE = text("""
 UPDATE open_messages SET due_at = clock_timestamp() + random() * interval '10 seconds'
@@ -113,7 +115,8 @@ WHERE app = :app AND kind = 'direct'
   AND due_at BETWEEN clock_timestamp() + interval '10 seconds' AND clock_timestamp() + interval '5 minutes'
 """)
 _FORGET = text("""
-DELETE FROM direct_sends d USING messages m WHERE d.message_id = m.id AND m.app = :app AND m.id = :id
+DELETE FROM direct_sends d USING messages m WHERE d.app = :app AND d.message_id = ANY(CAST(:ids AS uuid[]))
+  AND m.app = d.app AND m.id = ANY(CAST(:ids AS uuid[])) AND d.message_id = m.id
   AND m.state IN ('sent', 'rejected', 'skipped', 'given_up')
 """)
 _NEXT_DUE = text(
@@ -153,10 +156,10 @@ def _target(send: DirectSend, endpoint_id: int | None) -> str:
     return "none" if endpoint_id is None else str(endpoint_id)
 
 
-async def take_due(connection: Connection, *, most: int, lease: timedelta) -> list[tuple[str, UUID]]:
-    """Take direct messages that are due, as (app, id); whoever takes them must claim or postpone them within the lease."""
+async def take_due(connection: Connection, *, most: int, lease: timedelta) -> list[Waiting]:
+    """Take direct messages that are due, of any app; whoever takes them must claim or postpone them within the lease."""
     rows = await connection.execute(_TAKE, {"most": most, "lease_s": lease.total_seconds()})
-    return [(row.app, row.message_id) for row in rows]
+    return [Waiting(**row) for row in rows.mappings()]
 
 
 async def next_due_s(connection: Connection) -> float | None:
@@ -165,15 +168,10 @@ async def next_due_s(connection: Connection) -> float | None:
     return None if wait is None else float(wait)
 
 
-async def get(connection: Connection, app: str, number: UUID) -> Waiting | None:
-    """One direct message with its content, or None when its content is gone because it is done."""
-    row = (await connection.execute(_GET, {"app": app, "id": number})).mappings().first()
-    return Waiting(**row) if row else None
-
-
-async def postpone(connection: Connection, app: str, number: UUID, wait: timedelta) -> None:
-    """Leave a planned message for later."""
-    await connection.execute(_POSTPONE, {"app": app, "id": number, "wait_s": wait.total_seconds()})
+async def postpone(connection: Connection, app: str, waits: Mapping[UUID, timedelta]) -> None:
+    """Leave planned messages for later, each for so long."""
+    given = {"app": app, "ids": list(waits), "waits": [wait.total_seconds() for wait in waits.values()]}
+    await connection.execute(_POSTPONE, given)
 
 
 async def release(connection: Connection, app: str) -> None:
@@ -181,6 +179,6 @@ async def release(connection: Connection, app: str) -> None:
     await connection.execute(_RELEASE, {"app": app})
 
 
-async def forget_content(connection: Connection, app: str, number: UUID) -> None:
-    """Delete what the caller gave once the message is done: it may hold a one-time code."""
-    await connection.execute(_FORGET, {"app": app, "id": number})
+async def forget_contents(connection: Connection, app: str, numbers: Sequence[UUID]) -> None:
+    """Delete what the caller gave for those messages that are done: it may hold a one-time code."""
+    await connection.execute(_FORGET, {"app": app, "ids": numbers})

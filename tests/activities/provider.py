@@ -34,6 +34,7 @@ class Provider:
     record: list[Line] = field(default_factory=list)
     seen: list[Outgoing] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -46,6 +47,9 @@ class Provider:
     async def _answer(self, word: str, outgoing: Outgoing) -> Receipt:
         match word:
             case "ok":
+                return Receipt(ref=f"ref-{outgoing.message_id}")
+            case "hang":
+                await self.released.wait()
                 return Receipt(ref=f"ref-{outgoing.message_id}")
             case "not_sent":
                 raise NotSent("refused the connection")

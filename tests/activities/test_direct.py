@@ -3,7 +3,12 @@
 import asyncio
 from datetime import timedelta
 
-from activities.direct import DirectLane
+import pytest
+
+from activities import direct_claims, rules
+from activities.breaker import Bounds
+from activities.direct import DirectLane, Lanes
+from activities.rules import Known, Ruling, Target, Terms
 from activities.unknowns import Sweeper
 from storage.direct_sends import DirectSend, plan_direct
 from tests.activities.town import APP, Town
@@ -122,7 +127,7 @@ async def test_two_lanes_never_take_the_same_message(town: Town) -> None:
 
 async def test_the_lane_is_woken_at_once(town: Town) -> None:
     woken = asyncio.Event()
-    running = asyncio.create_task(DirectLane(town.database, town.delivery(), woken, poll_s=3600).run())
+    running = asyncio.create_task(DirectLane(town.database, town.delivery(), woken, Lanes(poll_s=3600)).run())
     await asyncio.sleep(0.05)
     await ask(town, code_for())
     woken.set()
@@ -147,3 +152,66 @@ async def test_a_message_that_nobody_can_make_does_not_stop_the_lane(town: Town)
     await ask(town, code_for("bob@example.com", request="r-2"))
     await lane_of(town).pass_once()
     assert town.provider.taken == ["bob@example.com"]
+
+
+async def test_of_two_messages_to_one_person_the_second_meets_a_cap_that_the_first_has_used(town: Town) -> None:
+    await town.endpoint()
+    await town.run("UPDATE apps SET settings = settings || :caps", caps={"caps": [{"kind": "cap", "at_most": 1, "per": "day"}]})
+    for number in range(2):
+        news = {"parts": {"subject": "News", "text": str(number)}}
+        await ask(town, DirectSend(APP, f"n-{number}", "email", "marketing", news, town.user_id))
+    await lane_of(town).pass_once()
+    assert sorted(await town.states(), key=str) == [("sent", None), ("skipped", "capped")]
+    assert len(town.provider.taken) == 1
+
+
+async def test_who_was_found_to_be_somebody_else_is_judged_as_that_one(town: Town) -> None:
+    await town.endpoint()
+    await ask(town, code_for(None, user_id=town.user_id))
+    await ask(town, code_for("bob@example.com", request="r-2"))
+    survivor = (await town.run("INSERT INTO users (app, user_id) VALUES ('demo', 'anna') RETURNING id"))[0].id
+    await town.run("UPDATE endpoints SET user_id = :to", to=survivor)
+    await town.run("UPDATE users SET merged_into = :to WHERE id = :id", to=survivor, id=town.user_id)
+    assert await lane_of(town).pass_once() == 2
+    assert sorted(town.provider.taken) == ["ann@example.com", "bob@example.com"]
+
+
+async def test_a_message_that_is_slow_keeps_none_of_its_neighbours_unsettled(town: Town) -> None:
+    town.provider.script[:] = ["hang", "ok"]
+    await ask(town, code_for("slow@example.com", request="slow"))
+    for number in range(3):
+        await ask(town, code_for(f"p{number}@example.com", request=str(number)))
+    running = asyncio.create_task(lane_of(town).pass_once())
+    while [state for state, _ in await town.states()].count("sent") < 3:  # noqa: ASYNC110 - the ledger is what is asked
+        await asyncio.sleep(0.02)
+    assert not running.done()
+    running.cancel()
+    town.provider.released.set()
+    await asyncio.wait([running])
+
+
+async def test_while_a_provider_is_away_one_message_of_a_chunk_asks_whether_it_is_back(town: Town) -> None:
+    town.bounds = Bounds(failures=2, first_pause_s=0)
+    town.provider.script[:] = ["not_sent"]
+    lane = lane_of(town)
+    for number in range(10):
+        await ask(town, code_for(f"p{number}@example.com", request=str(number)))
+    await lane.pass_once()
+    before = len(town.provider.record)
+    await make_due(town)
+    await lane.pass_once()
+    assert len(town.provider.record) == before + 1
+    assert {state for state, _ in await town.states()} == {"planned"}
+
+
+async def test_a_message_that_cannot_be_judged_is_left_and_its_neighbours_go_out(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    def strict(terms: Terms, target: Target, known: Known) -> Ruling:
+        assert target.address != "eve@example.com"
+        return rules.ruling(terms, target, known)
+
+    monkeypatch.setattr(direct_claims, "ruling", strict)
+    await ask(town, code_for(request="r-1"))
+    await ask(town, code_for("bob@example.com", request="r-2"))
+    await lane_of(town).pass_once()
+    assert town.provider.taken == ["bob@example.com"]
+    assert sorted(state for state, _ in await town.states()) == ["planned", "sent"]

@@ -1,0 +1,180 @@
+"""The first transaction of many direct messages: under the locks of all their people decide each, and claim those that may leave.
+
+What is decided here cannot be overtaken, as in claiming.py; the rules are the same, read for many at once.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal, cast
+from uuid import UUID
+
+from activities.judging import is_change, move_for
+from activities.messages import Delivery
+from activities.places import Place, place_of, raw
+from activities.rules import Defer, Go, Known, Ruling, Skip, look_back, ruling
+from activities.terms import terms_of, topic_of
+from channels.base import Adapter
+from storage import direct_sends
+from storage.database import Connection
+from storage.direct_sends import STEP, VISIT, Waiting
+from storage.messages import Claim, MessageRow, Move, move_rows
+from storage.standing import Asked, Person, Standing, claimed_since, lock_addresses, lock_people, read_standings
+
+MessageClass = Literal["marketing", "transactional"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A message that is ours now, with all that its send needs."""
+
+    waiting: Waiting
+    claim: Claim
+    place: Place
+    person: Person | None
+    standing: Standing
+    topic: str
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What was taken. `survivors` are messages whose person was found to be somebody else: they name that one now, and are met again."""
+
+    taken: tuple[Taken, ...]
+    survivors: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One message as it is judged. `verdict` None: the app is paused."""
+
+    waiting: Waiting
+    asked: Asked
+    person: Person | None
+    standing: Standing
+    row: MessageRow
+    place: Place
+    verdict: Ruling | None
+
+    @property
+    def move(self) -> Move | None:
+        if self.verdict is None:
+            return None
+        move = move_for(self.row, self.verdict, may_claim=True)
+        return move if is_change(move, self.row) else None
+
+
+async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: Delivery, adapter: Adapter) -> Claimed:
+    """Claim messages of one app and channel, one of each person, or write down why not and when to come back."""
+    people, moved = await lock_people(connection, batch[0].app, [each.user_id for each in batch if each.user_id is not None])
+    here = [each for each in batch if each.user_id not in moved]
+    survivors = tuple(replace(each, user_id=moved[each.user_id]) for each in batch if each.user_id in moved)
+    if not here:
+        return Claimed((), survivors)
+    asked = [_asked(each, people) for each in here]
+    await lock_addresses(connection, [each.address_hash for each in asked if each.address_hash is not None])
+    standings = await read_standings(connection, here[0].app, asked)
+    judging = _Judging(connection, delivery, adapter)
+    cases = [await judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
+    return Claimed(await judging.carry_out([case for case in cases if case is not None]), survivors)
+
+
+def _asked(waiting: Waiting, people: dict[int, Person]) -> Asked:
+    return Asked(
+        app=waiting.app,
+        user_id=waiting.user_id if waiting.user_id in people else None,
+        source=waiting.source,
+        step=STEP,
+        visit=VISIT,
+        began_at=waiting.began_at,
+        channel=waiting.channel,
+        topic=waiting.topic,
+        template=waiting.template,
+        address_hash=raw(waiting.app, waiting.channel, waiting.address).address_hash if waiting.address is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Judging:
+    connection: Connection
+    delivery: Delivery
+    adapter: Adapter
+
+    async def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> _Case | None:
+        """None: somebody else has it, or it is done."""
+        row = next((each for each in standing.rows if each.id == waiting.id), None)
+        if row is None or row.state not in {"planned", "deferred"}:
+            return None
+        person = people.get(asked.user_id) if asked.user_id is not None else None
+        place = place_of(row, waiting.app, waiting.channel, standing)
+        case = _Case(waiting, asked, person, standing, row, place, None)
+        return case if standing.app_is_paused else replace(case, verdict=await self._ruling(case))
+
+    async def _ruling(self, case: _Case) -> Ruling:
+        waiting, standing = case.waiting, case.standing
+        if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
+            return Skip("gave_up")
+        message_class = _class_of(waiting)
+        terms = terms_of(
+            channel=waiting.channel,
+            message_class=message_class,
+            topic=_topic_of(case),
+            timezone=case.person.timezone if case.person else None,
+            settings=standing.settings,
+            quiet_hours=None,
+            caps=None,
+            allowed_recipients=self.delivery.allowed_for(self.adapter),
+        )
+        since = look_back(terms.caps, standing.now, terms.zone) if message_class == "marketing" else None
+        claimed = await claimed_since(self.connection, case.asked, since) if since else ()
+        verdict = ruling(terms, case.place.as_target(), Known(standing.now, standing.consents, standing.suppressed, claimed))
+        if isinstance(verdict, Go) and waiting.template is not None and standing.template_version is None:
+            return Skip("no_template")
+        return verdict
+
+    async def carry_out(self, cases: Sequence[_Case]) -> tuple[Taken, ...]:
+        """Write what became of each, and return those that are ours now."""
+        claims = await self._move(cases)
+        waits = {case.waiting.id: wait for case in cases if (wait := self._wait(case)) is not None}
+        if waits:
+            await direct_sends.postpone(self.connection, cases[0].waiting.app, waits)
+        if skipped := [case.waiting.id for case in cases if isinstance(case.verdict, Skip)]:
+            await direct_sends.forget_contents(self.connection, cases[0].waiting.app, skipped)
+        return tuple(
+            Taken(case.waiting, claims[case.row.id], case.place, case.person, case.standing, _topic_of(case))
+            for case in cases
+            if case.row.id in claims
+        )
+
+    async def _move(self, cases: Sequence[_Case]) -> dict[UUID, Claim]:
+        """One statement for all that share a class and a template's version, which is nearly always all."""
+        alike: dict[tuple[str, int | None], list[tuple[_Case, Move]]] = defaultdict(list)
+        for case in cases:
+            if (move := case.move) is not None:
+                alike[case.waiting.message_class, case.standing.template_version].append((case, move))
+        timing = self.delivery.timing
+        claims: list[Claim] = []
+        for (message_class, version), pairs in alike.items():
+            claims += await move_rows(
+                self.connection,
+                pairs[0][0].waiting.app,
+                [move for _, move in pairs],
+                claim_for=timing.claim_for,
+                unknown_for=timing.unknown_for(message_class),
+                template_version=version,
+            )
+        return {claim.id: claim for claim in claims}
+
+    def _wait(self, case: _Case) -> timedelta | None:
+        if case.verdict is None:
+            return self.delivery.timing.direct_held_for
+        return case.verdict.until - case.standing.now if isinstance(case.verdict, Defer) else None
+
+
+def _class_of(waiting: Waiting) -> MessageClass:
+    return cast("MessageClass", waiting.message_class)
+
+
+def _topic_of(case: _Case) -> str:
+    return topic_of(case.waiting.topic, _class_of(case.waiting), case.standing.settings)
