@@ -56,6 +56,8 @@ _FORGET_MESSAGES = text("""
         DELETE FROM direct_sends d USING theirs WHERE d.app = :app AND d.message_id = theirs.id
     ), no_refs AS (
         DELETE FROM provider_refs p USING theirs WHERE p.app = :app AND p.message_id = theirs.id
+    ), not_told AS (
+        DELETE FROM provider_events p USING theirs WHERE p.app = :app AND p.message_id = theirs.id
     ), not_open AS (
         DELETE FROM open_messages o USING theirs WHERE o.app = :app AND o.message_id = theirs.id
     )
@@ -92,6 +94,11 @@ _FORGET_ENROLLMENTS = text(f"""
         end_reason = CASE WHEN e.state = 'closed' THEN e.end_reason ELSE 'erased' END, state = 'closed'
     WHERE e.app = :app AND e.user_id = ANY(:ids)
 """)
+# Also those whose message was never found: they hold the address as the provider wrote it.
+_FORGET_PROVIDER_EVENTS = text("""
+    DELETE FROM provider_events WHERE app = :app AND (user_id = ANY(:ids)
+        OR address_hash IN (SELECT address_hash FROM endpoints WHERE app = :app AND user_id = ANY(:ids)))
+""")
 _FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE app = :app AND about = ANY(CAST(:hashes AS bytea[]))")
 _FORGET_JOBS = text("""
     UPDATE jobs SET parameters = '{}', cursor = NULL, result = NULL, error = NULL
@@ -101,11 +108,12 @@ _FORGET_JOBS = text("""
 """)
 # In this order: what refers to a row goes before it.
 _REMOVALS = {
+    "provider_events": _FORGET_PROVIDER_EVENTS,
     "messages": _FORGET_MESSAGES,
     "enrollments": _FORGET_ENROLLMENTS,
     **{
         table: text(f"DELETE FROM {table} WHERE app = :app AND user_id = ANY(:ids)")
-        for table in ("events", "outbox", "quarantine", "refused_entries", "consents", "endpoints", "identities")
+        for table in ("events", "outbox", "quarantine", "refused_entries", "unclear_replies", "consents", "endpoints", "identities")
     },
     "users": text("DELETE FROM users WHERE app = :app AND id = ANY(:ids)"),
 }
@@ -157,6 +165,7 @@ _SWEEP_OUTCOMES = text(f"""
 _LATE_MESSAGES = """SELECT m.id FROM messages m WHERE m.app = :app AND m.target = 'erased'
     AND (m.source = ANY(CAST(:enrollments AS text[])) OR (m.source = 'direct:erased' AND m.id > time_floor(now() - interval '7 days')))"""
 _SWEEP_COPIES = text(f"DELETE FROM sandbox_messages WHERE app = :app AND id IN ({_LATE_MESSAGES})")
+_SWEEP_TOLD = text(f"DELETE FROM provider_events WHERE app = :app AND message_id IN ({_LATE_MESSAGES})")
 _SWEEP_REFS = text(f"DELETE FROM provider_refs WHERE app = :app AND message_id IN ({_LATE_MESSAGES})")
 _FINISH = text(
     "UPDATE erasures SET finished_at = clock_timestamp(), workflows = '[]' WHERE app = :app AND id = :id AND finished_at IS NULL"
@@ -189,6 +198,7 @@ async def finish(connection: Connection, erasure: Erasure) -> None:
     await connection.execute(_SWEEP_OUTCOMES, whose)
     await connection.execute(_SWEEP_COPIES, whose)
     await connection.execute(_SWEEP_REFS, whose)
+    await connection.execute(_SWEEP_TOLD, whose)
     await connection.execute(_FINISH, {"app": erasure.app, "id": erasure.id})
 
 

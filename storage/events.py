@@ -4,9 +4,9 @@ Locks are taken in one order by everybody: event ids by hash, identities by key,
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -245,6 +245,68 @@ def _confirmed(item: Incoming, user_id: int, address: Address) -> endpoints.Conf
 def _id(person: Person) -> int:
     """The internal id, which everybody has once `resolve` is done."""
     return person.survivor.id or 0
+
+
+# Events of our own ------------------------------------------------------------------------------------------------------
+
+
+class Own(NamedTuple):
+    """An event that Sojourn itself found out about somebody. `user` is the internal id; joined people are followed."""
+
+    event_id: str
+    user: int
+    name: str
+    occurred_at: datetime
+    properties: Mapping[str, Any] = _NOTHING
+
+
+_NOW_KNOWN_AS = text("""
+    SELECT w.id, u.id AS now, u.user_id IS NOT NULL AS is_known FROM unnest(CAST(:ids AS bigint[])) AS w (id)
+    JOIN users o ON o.app = :app AND o.id = w.id JOIN users u ON u.app = o.app AND u.id = coalesce(o.merged_into, o.id)
+""")
+_CLAIM_IDS = text("""
+    INSERT INTO event_ids (hash, received_at, body_hash) SELECT h.hash, clock_timestamp(), ''
+    FROM unnest(CAST(:hashes AS bytea[])) AS h (hash) ORDER BY h.hash ON CONFLICT (hash) DO NOTHING RETURNING hash
+""")
+
+
+async def claim_ids(connection: Connection, hashes: Sequence[bytes]) -> frozenset[bytes]:
+    """Take ids of whatever comes once; return those that nobody had taken. A transaction that is taking one is waited for."""
+    return frozenset((await connection.execute(_CLAIM_IDS, {"hashes": hashes})).scalars())
+
+
+async def lock_now(connection: Connection, app: str, ids: Collection[int]) -> dict[int, int]:
+    """Lock people by ids that may be old; return old id -> the id that holds now, without who is gone. Raises Contended."""
+    if not ids:
+        return {}
+    rows = (await connection.execute(_NOW_KNOWN_AS, {"app": app, "ids": sorted(set(ids))})).all()
+    await users.lock_users(connection, app, {row.now: row.is_known for row in rows})
+    return {row.id: row.now for row in rows}
+
+
+async def tell(connection: Connection, app: str, own: Sequence[Own]) -> int:
+    """Write events of our own into people's streams, each once, told to who listens as if a caller had sent them; return how many.
+
+    The people are locked here, so call it before anything of theirs is changed. Raises Contended.
+    """
+    now = await lock_now(connection, app, {each.user for each in own})
+    hashes = {event_hash(app, each.event_id): each for each in own if each.user in now}
+    fresh = await claim_ids(connection, list(hashes)) if hashes else frozenset()
+    rows = [each for hash_, each in hashes.items() if hash_ in fresh]
+    if rows:
+        values = {
+            "app": app,
+            "received_at": datetime.now(UTC),
+            "is_history": False,
+            "users": [now[each.user] for each in rows],
+            "ids": [each.event_id for each in rows],
+            "names": [each.name for each in rows],
+            "properties": [_json(each.properties) for each in rows],
+            "contexts": ["{}"] * len(rows),
+            "occurred": [each.occurred_at for each in rows],
+        }
+        await connection.execute(_STORE_AND_TELL, values)
+    return len(rows)
 
 
 # Events and who listens -------------------------------------------------------------------------------------------------

@@ -125,13 +125,17 @@ WITH given AS (
 )
 SELECT id, claim_epoch, claimed_at FROM written WHERE state = 'claimed'
 """)
+# A provider may tell before our own call has returned: what it told shows that the message went out, whatever our call came to.
+TOLD = "coalesce({0}.accepted_at, {0}.delivered_at, {0}.bounced_at, {0}.complained_at, {0}.opened_at, {0}.clicked_at, {0}.unsubscribed_at)"
 # Compare and set: a row whose epoch moved on is somebody else's.
-_MOVE = text("""
+_MOVED = f"CASE WHEN g.state = 'unknown' AND {TOLD.format('m')} IS NOT NULL THEN 'sent' ELSE g.state END"
+_MOVE = text(f"""
 WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
     CAST(:deferred AS timestamptz[]), CAST(:doubled AS boolean[])) AS g (id, epoch, state, reason, deferred_until, maybe_doubled)
 ), moved AS (
-  UPDATE messages m SET state = g.state, reason = g.reason, deferred_until = g.deferred_until, maybe_doubled = g.maybe_doubled,
+  UPDATE messages m SET state = {_MOVED}, reason = CASE WHEN {_MOVED} <> 'sent' THEN g.reason END,
+    deferred_until = g.deferred_until, maybe_doubled = g.maybe_doubled,
     claim_epoch = m.claim_epoch + CASE WHEN g.state = 'claimed' THEN 1 ELSE 0 END,
     claimed_at = CASE WHEN g.state = 'claimed' THEN clock_timestamp() ELSE m.claimed_at END,
     claim_until = CASE WHEN g.state = 'claimed' THEN clock_timestamp() + make_interval(secs => :claim_for_s) END,
@@ -146,17 +150,18 @@ WITH given AS (
   ON CONFLICT (message_id) DO UPDATE SET kind = excluded.kind, due_at = excluded.due_at
 ), gone AS (
   DELETE FROM open_messages o USING moved w
-  WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND (o.kind <> 'direct' OR w.state IN ('skipped', 'given_up'))
+  WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND (o.kind <> 'direct' OR w.state IN ('skipped', 'given_up', 'sent'))
 )
 SELECT id, claim_epoch, claimed_at, state FROM moved
 """)
-_SETTLE = text("""
+_SETTLED = f"CASE WHEN g.state IN ('planned', 'unknown') AND {TOLD.format('m')} IS NOT NULL THEN 'sent' ELSE g.state END"
+_SETTLE = text(f"""
 WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
     CAST(:answers AS text[]), CAST(:refs AS text[]), CAST(:due AS timestamptz[])) AS g (id, epoch, state, reason, answer, ref, due_at)
 ), settled AS (
-  UPDATE messages m SET state = g.state, reason = g.reason, answer = g.answer, provider = :provider, claim_until = NULL,
-    settled_at = CASE WHEN g.state <> 'planned' THEN clock_timestamp() END
+  UPDATE messages m SET state = {_SETTLED}, reason = CASE WHEN {_SETTLED} <> 'sent' THEN g.reason END, answer = g.answer,
+    provider = :provider, claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END
   FROM given g WHERE m.id = g.id AND m.app = :app AND m.claim_epoch = g.epoch
     AND (m.state = 'claimed' OR (m.state = 'unknown' AND g.state = 'sent'))
   RETURNING m.id, m.state, m.journey, g.ref, g.due_at
@@ -230,7 +235,8 @@ async def move_rows(
 async def settle(connection: Connection, app: str, provider: str, settlements: Sequence[Settlement]) -> frozenset[UUID]:
     """Write how claimed rows ended, and return the ids for which our claim still held; the others were left as they are.
 
-    A claim that ran out is unknown by now: then only `sent` is news, because the provider has told us.
+    A claim that ran out is unknown by now: then only `sent` is news, because the provider has told us. And what an event of the
+    provider has shown to be out stays out, even where our own call came to nothing.
     """
     rows = await connection.execute(
         _SETTLE,

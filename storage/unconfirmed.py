@@ -10,24 +10,29 @@ from uuid import UUID
 from sqlalchemy import text
 
 from storage.database import Connection
+from storage.messages import TOLD
 
 _MOST = 500
 
-_LAPSE = text("""
+_LAPSED = f"CASE WHEN {TOLD.format('m')} IS NULL THEN 'unknown' ELSE 'sent' END"
+_LAPSE = text(f"""
 WITH late AS (
   SELECT m.id FROM messages m WHERE m.state = 'claimed' AND m.claim_until <= clock_timestamp() AND m.id IN
     (SELECT o.message_id FROM open_messages o WHERE o.kind = 'claimed' AND o.due_at <= clock_timestamp() ORDER BY o.due_at LIMIT :most)
   FOR UPDATE SKIP LOCKED
 ), lapsed AS (
-  UPDATE messages m SET state = 'unknown', reason = 'unconfirmed', claim_until = NULL, settled_at = clock_timestamp()
+  UPDATE messages m SET state = {_LAPSED}, reason = CASE WHEN {_LAPSED} = 'unknown' THEN 'unconfirmed' END, claim_until = NULL,
+    settled_at = clock_timestamp()
   FROM late WHERE m.id = late.id AND m.state = 'claimed' AND m.claim_until <= clock_timestamp()
-  RETURNING m.id, m.message_class, m.maybe_doubled
+  RETURNING m.id, m.state, m.message_class, m.maybe_doubled
 ), listed AS (
   UPDATE open_messages o SET kind = 'unknown', due_at = clock_timestamp() + make_interval(secs =>
     CASE WHEN l.message_class = 'transactional' AND NOT l.maybe_doubled THEN CAST(:repeat_s AS float8) ELSE CAST(:patience_s AS float8) END)
-  FROM lapsed l WHERE o.message_id = l.id
+  FROM lapsed l WHERE o.message_id = l.id AND l.state = 'unknown'
+), gone AS (
+  DELETE FROM open_messages o USING lapsed l WHERE o.message_id = l.id AND l.state = 'sent'
 )
-SELECT count(*) FROM lapsed
+SELECT count(*) FROM lapsed WHERE state = 'unknown'
 """)
 # A journey's Send does this itself, under its own rules, when its activity comes back.
 _PLAN_AGAIN = text("""
