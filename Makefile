@@ -30,9 +30,9 @@ test: lint ## everything that CI runs
 	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 SOJOURN_CHANGE_PEOPLE=100 SOJOURN_TREE_CASES=20 $(BIN)/pytest -q tests/workflows
 
 bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
-	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(cd bench && ls *.py | sed 's/\.py$$//' | grep -v -e harness -e standalone -e __init__ | tr '\n' ' ')"; exit 2; }
-	@test -f bench/$(NAME).py || { echo "There is no bench/$(NAME).py"; exit 2; }
-	@$(BIN)/python -m bench.$(NAME)
+	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(grep -l '^def main' bench/*.py | xargs -n 1 basename | sed 's/\.py$$//' | tr '_\n' '- ')"; exit 2; }
+	@test -f bench/$(subst -,_,$(NAME)).py || { echo "There is no benchmark $(NAME)"; exit 2; }
+	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
 
 check: $(VENV)/installed ## check the journeys and templates of this house
 	@$(BIN)/sojourn check

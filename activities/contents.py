@@ -1,5 +1,6 @@
 """What a message says: the live template filled in with what is known of the person and their enrollment."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Contents:
         self._database = database
         self._renderer = renderer
         self._files: dict[tuple[str, str, int], Mapping[str, str]] = {}
+        self._being_read: dict[tuple[str, str, int], asyncio.Task[Mapping[str, str]]] = {}
 
     async def compose(self, filled: Filled) -> Content:
         """Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
@@ -39,14 +41,23 @@ class Contents:
         return await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
 
     async def _files_of(self, filled: Filled) -> Mapping[str, str]:
+        """Of many who need a new version at the same moment one reads it."""
         key = (filled.app, filled.template, filled.version)
         if key not in self._files:
-            async with self._database.transaction() as connection:
-                files = await _read(connection, *key)
-            if len(self._files) >= _MOST_TEMPLATES:
-                self._files.pop(next(iter(self._files)))
-            self._files[key] = files
+            reading = self._being_read.get(key)
+            if reading is None:
+                reading = self._being_read[key] = asyncio.ensure_future(self._read(key))
+                reading.add_done_callback(lambda _: self._being_read.pop(key, None))
+            return await asyncio.shield(reading)
         return self._files[key]
+
+    async def _read(self, key: tuple[str, str, int]) -> Mapping[str, str]:
+        async with self._database.transaction() as connection:
+            files = await _read(connection, *key)
+        if len(self._files) >= _MOST_TEMPLATES:
+            self._files.pop(next(iter(self._files)))
+        self._files[key] = files
+        return files
 
 
 async def _read(connection: Connection, app: str, name: str, version: int) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ A template is first read by a child process (render_child.py). What is found the
 in our own process, some ten thousand times a second; everything else in a child, each time.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ class Renderer:
     def __init__(self, *, children: int = 2, wall_s: float = 1.0) -> None:
         self._children = Children(children, wall_s=wall_s)
         self._known: OrderedDict[_Key, _Prepared | _Refused] = OrderedDict()
+        self._being_prepared: dict[_Key, asyncio.Task[_Prepared | _Refused]] = {}
         self._languages = {is_html: template_language.language(html=is_html) for is_html in (False, True)}
 
     async def render(
@@ -111,7 +113,7 @@ class Renderer:
         key = (channel, frozenset(files.items()))
         known = self._known.get(key)
         if known is None or (isinstance(known, _Refused) and time.monotonic() >= known.until):
-            known = await self._prepare(files, channel)
+            known = await self._prepare_once(key, files, channel)
             self._known[key] = known
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
@@ -119,6 +121,15 @@ class Renderer:
         if isinstance(known, _Refused):
             raise RenderFailed(known.failure.code, known.failure.why)
         return known
+
+    async def _prepare_once(self, key: _Key, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
+        """Of many who need a new template at the same moment one asks a child, and the others wait for its answer."""
+        task = self._being_prepared.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._prepare(files, channel))
+            self._being_prepared[key] = task
+            task.add_done_callback(lambda _: self._being_prepared.pop(key, None))
+        return await asyncio.shield(task)
 
     async def _prepare(self, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
         if _is_too_large(files):

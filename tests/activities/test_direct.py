@@ -10,6 +10,8 @@ from activities.breaker import Bounds
 from activities.direct import DirectLane, Lanes
 from activities.rules import Known, Ruling, Target, Terms
 from activities.unknowns import Sweeper
+from storage import templates
+from storage.database import Connection
 from storage.direct_sends import DirectSend, plan_direct
 from tests.activities.town import APP, Town
 
@@ -215,3 +217,19 @@ async def test_a_message_that_cannot_be_judged_is_left_and_its_neighbours_go_out
     await lane_of(town).pass_once()
     assert town.provider.taken == ["bob@example.com"]
     assert sorted(state for state, _ in await town.states()) == ["planned", "sent"]
+
+
+async def test_a_chunk_that_needs_a_new_template_reads_it_once(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    async def counted(connection: Connection, app: str, name: str, version: int) -> object:
+        reads.append(name)
+        return await read_version(connection, app, name, version)
+
+    read_version = templates.version
+    monkeypatch.setattr(templates, "version", counted)
+    for number in range(20):
+        await ask(town, DirectSend(APP, f"r-{number}", "email", "transactional", {"template": "welcome"}, None, f"p{number}@example.com"))
+    await lane_of(town).pass_once()
+    assert len(town.provider.taken) == 20
+    assert reads == ["welcome"]
