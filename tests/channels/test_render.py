@@ -253,16 +253,16 @@ async def test_a_template_that_was_too_slow_is_not_tried_again_at_once() -> None
     await renderer.close()
 
 
-async def test_of_many_who_need_a_new_template_at_once_one_asks_a_child() -> None:
+async def test_of_many_who_need_a_new_template_at_once_one_asks_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     renderer = Renderer(children=1, wall_s=5)
     asked = []
     ask = renderer._children.ask
 
-    async def counted(question: Mapping[str, Any]) -> dict[str, Any]:
-        asked.append(question["do"])
-        return await ask(question)
+    async def counted(job: Mapping[str, Any]) -> dict[str, Any]:
+        asked.append(job["do"])
+        return await ask(job)
 
-    renderer._children.ask = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(renderer._children, "ask", counted)
     try:
         made = await asyncio.gather(*(renderer.render("t", 1, {"sms.txt": "Hello"}, "sms", {}) for _ in range(100)))
     finally:
