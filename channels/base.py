@@ -7,6 +7,7 @@ SendFailed                what an adapter may raise, and nothing else
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -30,15 +31,23 @@ class NotSent(SendFailed):
 
 
 class Rejected(SendFailed):
-    """The provider refused for good. `suppress` says that the address itself is bad and must not be tried again."""
+    """The provider refused for good. `suppress` says that the address itself is bad and must not be tried again.
 
-    def __init__(self, answer: str, *, suppress: bool = False) -> None:
+    `dead_since`: an address that was confirmed later than this is alive again.
+    """
+
+    def __init__(self, answer: str, *, suppress: bool = False, dead_since: datetime | None = None) -> None:
         self.suppress = suppress
+        self.dead_since = dead_since
         super().__init__(answer)
 
 
 class Ambiguous(SendFailed):
     """The request left and no clear answer came: it may have gone out."""
+
+
+class NotVerifiable(SojournError):
+    """The provider has no call that shows whether an account works and sends nothing."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +75,10 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Receipt:
-    """The provider took it. `ref` is its own id, where it gives one."""
+    """The provider took it. `ref` is its own id, where it gives one; `moved_to` the address that it will know the device by from now on."""
 
     ref: str | None = None
+    moved_to: str | None = None
 
 
 class Adapter(Protocol):

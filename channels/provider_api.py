@@ -32,6 +32,8 @@ _TOTAL_S = 10.0
 _ANSWER_LIMIT = 1_000_000
 # Shorter than any provider keeps an idle connection: one that the provider closes under a request makes that request ambiguous.
 _IDLE_S = 4.0
+# HTTP/2 tells of its end (GOAWAY) before a request is lost by it, and Apple asks for few connections that live long.
+_IDLE_HTTP2_S = 300.0
 _OUR_CREDENTIALS = (401, 403)
 _TRY_LATER = (429, 503)
 _CODE = re.compile(r"[A-Za-z0-9_.:\- ]{1,80}")
@@ -80,9 +82,20 @@ def refusal(answer: Answer, code: object = None, *, suppress: bool = False) -> S
 
 
 class ProviderApi:
-    """The connections to one provider. `base_url` is its own or a stand-in's; redirects, proxies and cookies are not followed."""
+    """The connections to one provider. `base_url` is its own or a stand-in's; redirects, proxies and cookies are not followed.
 
-    def __init__(self, base_url: str, *, http2: bool = False, verify: ssl.SSLContext | None = None, total_s: float = _TOTAL_S) -> None:
+    Without `keeps_connections` each request makes its own.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        http2: bool = False,
+        verify: ssl.SSLContext | None = None,
+        total_s: float = _TOTAL_S,
+        keeps_connections: bool = True,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._total_s = total_s
         self._client = httpx.AsyncClient(
@@ -93,17 +106,27 @@ class ProviderApi:
             trust_env=False,
             timeout=httpx.Timeout(total_s, connect=_CONNECT_S),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=50, max_keepalive_connections=50, keepalive_expiry=_IDLE_S),
+            limits=httpx.Limits(
+                max_connections=50,
+                max_keepalive_connections=50 if keeps_connections else 0,
+                keepalive_expiry=_IDLE_HTTP2_S if http2 else _IDLE_S,
+            ),
         )
 
     def url(self, path: str) -> str:
         return f"{self._base_url}{path}"
 
-    async def post(self, path: str, outgoing: Outgoing, *, content: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post exactly these bytes before the message's deadline. Raises NotSent or Ambiguous where no answer came."""
+    async def post(
+        self, path: str, outgoing: Outgoing, *, content: bytes, headers: Mapping[str, str], tls_name: str | None = None
+    ) -> Answer:
+        """Post exactly these bytes before the message's deadline. Raises NotSent or Ambiguous where no answer came.
+
+        `tls_name` is whose certificate is asked for, where the URL is by address.
+        """
         watch = FirstByte(outgoing)
         named = {"user-agent": "Sojourn", "accept": "application/json", **headers}
-        request = self._client.build_request("POST", self.url(path), content=content, headers=named, extensions={"trace": watch.see})
+        extensions: dict[str, Any] = {"trace": watch.see} | ({"sni_hostname": tls_name} if tls_name else {})
+        request = self._client.build_request("POST", self.url(path), content=content, headers=named, extensions=extensions)
         try:
             async with asyncio.timeout(max(0.001, min(self._total_s, seconds_left(outgoing) - 0.05))):
                 return await self._answer(request)

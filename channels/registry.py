@@ -12,6 +12,10 @@ from channels.email.resend import Resend, ResendAccount
 from channels.email.sendgrid import Sendgrid, SendgridAccount
 from channels.email.ses import Ses, SesAccount
 from channels.email.smtp import Smtp
+from channels.push.adm import Adm, AdmAccount
+from channels.push.apns import Apns, ApnsAccount
+from channels.push.fcm import Fcm, FcmAccount
+from channels.push.web_push import WebPush, WebPushAccount
 from channels.sandbox import Keep, Sandbox
 from channels.sms.aws import AwsAccount, AwsSms
 from channels.sms.sinch import Sinch, SinchAccount
@@ -27,6 +31,10 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("email", "resend"): Kind(ResendAccount, Resend, ("api_key",)),
     ("email", "sendgrid"): Kind(SendgridAccount, Sendgrid, ("api_key",)),
     ("email", "ses"): Kind(SesAccount, Ses, ("secret_access_key", "session_token")),
+    ("push", "adm"): Kind(AdmAccount, Adm, ("client_secret",)),
+    ("push", "apns"): Kind(ApnsAccount, Apns, ("private_key",)),
+    ("push", "fcm"): Kind(FcmAccount, Fcm, ("service_account",)),
+    ("push", "web_push"): Kind(WebPushAccount, WebPush, ("private_key",)),
     ("sms", "aws"): Kind(AwsAccount, AwsSms, ("secret_access_key", "session_token"), has_senders=True),
     ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token",), has_senders=True),
     ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret",), has_senders=True),

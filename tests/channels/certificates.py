@@ -1,5 +1,6 @@
 """A certificate for loopback, made for one test."""
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,6 +16,18 @@ from cryptography.x509.oid import NameOID
 class Certificate:
     file: Path
     key: Path
+
+    def server(self, *protocols: str) -> ssl.SSLContext:
+        """What a stand-in listens with; `protocols` are those that it speaks over TLS (ALPN)."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.file, self.key)
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        """Trusts this certificate and no other."""
+        return ssl.create_default_context(cafile=str(self.file))
 
 
 def make_certificate(folder: Path, *names: str) -> Certificate:

@@ -1,6 +1,7 @@
 """A provider's HTTP API on loopback that is as strict as the real one: what a request lacks is a failed test, not a polite 400."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,17 +41,23 @@ Accepts = Callable[[Request], Response]
 
 @dataclass
 class FakeProvider:
-    """Answers what `accepts` says of a good request, or `answer` where it is set: a Response, raw bytes (b"" cuts), None says nothing."""
+    """Answers what `accepts` says of a good request, or `answer` where it is set: a Response, raw bytes (b"" cuts), None says nothing.
+
+    What is asked of a path in `beside` (where access tokens are fetched) is answered there, whatever `answer` is.
+    """
 
     accepts: Accepts
     answer: Response | bytes | str | None = "as it accepts"
     port: int = 0
+    scheme: str = "http"
+    beside: dict[str, Accepts] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    requests_beside: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -61,14 +68,19 @@ class FakeProvider:
         finally:
             writer.close()
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    def judged(self, request: Request) -> Response | bytes | None:
+        """Check a request, keep it, and say what is answered."""
+        is_beside = request.path in self.beside
         try:
-            good = self.accepts(request)
-            self.requests.append(request)
+            good = self.beside[request.path](request) if is_beside else self.accepts(request)
+            (self.requests_beside if is_beside else self.requests).append(request)
         except (AssertionError, KeyError, ValueError, IndexError, TypeError) as error:
             self.complaints.append(f"{type(error).__name__}: {error}")
             good = Response(599, b"the fake refuses this request")
-        answer = good if isinstance(self.answer, str) or self.complaints else self.answer
+        return good if isinstance(self.answer, str) or self.complaints or is_beside else self.answer
+
+    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        answer = self.judged(request)
         if answer is None:
             await asyncio.sleep(30)
         raw = answer.as_bytes() if isinstance(answer, Response) else answer or b""
@@ -86,9 +98,12 @@ async def _request(reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def provider(accepts: Accepts) -> AsyncIterator[FakeProvider]:
+async def provider(
+    accepts: Accepts, *, tls: ssl.SSLContext | None = None, make: Callable[[Accepts], FakeProvider] = FakeProvider
+) -> AsyncIterator[FakeProvider]:
     """Run a fake; at the end it must have had no complaint."""
-    found = FakeProvider(accepts)
+    found = make(accepts)
+    found.scheme = "https" if tls else "http"
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -97,7 +112,7 @@ async def provider(accepts: Accepts) -> AsyncIterator[FakeProvider]:
         tasks.add(task)
         await found.serve(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=100_000_000)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=100_000_000, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

@@ -7,6 +7,7 @@ import pytest
 from channels.accounts import Surroundings, adapter_of
 from channels.registry import KINDS
 from journeys.language.errors import Invalid
+from tests.channels.push.keys import P256, SERVICE_ACCOUNT
 
 HERE = Surroundings("https://sojourn.example", may_use_stand_ins=True)
 SENDERS = {"default": ["+15005550006"], "by_country": {"GB": ["ACME"]}, "countries": ["GB"]}
@@ -17,6 +18,10 @@ GOOD: dict[tuple[str, str], dict[str, Any]] = {
     ("email", "resend"): {"api_key": "key"},
     ("email", "sendgrid"): {"api_key": "key"},
     ("email", "ses"): {**AWS, "configuration_set": "events"},
+    ("push", "adm"): {"client_id": "id", "client_secret": "secret"},
+    ("push", "apns"): {"key_id": "ABC123DEFG", "team_id": "DEF123GHIJ", "topic": "example.acme", "private_key": P256},
+    ("push", "fcm"): {"service_account": SERVICE_ACCOUNT},
+    ("push", "web_push"): {"private_key": P256, "subject": "mailto:push@acme.example"},
     ("sms", "aws"): {**AWS, "senders": SENDERS},
     ("sms", "sinch"): {"service_plan_id": "plan", "api_token": "token", "senders": SENDERS},
     ("sms", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS},
@@ -53,6 +58,12 @@ def test_what_is_missing_unknown_or_wrong_is_named() -> None:
     assert wrong("email", "ses", {**AWS, "colour": "red"}) == ["/settings/colour"]
     assert wrong("email", "ses", {**AWS, "region": "eu-west-1.evil.example/"}) == ["/settings/region"]
     assert wrong("email", "mailgun", {**GOOD["email", "mailgun"], "region": "moon"}) == ["/settings/region"]
+    assert wrong("push", "apns", {**GOOD["push", "apns"], "private_key": SERVICE_ACCOUNT}) == ["/settings/private_key"]
+    assert wrong("push", "fcm", {"service_account": P256}) == ["/settings/service_account"]
+    assert wrong("push", "web_push", {"private_key": "YQ", "subject": "push@acme.example"}) == [
+        "/settings/private_key",
+        "/settings/subject",
+    ]
     assert wrong("sms", "sinch", {"service_plan_id": "plan", "api_token": "token"}) == ["/settings/senders"]
 
 
