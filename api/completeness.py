@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from channels.push.checks import sources_of, unsayable
 from channels.template_parts import BadFile
 from channels.templates import channels_of, settings, shows_unsubscribe
 from journeys.language.conditions import Entry
@@ -17,14 +18,17 @@ _Lacks = Iterator[tuple[str, str]]
 """Code and words."""
 
 
-def missing_content(journeys: Iterable[Journey], templates: Templates) -> list[Problem]:
-    """Find every send that could not be rendered, or must not be sent as it stands; pointers are journey/step."""
+def missing_content(journeys: Iterable[Journey], templates: Templates, *, push_providers: Collection[str] = ()) -> list[Problem]:
+    """Find every send that could not be rendered, or must not be sent as it stands; pointers are journey/step.
+
+    `push_providers` are those through which the app's pushes leave, where that is known.
+    """
     return [
         Problem(f"{journey.name}/{step.id}", code, words)
         for journey in journeys
         for step in all_steps(journey.steps)
         if isinstance(step, Send)
-        for code, words in _content(journey, step, templates)
+        for code, words in (*_content(journey, step, templates), *_unsayable(step, templates, push_providers))
     ]
 
 
@@ -82,6 +86,17 @@ def _content(journey: Journey, step: Send, templates: Templates) -> _Lacks:
     elif channel == "email" and is_marketing and not shows_unsubscribe(templates[name]):
         yield "no_unsubscribe", f"marketing mail must show links.unsubscribe: add it to each body of template {name}"
     yield from _captured_elsewhere(journey, name, templates[name])
+
+
+def _unsayable(step: Send, templates: Templates, push_providers: Collection[str]) -> _Lacks:
+    """What a provider of the push cannot say, so that every such message would be rejected."""
+    message = step.message
+    if message.channel != "push":
+        return
+    fields = sources_of(templates.get(message.template, {}))
+    for provider in sorted({message.provider} if message.provider else push_providers):
+        for words in unsayable(provider, fields):
+            yield "cannot_say", f"template {message.template}: {words}"
 
 
 def _captured_elsewhere(journey: Journey, name: str, files: Mapping[str, str]) -> _Lacks:

@@ -17,7 +17,7 @@ from api.strict import App, Body, Db, LongTextRoute, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, reports, templates
+from storage import journeys, outbox, providers, reports, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 
@@ -169,7 +169,8 @@ def _hold_to(planned: Planned, made: _Plan, body: Publication) -> None:
 async def _compare(connection: Connection, app: str, written: Sequence[Written], body: Publication) -> _Plan:
     live = {stored.name: stored for stored in await templates.live_with_files(connection, app)}
     texts = {name: stored.files for name, stored in live.items()} | body.templates
-    found = missing_content([each.journey for each in written], texts)
+    through = await providers.of_channel(connection, app, "push")
+    found = missing_content([each.journey for each in written], texts, push_providers=through)
     found += unannounced([each.journey for each in written], await outbox.announced(connection))
     if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])

@@ -14,9 +14,12 @@ from api.idempotency import IdempotencyKey
 from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
 from channels.base import Rejected
 from channels.email.headers import mailbox, safe_text
+from channels.push.checks import sources_of, unsayable
+from channels.push.payload import Push
+from channels.push.platform import providers_for
 from channels.templates import channels_of
 from journeys.language.errors import Invalid, Problem
-from storage import apps, direct_sends, people, templates
+from storage import apps, direct_sends, people, providers, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import normalised
@@ -52,13 +55,6 @@ class TextParts(_Parts):
     text: Annotated[str, Field(min_length=1, max_length=1600)]
 
 
-class PushParts(_Parts):
-    title: Annotated[str, Field(min_length=1, max_length=1000)]
-    body: Annotated[str, Field(min_length=1, max_length=3000)]
-    url: str | None = None
-    image: str | None = None
-
-
 class InAppParts(_Parts):
     title: str | None = None
     body: Text
@@ -75,7 +71,7 @@ _PARTS: dict[str, TypeAdapter[Any]] = {
     "sms": TypeAdapter(TextParts),
     "whatsapp": TypeAdapter(TextParts),
     "voice": TypeAdapter(TextParts),
-    "push": TypeAdapter(PushParts),
+    "push": TypeAdapter(Push),
     "in_app": TypeAdapter(InAppParts),
     "webhook": TypeAdapter(WebhookParts),
 }
@@ -90,8 +86,8 @@ class NewMessage(Body):
     template: Word | None = Field(None, examples=["receipt"])
     data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
     content: dict[str, Any] | None = Field(
-        None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, url, image; in_app: "
-        "title, body, url; webhook: url, body"
+        None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, image, url, data, "
+        "badge, sound, ttl, collapse, silent, priority, optional; in_app: title, body, url; webhook: url, body"
     )  # fmt: skip
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
@@ -159,6 +155,8 @@ async def _by_template(connection: Connection, app: str, body: NewMessage) -> Ma
         raise Invalid([Problem("/template", "no_template", "no such template is published: `sojourn apply` publishes")])
     if body.channel not in channels_of(stored.files):
         raise Invalid([Problem("/template", "no_content", "the template has nothing for this channel")])
+    if body.channel == "push":
+        await _must_be_sayable(connection, app, body, sources_of(stored.files), "/template")
     return {"template": body.template, "data": body.data}
 
 
@@ -168,7 +166,20 @@ async def _raw(connection: Connection, app: str, body: NewMessage) -> Mapping[st
     except ValidationError as error:
         found = [Problem("/content" + "".join(f"/{part}" for part in e["loc"]), e["type"]) for e in error.errors(include_input=False)]
         raise Invalid(found) from None
+    if body.channel == "push":
+        parts = Push.model_validate(parts).parts()
+        await _must_be_sayable(connection, app, body, {**parts, "optional": ",".join(parts.get("optional", ()))}, "/content")
     return {"parts": await _with_sender(connection, app, parts) if body.channel == "email" else parts}
+
+
+async def _must_be_sayable(connection: Connection, app: str, body: NewMessage, fields: Mapping[str, Any], pointer: str) -> None:
+    """Raises Invalid where a provider that this push may leave through cannot say what it says."""
+    through = await providers.of_channel(connection, app, "push")
+    if body.address is not None:
+        # A raw address is one device, and its token tells whose it is.
+        through = [each for each in providers_for({}, body.address) if each in through][:1]
+    if found := [words for each in through for words in unsayable(each, fields)]:
+        raise Invalid([Problem(pointer, "cannot_say", words) for words in found])
 
 
 async def _with_sender(connection: Connection, app: str, parts: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from channels.render import Renderer, RenderFailed
 from channels.templates import channels_of, content_hash, settings
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import apps, journeys, people, templates
+from storage import apps, journeys, people, providers, templates
 from storage.database import Connection
 from storage.templates import StoredTemplate
 
@@ -73,7 +73,7 @@ class Preview(BaseModel):
     """How the message would leave."""
 
     version: int
-    parts: dict[str, str] = Field(description="the fields of the channel", examples=[{"subject": "Welcome, Ann", "text": "Hello."}])
+    parts: dict[str, Any] = Field(description="the fields of the channel", examples=[{"subject": "Welcome, Ann", "text": "Hello."}])
 
 
 @router.get("/templates", summary="List templates")
@@ -193,7 +193,9 @@ async def _must_serve_journeys(connection: Connection, app: str, name: str, file
     """Raises Invalid when a live journey would no longer find what it sends."""
     live = [from_json(stored.definition) for stored in await journeys.live(connection, app)]
     # The other templates are not at stake, so that they are not here says nothing.
-    lacking = [problem for problem in missing_content(live, {name: files}) if problem.code != "no_template"]
+    through = await providers.of_channel(connection, app, "push")
+    found = missing_content(live, {name: files}, push_providers=through)
+    lacking = [problem for problem in found if problem.code != "no_template"]
     if lacking:
         raise Invalid([Problem("/files", problem.code, f"{problem.pointer}: {problem.message}") for problem in lacking])
 

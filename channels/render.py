@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Template
+from pydantic import ValidationError
 
 from channels import template_language, template_vetting
 from channels.base import Content
+from channels.push.checks import push_problems
+from channels.push.payload import first_fault, gathered
 from channels.render_pool import Children
 from channels.template_language import MissingVariable, TooLarge
 from channels.template_parts import channels_of
@@ -63,7 +66,7 @@ class Renderer:
     """Renders templates. `close()` ends its child processes.
 
     Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms, whatsapp and voice {text};
-    push {title, body, url?, image?}; in_app {title?, body, url?}; webhook {url, body}.
+    push as channels/push/payload.py says it (Push), without what is not said; in_app {title?, body, url?}; webhook {url, body}.
     """
 
     def __init__(self, *, children: int = 2, wall_s: float = 1.0) -> None:
@@ -94,7 +97,7 @@ class Renderer:
         parts = _in_process(prepared.compiled, variables) if prepared.compiled else await self._in_child(prepared.parts, variables)
         if channel == "email":
             parts |= _sender(prepared, variables)
-        return Content(channel, dict(parts))
+        return Content(channel, _push(parts) if channel == "push" else dict(parts))
 
     async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
         """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
@@ -103,7 +106,8 @@ class Renderer:
         answer = await self._children.ask({"do": "check", "files": dict(files)})
         if "failed" in answer:
             return [Problem(f"templates/{name}", answer["failed"], "the template takes too much time or memory: make it simpler")]
-        return [Problem(f"templates/{name}/{row['file']}", row["code"], row["message"]) for row in answer["findings"]]
+        found = [Problem(f"templates/{name}/{row['file']}", row["code"], row["message"]) for row in answer["findings"]]
+        return found + push_problems(name, answer["push"])
 
     async def close(self) -> None:
         await self._children.close()
@@ -168,6 +172,13 @@ def _in_process(compiled: Mapping[str, Template], variables: Mapping[str, Any]) 
         raise RenderFailed("template_too_large") from error
     except Exception as error:
         raise RenderFailed("template_error", type(error).__name__) from error
+
+
+def _push(parts: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return gathered(parts)
+    except ValidationError as error:
+        raise RenderFailed("template_error", first_fault(error)) from error
 
 
 def _sender(prepared: _Prepared, variables: Mapping[str, Any]) -> dict[str, str]:

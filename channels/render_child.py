@@ -87,7 +87,10 @@ def _compiled(source: str, is_html: bool) -> Template:
 
 
 def _check(job: Mapping[str, Any]) -> dict[str, Any]:
-    return {"findings": [found.as_row() for found in template_checks.findings(job["files"])]}
+    return {
+        "findings": [found.as_row() for found in template_checks.findings(job["files"])],
+        "push": template_checks.push_sample(job["files"]),
+    }
 
 
 _JOBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"prepare": _prepare, "render": _render, "check": _check}

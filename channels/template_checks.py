@@ -59,6 +59,18 @@ def shows_unsubscribe(files: Mapping[str, str]) -> bool:
     return all(any(mention.path == "links.unsubscribe" for mention in _mentions(part)) for part in bodies)
 
 
+def push_sample(files: Mapping[str, str]) -> dict[str, str]:
+    """What the fields of a push come to with the sample; empty where there is no push, or something is wrong that `findings` tells."""
+    try:
+        parts, settings = template_parts.parts(files, "push"), template_parts.settings(files)
+        if any(_of_channel(files, "push", settings, set())):
+            return {}
+    except BadFile:
+        return {}
+    variables = template_language.named(_with_sample(settings))
+    return {part.name: written(template_language.language(html=False).from_string(part.source), variables) for part in parts}
+
+
 def _of_channel(files: Mapping[str, str], channel: str, settings: TemplateSettings, used: set[str]) -> list[Finding]:
     try:
         parts = template_parts.parts(files, channel)

@@ -13,11 +13,14 @@ SETTINGS_FILE = "template.toml"
 _TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
 _TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml"}
 _TABLE_PARTS = {
-    "push": ("title", "body", "url", "image"),
     "in_app": ("title", "body", "url"),
     "webhook": ("url", "body"),
 }
-_TABLE_REQUIRED = {"push": ("title", "body"), "in_app": ("body",), "webhook": ("url", "body")}
+_TABLE_REQUIRED = {"in_app": ("body",), "webhook": ("url", "body")}
+_PUSH_TEXTS = ("title", "body", "url", "image", "sound", "collapse", "priority")
+_PUSH_NUMBERS = ("badge", "ttl")
+_PUSH_LISTS = ("optional", "providers")
+PUSH_FIELDS = (*_PUSH_TEXTS, *_PUSH_NUMBERS, *_PUSH_LISTS, "silent", "data")
 KNOWN_FILES = frozenset({SETTINGS_FILE, "subject.txt", "body.mjml", "body.html", "body.txt", *_TEXT_FILES.values(), *_TABLE_FILES.values()})
 
 # Blocks, comments and expressions of Jinja, as its lexer finds them by default.
@@ -70,7 +73,7 @@ def parts(files: Mapping[str, str], channel: str) -> list[Part]:
     if channel in _TEXT_FILES:
         file = _TEXT_FILES[channel]
         return [Part("text", file, files[file].strip())]
-    return _table(files, channel)
+    return _push(files) if channel == "push" else _table(files, channel)
 
 
 def settings(files: Mapping[str, str]) -> TemplateSettings:
@@ -114,6 +117,35 @@ def _table(files: Mapping[str, str], channel: str) -> list[Part]:
     if absent or not all(isinstance(text, str) for text in table.values()):
         raise BadFile(file, f"needs texts for {', '.join(_TABLE_REQUIRED[channel])}")
     return [Part(name, file, table[name].strip()) for name in _TABLE_PARTS[channel] if name in table]
+
+
+def _push(files: Mapping[str, str]) -> list[Part]:
+    """Numbers may be written as such or as Jinja; each member of `data` is a part, called data.<key>; lists are joined by commas."""
+    file = _TABLE_FILES["push"]
+    table = _toml(files, file)
+    if unknown := sorted(set(table) - set(PUSH_FIELDS)):
+        raise BadFile(file, f"unknown field {', '.join(unknown)}; known are {', '.join(PUSH_FIELDS)}")
+    if not table.get("silent") and not {"title", "body"} <= set(table):
+        raise BadFile(file, "needs texts for title, body, unless it is silent")
+    data = table.pop("data", {})
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise BadFile(file, "data is a table of texts")
+    sources = {name: _push_source(file, name, value) for name, value in table.items()} | {f"data.{key}": data[key] for key in data}
+    return [Part(name, file, source) for name, source in sources.items() if source]
+
+
+def _push_source(file: str, name: str, value: object) -> str:
+    match value:
+        case bool() if name == "silent":
+            return "true" if value else ""
+        case str() if name in _PUSH_TEXTS or name in _PUSH_NUMBERS:
+            return value.strip()
+        case int() if name in _PUSH_NUMBERS and not isinstance(value, bool):
+            return str(value)
+        case list() if name in _PUSH_LISTS and all(isinstance(each, str) for each in value):
+            return ",".join(value)
+    kind = "true or false" if name == "silent" else "a list of names" if name in _PUSH_LISTS else "a text"
+    raise BadFile(file, f"{name} is {kind}{' or a number' if name in _PUSH_NUMBERS else ''}")
 
 
 def _toml(files: Mapping[str, str], file: str) -> dict[str, Any]:

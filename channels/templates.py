@@ -7,6 +7,7 @@ import orjson
 from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_checks, template_parts
+from channels.push.checks import push_problems
 from channels.template_parts import BadFile, TemplateSettings
 from journeys.language.errors import Problem
 
@@ -21,7 +22,8 @@ def problems(name: str, files: Mapping[str, str]) -> list[Problem]:
 
     The template is compiled and its sample filled in here, without limits: for templates of strangers use Renderer.problems.
     """
-    return [Problem(f"templates/{name}/{found.file}", found.code, found.message) for found in template_checks.findings(files)]
+    found = [Problem(f"templates/{name}/{found.file}", found.code, found.message) for found in template_checks.findings(files)]
+    return found + push_problems(name, template_checks.push_sample(files))
 
 
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:

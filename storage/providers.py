@@ -49,6 +49,11 @@ async def of_app(connection: Connection, app: str) -> list[Account]:
     return [Account(**{**row, "secret": tuple(row["secret"])}) for row in rows]
 
 
+async def of_channel(connection: Connection, app: str, channel: str) -> list[str]:
+    """The providers of the app's accounts on one channel, sorted; each once."""
+    return sorted({row.provider for row in await of_app(connection, app) if row.channel == channel})
+
+
 async def put(
     connection: Connection,
     app: str,

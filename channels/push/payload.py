@@ -1,10 +1,9 @@
-"""What a push says, in one shape for every provider, and what each provider cannot say.
+"""What a push says, in one shape for every provider.
 
-What a provider cannot say is an error: told where a template is checked or a message accepted, if the provider is known there, and else
-Rejected. A field named in `optional` is left out instead.
+What a provider cannot say (sayable.py) is Rejected, or left out where the message allows it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -12,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from channels.base import Outgoing, Rejected
+from channels.push.sayable import cannot_say
 
-PROVIDERS = ("adm", "apns", "fcm", "web_push")
 MESSAGE_KEY = "sojourn_message"
 """Under this name every app finds our id of the message in its data."""
 
@@ -21,23 +20,10 @@ LONGEST_TTL_S = 2_419_200
 _SHOWN = ("title", "body", "image", "badge", "sound")
 # Ours, Apple's and Google's own names; `url` and `image` stand beside the data.
 _RESERVED = ("aps", "url", "image", "from", "message_type", MESSAGE_KEY)
-_RESERVED_STARTS = ("google", "gcm")
-
-_CANNOT: Mapping[str, Mapping[str, str]] = {
-    "fcm": {},
-    "apns": {},
-    "adm": {
-        "image": "its notifications have a title and a body",
-        "badge": "it knows no badge",
-        "sound": "its notifications have a title and a body",
-        "priority": "every message is delivered alike",
-    },
-    "web_push": {
-        "sound": "the browser chooses it",
-        "silent": "browsers show every push, or take the subscription away",
-    },
-}
 _ADM_SHORTEST_TTL_S = 60
+_DATA = "data."
+_LISTS = ("optional", "providers")
+_RESERVED_STARTS = ("google", "gcm")
 
 
 def _data_key(key: str) -> str:
@@ -78,18 +64,25 @@ class Push(BaseModel):
             raise PydanticCustomError("nothing_to_show", "title and body are needed, unless it is silent")
         return self
 
+    def parts(self) -> dict[str, Any]:
+        """As a message's content holds it: only what is said."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
     @property
     def said(self) -> frozenset[str]:
         """The names of the fields that are used."""
         return frozenset(name for name in type(self).model_fields if getattr(self, name) not in (None, {}, False, ()))
 
 
-FIELDS = tuple(Push.model_fields)
+def gathered(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The parts of a push from what a template's fields came to; what came to nothing is left out. Raises ValidationError.
 
-
-def cannot_say(provider: str, fields: Collection[str]) -> dict[str, str]:
-    """Of these fields those that the provider cannot say whatever their values are, with why."""
-    return {name: why for name, why in _CANNOT.get(provider, {}).items() if name in fields}
+    `data.<key>` are members of its data; lists are separated by commas.
+    """
+    data = {name.removeprefix(_DATA): text for name, text in texts.items() if name.startswith(_DATA)}
+    told: dict[str, Any] = {name: text for name, text in texts.items() if text and not name.startswith(_DATA) and name not in _LISTS}
+    optional = {"optional": texts["optional"].split(",")} if texts.get("optional") else {}
+    return Push.model_validate({**told, **optional, "data": data}).parts()
 
 
 def push_for(way: str, outgoing: Outgoing) -> Push:

@@ -16,6 +16,20 @@ from tests.channels.hostile import HOSTILE
 APP = {"name": "Acme", "from": "Acme <hello@acme.example>", "reply_to": "help@acme.example"}
 
 
+PUSH = """
+title = "T"
+body = "B"
+url = "{{ entry.link | default('') }}"
+badge = "{{ entry.unread }}"
+ttl = 60
+sound = "ping"
+optional = ["sound"]
+providers = ["fcm", "web_push"]
+[data]
+order_id = "{{ entry.id }}"
+"""
+
+
 @pytest.fixture(scope="module")
 async def renderer() -> AsyncIterator[Renderer]:
     made = Renderer()
@@ -325,3 +339,23 @@ def _memory_kb(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+
+
+async def test_a_push_has_its_numbers_and_data_and_leaves_out_what_came_to_nothing(renderer: Renderer) -> None:
+    content = await render(renderer, {"push.toml": PUSH}, "push", entry={"unread": 3, "id": "A-17"})
+    assert content.parts == {
+        "title": "T",
+        "body": "B",
+        "badge": 3,
+        "ttl": 60,
+        "sound": "ping",
+        "optional": ["sound"],
+        "data": {"order_id": "A-17"},
+    }
+
+
+async def test_a_push_whose_number_is_none_is_a_template_error_that_names_the_field(renderer: Renderer) -> None:
+    with pytest.raises(RenderFailed) as failed:
+        await render(renderer, {"push.toml": PUSH}, "push", entry={"unread": "many", "id": "A-17"})
+    assert (failed.value.code, failed.value.why.partition(":")[0]) == ("template_error", "badge")
+    assert "many" not in failed.value.why

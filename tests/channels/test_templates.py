@@ -24,6 +24,34 @@ def test_a_template_in_order_has_no_problems() -> None:
     assert codes(sms_txt="Hello {{ user.name | default('you') }}") == []
 
 
+def test_a_push_with_every_field_has_no_problems() -> None:
+    everything = """
+title = "{{ user.name | default('You') }}"
+body = "b"
+image = "https://acme.example/a.png"
+url = "acme://orders/{{ entry.id | default('') }}"
+badge = "{{ entry.unread | default(1) }}"
+sound = "ping"
+ttl = 3600
+collapse = "orders"
+priority = "high"
+providers = ["fcm", "apns", "web_push", "adm"]
+optional = ["sound", "badge", "image", "priority"]
+[data]
+order_id = "{{ entry.id | default('') }}"
+"""
+    assert codes(push_toml=everything) == []
+    assert codes(push_toml="silent = true\nproviders = ['fcm', 'apns', 'adm']\n[data]\nsync = 'orders'") == []
+
+
+def test_what_a_provider_cannot_say_names_the_field_why_and_the_remedy() -> None:
+    push = 'title = "a"\nbody = "b"\nsound = "c"\nproviders = ["web_push"]'
+    [problem] = templates.problems("news", {"push.toml": push})
+    assert problem.message == (
+        'web_push cannot say sound (the browser chooses it): take it out, or let it be left out there: optional = ["sound"]'
+    )
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -47,7 +75,21 @@ def test_a_template_in_order_has_no_problems() -> None:
         ({"subject_txt": "a"}, ("body.txt", "bad_file")),
         ({"subject_txt": "a\nb", "body_txt": "c"}, ("subject.txt", "subject_lines")),
         ({"push_toml": 'title = "a"'}, ("push.toml", "bad_file")),
-        ({"push_toml": 'title = "a"\nbody = "b"\nsound = "c"'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nsong = "c"'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = 3'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nbadge = true'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nsilent = "yes"'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\ndata = {n = 3}'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\noptional = "sound"'}, ("push.toml", "bad_file")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nttl = 2419201'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nbadge = "{{ visit }} or so"'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\npriority = "urgent"'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nsilent = true'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nimage = "http://a.example/a.png"'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\ndata = {aps = "x"}'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\noptional = ["title"]'}, ("push.toml", "bad_push")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nproviders = ["pigeon"]'}, ("push.toml", "unknown_provider")),
+        ({"push_toml": 'title = "a"\nbody = "b"\nsound = "c"\nproviders = ["fcm", "web_push"]'}, ("push.toml", "cannot_say")),
         ({"webhook_toml": 'url = "https://a.example"'}, ("webhook.toml", "bad_file")),
         ({"subject_txt": "a", "body.mjml": "<mjml><mj-body>"}, ("body.mjml", "bad_file")),
         ({"subject_txt": "a", "body.mjml": "<mjml></mjml>", "body_html": "<p>"}, ("body.html", "bad_file")),

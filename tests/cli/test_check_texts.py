@@ -289,9 +289,16 @@ CONDITIONS = [
         "i: sent(step='later') names no Send before this place: name one, or ask about a template=",
     ),
 ]
+PUSH = 'title = "x"\nbody = "y"\n'
 HOUSE = [
     step("no_template", 'Send("s", email("gone"))', "s: there is no template gone: add journeys/templates/gone/, or mend the name"),
     step("no_content", 'Send("s", push("hello"))', "s: template hello has nothing for push: add journeys/templates/hello/push.toml"),
+    Row(
+        "cannot_say",
+        'checked/s: template hello: adm cannot say badge (it knows no badge): take it out, or let it be left out there: optional = ["badge"]',
+        steps='Send("s", push("hello", provider="adm"))',
+        files={"journeys/templates/hello/push.toml": f"{PUSH}badge = 1"},
+    ),
     files(
         "no_unsubscribe",
         {"journeys/templates/hello/body.txt": "Hello"},
@@ -416,8 +423,23 @@ TEMPLATES = [
     template("bad_file", {"body.txt": ""}, "body.txt: is missing: a mail needs body.txt, body.mjml or body.html"),
     template("bad_file", {"body.html": "x", "body.mjml": "x"}, "body.html: stands beside body.mjml: keep one of them"),
     template("bad_file", {"body.mjml": "<mj-body>"}, "body.mjml: is not MJML: "),
-    template("bad_file", {"push.toml": 'title = "x"\nboddy = "y"'}, "push.toml: unknown field boddy; known are title, body, url, image"),
-    template("bad_file", {"push.toml": 'title = "x"'}, "push.toml: needs texts for title, body"),
+    template("bad_file", {"in_app.toml": 'body = "x"\nboddy = "y"'}, "in_app.toml: unknown field boddy; known are title, body, url"),
+    template("bad_file", {"in_app.toml": 'title = "x"'}, "in_app.toml: needs texts for body"),
+    template("bad_file", {"push.toml": 'title = "x"\nboddy = "y"'}, "push.toml: unknown field boddy; known are title, body, url, image, "),
+    template("bad_file", {"push.toml": 'title = "x"'}, "push.toml: needs texts for title, body, unless it is silent"),
+    template("bad_file", {"push.toml": f'{PUSH}data = "x"'}, "push.toml: data is a table of texts"),
+    template("bad_file", {"push.toml": f"{PUSH}badge = true"}, "push.toml: badge is a text or a number"),
+    template("bad_push", {"push.toml": f"{PUSH}ttl = -1"}, "push.toml: ttl: Input should be greater than or equal to 0"),
+    template(
+        "unknown_provider",
+        {"push.toml": f'{PUSH}providers = ["pigeon"]'},
+        "push.toml: there is no pigeon; there are adm, apns, fcm, web_push",
+    ),
+    template(
+        "cannot_say",
+        {"push.toml": f'{PUSH}sound = "ping"\nproviders = ["web_push"]'},
+        "push.toml: web_push cannot say sound (the browser chooses it): take it out, or let it be left out there: ",
+    ),
     template(
         "no_content",
         {"subject.txt": "", "body.txt": "", "sms.txt": ""},
@@ -462,6 +484,7 @@ SOURCES = (
     "cli/type_words.py",
     "channels/template_checks.py",
     "channels/template_parts.py",
+    "channels/push/checks.py",
 )
 REFUSING = ("journeys/language/conditions.py",)
 """Where the language itself refuses with a TypeError while a file is imported."""
