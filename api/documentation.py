@@ -23,6 +23,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Templates": ("What messages say, in versions.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
+    "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
     "Pausing": ("The big switches.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from activities.one_time_codes import AskedTooOften
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem, Refused, SojournError, Unavailable
 
 
@@ -72,6 +73,7 @@ ANSWERS: dict[type[SojournError], Answer] = {
     TooLarge: Answer(413, "too_large", "The body is too large"),
     UnsupportedMediaType: Answer(415, "unsupported_media_type", "Send application/json"),
     TooManyRequests: Answer(429, "too_many_requests", "Too many requests: try again later"),
+    AskedTooOften: Answer(429, "asked_too_often", "Too many codes were asked for: try again later"),
     Invalid: Answer(422, "invalid", "Some values break a rule"),
     Refused: Answer(422, "refused", "The request cannot be carried out"),
     Unavailable: Answer(503, "unavailable", "Sojourn cannot answer now: try again"),
@@ -171,6 +173,6 @@ def _listed(error: SojournError) -> list[dict[str, str]]:
 
 
 def _headers(error: SojournError, answer: Answer) -> dict[str, str]:
-    if isinstance(error, (Unavailable, TooManyRequests)):
+    if isinstance(error, (Unavailable, TooManyRequests, AskedTooOften)):
         return {"Retry-After": retry_after(error.retry_after_s)}
     return {"WWW-Authenticate": 'Bearer realm="sojourn"'} if answer.status == HTTPStatus.UNAUTHORIZED else {}

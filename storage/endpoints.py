@@ -136,3 +136,14 @@ def _parameters(app: str, rows: Sequence[Confirmed]) -> dict[str, Any]:
         "devices": [orjson.dumps(c.device).decode() for c in rows],
         "confirmed": [c.confirmed_at for c in rows],
     }
+
+
+_NEWEST = text("""
+SELECT DISTINCT ON (channel) channel, address FROM endpoints
+WHERE app = :app AND user_id = :user_id AND state = 'active' ORDER BY channel, confirmed_at DESC, id DESC
+""")
+
+
+async def newest_active(connection: Connection, app: str, user_id: int) -> dict[str, str]:
+    """The most recently confirmed active address of each channel."""
+    return {row.channel: row.address for row in await connection.execute(_NEWEST, {"app": app, "user_id": user_id})}

@@ -113,7 +113,17 @@ _REMOVALS = {
     "enrollments": _FORGET_ENROLLMENTS,
     **{
         table: text(f"DELETE FROM {table} WHERE app = :app AND user_id = ANY(:ids)")
-        for table in ("events", "outbox", "quarantine", "refused_entries", "unclear_replies", "consents", "endpoints", "identities")
+        for table in (
+            "events",
+            "outbox",
+            "quarantine",
+            "refused_entries",
+            "unclear_replies",
+            "consents",
+            "one_time_codes",
+            "endpoints",
+            "identities",
+        )
     },
     "users": text("DELETE FROM users WHERE app = :app AND id = ANY(:ids)"),
 }

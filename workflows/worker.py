@@ -18,6 +18,7 @@ from activities.direct import DirectLane
 from activities.jobs.catalogue import KINDS
 from activities.jobs.runner import Jobs
 from activities.jobs.work import Work
+from activities.one_time_codes import CodeLane, Pepper
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
 from settings import Settings
@@ -146,6 +147,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
             group.create_task(Sweeper(database, made.delivery.timing).run()),
+            group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
         ]
         await stopping.wait()
         for lane in lanes:

@@ -49,6 +49,7 @@ NOT_SENT: Mapping[str, Reason] = {
         "they had reached the limit of messages",
         "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",
     ),
+    "superseded": Reason("it held a one-time code, and a newer code has taken its place"),
     "not_allowed_here": Reason(
         "this environment writes only to the addresses on its allow-list",
         "add the address to SOJOURN_ALLOWED_RECIPIENTS; production has no list",

@@ -35,6 +35,7 @@ REPEATABLE = {
     "POST /v1/providers/reseal": "what is sealed with the newest key stays",
     "POST /v1/enrollments/{enrollment_id}/advance": "the wait that has ended does not end again",
     "POST /v1/enrollments/{enrollment_id}/exit": "ends it once",
+    "POST /v1/otp/verify": "each try counts",
 }
 # Lists that a person reads in one look.
 SHORT = {"GET /v1/users/{user_id}/consents": "one user's record", "GET /v1/journeys": "a house has tens"}

@@ -1,0 +1,200 @@
+"""Codes that a person types in: what was asked for, what was sent, and how often something was typed in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from storage.database import Connection
+
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True)
+class NewCode:
+    """A code that is asked for. `ways` are [channel, address] in their order; none: the user is not known."""
+
+    id: UUID
+    whom: bytes
+    prefix: bytes | None
+    user_id: int | None
+    ways: Sequence[tuple[str, str]]
+    length: int
+    template: str | None
+    data: Mapping[str, Any]
+    lives: timedelta
+
+
+@dataclass(frozen=True)
+class OpenCode:
+    """A code whose message is being looked after. `state` is that of its message, None before the first is planned."""
+
+    app: str
+    id: UUID
+    user_id: int | None
+    ways: Sequence[tuple[str, str]]
+    sends: int
+    length: int
+    template: str | None
+    data: Mapping[str, Any]
+    message_id: UUID | None
+    state: str | None
+    has_bounced: bool
+    since_send: timedelta
+    left: timedelta
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many codes were asked for within a span, and when the oldest of them leaves it."""
+
+    n: int
+    oldest_at: datetime | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a try is compared with: at most five tries reach this."""
+
+    code_hash: bytes | None = field(repr=False)
+
+
+_LOCK = text("""
+SELECT pg_advisory_xact_lock(hashtextextended(h.name, 7305204))
+FROM (SELECT DISTINCT encode(g, 'hex') AS name FROM unnest(CAST(:keys AS bytea[])) AS g ORDER BY 1 OFFSET 0) h
+""")
+_INSERT = text("""
+INSERT INTO one_time_codes (app, id, whom, prefix, user_id, ways, length, template, data, expires_at)
+VALUES (:app, :id, :whom, :prefix, :user_id, :ways, :length, :template, :data, clock_timestamp() + CAST(:lives AS interval))
+RETURNING expires_at
+""")
+# A code that is over tells nobody where it went.
+_REVOKE = text("""
+UPDATE one_time_codes SET expires_at = clock_timestamp(), due_at = NULL, ways = '[]', data = '{}'
+WHERE app = :app AND whom = :whom AND id <> :id AND verified_at IS NULL AND expires_at > clock_timestamp() RETURNING message_id
+""")
+_COUNT = """
+SELECT count(*) AS n, min(created_at) AS oldest_at, clock_timestamp() AS now FROM (SELECT created_at FROM one_time_codes
+WHERE app = :app AND {whose} created_at > clock_timestamp() - CAST(:span AS interval) ORDER BY created_at DESC LIMIT :most) c
+"""
+_COUNT_OF_WHOM = text(_COUNT.format(whose="whom = :whom AND"))
+_COUNT_OF_PREFIX = text(_COUNT.format(whose="prefix = :whom AND"))
+_COUNT_OF_APP = text(_COUNT.format(whose="CAST(:whom AS bytea) IS NULL AND"))
+_SENT = text("""
+UPDATE one_time_codes SET code_hash = :code_hash, message_id = :message_id, sends = sends + 1, sent_at = clock_timestamp(),
+  due_at = clock_timestamp() + CAST(:look_after AS interval)
+WHERE app = :app AND id = :id
+""")
+_OPEN = """
+SELECT c.app, c.id, c.user_id, c.ways, c.sends, c.length, c.template, c.data, c.message_id, m.state,
+  m.bounced_at IS NOT NULL AS has_bounced, clock_timestamp() - c.sent_at AS since_send, c.expires_at - clock_timestamp() AS "left"
+FROM one_time_codes c LEFT JOIN messages m ON m.app = c.app AND m.id = c.message_id
+"""
+_DUE = text("SELECT app, id FROM one_time_codes WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT :most")
+_TAKE = text(_OPEN + "WHERE c.app = :app AND c.id = :id AND c.due_at <= clock_timestamp() FOR UPDATE OF c SKIP LOCKED")
+_LOOK_AGAIN = text("UPDATE one_time_codes SET due_at = clock_timestamp() + CAST(:wait AS interval) WHERE app = :app AND id = :id")
+_CLOSE = text("UPDATE one_time_codes SET due_at = NULL, ways = '[]', data = '{}' WHERE app = :app AND id = :id")
+# What was sent before must not arrive beside the new one where that can still be helped, and is never sent once more.
+_DROP = text("""
+WITH dropped AS (
+  UPDATE messages SET state = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'given_up' ELSE 'skipped' END,
+    reason = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'unconfirmed' ELSE 'superseded' END,
+    deferred_until = NULL, settled_at = clock_timestamp()
+  WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('planned', 'deferred', 'unknown') RETURNING id
+), gone AS (
+  DELETE FROM open_messages o USING dropped d WHERE o.app = :app AND o.message_id = d.id
+)
+DELETE FROM direct_sends s USING dropped d WHERE s.app = :app AND s.message_id = d.id
+""")
+_TYPED = text("""
+UPDATE one_time_codes SET tries = tries + 1
+WHERE app = :app AND id = :id AND tries < :most AND verified_at IS NULL AND expires_at > clock_timestamp() RETURNING code_hash
+""")
+_VERIFIED = text("UPDATE one_time_codes SET verified_at = clock_timestamp() WHERE app = :app AND id = :id")
+_FORGET = text("DELETE FROM one_time_codes WHERE created_at < clock_timestamp() - CAST(:age AS interval)")
+
+
+async def lock(connection: Connection, keys: Sequence[bytes]) -> None:
+    """Let requests for the same person or neighbourhood of numbers count one after another."""
+    await connection.execute(_LOCK, {"keys": keys})
+
+
+async def count_of(connection: Connection, app: str, whom: bytes, span: timedelta, most: int) -> Counted:
+    """How many this person was sent within the span; counting ends at `most`."""
+    return await _count(connection, _COUNT_OF_WHOM, app, whom, span, most)
+
+
+async def count_of_prefix(connection: Connection, app: str, prefix: bytes, span: timedelta, most: int) -> Counted:
+    return await _count(connection, _COUNT_OF_PREFIX, app, prefix, span, most)
+
+
+async def count_of_app(connection: Connection, app: str, span: timedelta, most: int) -> Counted:
+    return await _count(connection, _COUNT_OF_APP, app, None, span, most)
+
+
+async def _count(connection: Connection, statement: Any, app: str, whom: bytes | None, span: timedelta, most: int) -> Counted:
+    row = (await connection.execute(statement, {"app": app, "whom": whom, "span": span, "most": most})).one()
+    return Counted(row.n, row.oldest_at, row.now)
+
+
+async def insert(connection: Connection, app: str, code: NewCode) -> datetime:
+    """Write a code that is asked for, and end the one before it; return when it expires."""
+    revoked = (await connection.execute(_REVOKE, {"app": app, "whom": code.whom, "id": code.id})).scalars().all()
+    await drop_messages(connection, app, [each for each in revoked if each is not None])
+    values = {name: getattr(code, name) for name in ("id", "whom", "prefix", "user_id", "length", "template", "data", "lives")}
+    ways = [list(way) for way in code.ways]
+    expires_at: datetime = (await connection.execute(_INSERT, {"app": app, "ways": ways, **values})).scalar_one()
+    return expires_at
+
+
+async def drop_messages(connection: Connection, app: str, ids: Sequence[UUID]) -> None:
+    """End messages with codes that hold no more: what waits is skipped, what may have gone out is not sent again."""
+    if ids:
+        await connection.execute(_DROP, {"app": app, "ids": ids})
+
+
+async def sent(connection: Connection, app: str, number: UUID, *, code_hash: bytes, message_id: UUID, look_after: timedelta) -> None:
+    """A new code was planned to be sent: from now on only this one is right."""
+    values = {"app": app, "id": number, "code_hash": code_hash, "message_id": message_id, "look_after": look_after}
+    await connection.execute(_SENT, values)
+
+
+async def due(connection: Connection, *, most: int = 100) -> list[tuple[str, UUID]]:
+    """The codes to look at now, as (app, id)."""
+    return [(row.app, row.id) for row in await connection.execute(_DUE, {"most": most})]
+
+
+async def take(connection: Connection, app: str, number: UUID) -> OpenCode | None:
+    """Lock one that is due; None when another process has it, or has had it."""
+    row = (await connection.execute(_TAKE, {"app": app, "id": number})).mappings().first()
+    return OpenCode(**row) if row else None
+
+
+async def look_again(connection: Connection, app: str, number: UUID, wait: timedelta) -> None:
+    await connection.execute(_LOOK_AGAIN, {"app": app, "id": number, "wait": wait})
+
+
+async def close(connection: Connection, app: str, number: UUID) -> None:
+    """Nothing more will be sent for it; it can still be typed in until it expires."""
+    await connection.execute(_CLOSE, {"app": app, "id": number})
+
+
+async def typed(connection: Connection, app: str, number: UUID) -> Typed | None:
+    """Count one try and return what to compare with; None when it is unknown, expired, used, or was tried five times."""
+    row = (await connection.execute(_TYPED, {"app": app, "id": number, "most": MOST_TRIES})).first()
+    return Typed(row.code_hash) if row else None
+
+
+async def verified(connection: Connection, app: str, number: UUID) -> None:
+    """It was right: it is used up, in the transaction that counted the try."""
+    await connection.execute(_VERIFIED, {"app": app, "id": number})
+    await close(connection, app, number)
+
+
+async def forget(connection: Connection, age: timedelta) -> int:
+    """Forget what is older, of every app; return how many."""
+    return int((await connection.execute(_FORGET, {"age": age})).rowcount)

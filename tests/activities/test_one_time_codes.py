@@ -1,0 +1,229 @@
+"""One-time codes: nobody guesses one, nobody is flooded, and what did not arrive is followed by a new code another way."""
+
+import asyncio
+import re
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from activities.direct import DirectLane
+from activities.one_time_codes import AskedTooOften, Asking, CodeLane, Issued, Pepper, Way, is_right, issue, what_next
+from activities.unknowns import Sweeper
+from storage.one_time_codes import OpenCode
+from tests.activities.town import APP, Town
+
+PEPPER = Pepper("a secret of at least 32 characters!")
+PHONE = "+4915112345678"
+SMS, EMAIL = ("sms", PHONE), ("email", "eve@example.com")
+AT_ONCE = asyncio.Semaphore(15)  # as many as the pool has connections to spare
+RELAXED = {"otp": {"countries": ["DE"], "seconds_between": 0, "per_hour": 1000, "per_day": 1000, "neighbours_per_hour": 10_000}}
+
+
+@pytest.fixture
+async def relaxed(town: Town) -> Town:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp=RELAXED)
+    return town
+
+
+async def ask(town: Town, *ways: Way, whom: str = "user:eve", lives: timedelta = timedelta(minutes=10)) -> Issued:
+    async with AT_ONCE, town.database.transaction(APP) as connection:
+        return await issue(connection, APP, PEPPER, Asking(whom, ways, lives=lives))
+
+
+async def type_in(town: Town, number: UUID, code: str) -> bool:
+    async with AT_ONCE, town.database.transaction(APP) as connection:
+        return await is_right(connection, APP, PEPPER, number, code)
+
+
+async def deliver(town: Town) -> None:
+    await DirectLane(town.database, town.delivery(), asyncio.Event()).pass_once()
+
+
+async def look(town: Town, *, after: timedelta = timedelta(0)) -> None:
+    """Let so much time pass, and the lane look."""
+    await town.run("UPDATE one_time_codes SET sent_at = sent_at - CAST(:by AS interval), due_at = clock_timestamp()", by=after)
+    await CodeLane(town.database, PEPPER, asyncio.Event()).pass_once()
+
+
+def codes_sent(town: Town) -> list[str]:
+    return [re.findall(r"\b\d{6}\b", outgoing.content.parts["text"])[0] for outgoing in town.provider.seen]
+
+
+async def test_a_code_arrives_is_right_once_and_is_kept_nowhere(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    [code] = codes_sent(relaxed)
+    assert await type_in(relaxed, issued.id, code)
+    assert not await type_in(relaxed, issued.id, code), "used up"
+    assert await relaxed.run("SELECT 1 FROM direct_sends") == []
+    [row] = await relaxed.run("SELECT to_jsonb(c)::text AS everything FROM one_time_codes c")
+    assert code not in row.everything
+    assert PHONE not in row.everything
+
+
+async def test_of_200_guesses_at_once_five_are_looked_at_and_then_the_right_one_is_wrong_too(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    [code] = codes_sent(relaxed)
+    wrong = [f"{(int(code) + step) % 1_000_000:06}" for step in range(1, 201)]
+    answers = await asyncio.gather(*(type_in(relaxed, issued.id, guess) for guess in wrong))
+    assert not any(answers)
+    assert (await relaxed.run("SELECT tries FROM one_time_codes"))[0].tries == 5
+    assert not await type_in(relaxed, issued.id, code)
+
+
+async def test_of_many_who_type_in_the_right_code_at_once_one_is_let_in(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    [code] = codes_sent(relaxed)
+    answers = await asyncio.gather(*(type_in(relaxed, issued.id, code) for _ in range(20)))
+    assert answers.count(True) == 1
+
+
+async def test_a_code_of_another_id_or_another_app_is_wrong(relaxed: Town) -> None:
+    issued, other = await ask(relaxed, SMS), await ask(relaxed, EMAIL, whom="user:bob")
+    await deliver(relaxed)
+    by_channel = {outgoing.address: code for outgoing, code in zip(relaxed.provider.seen, codes_sent(relaxed), strict=True)}
+    assert not await type_in(relaxed, other.id, by_channel[PHONE])
+    assert not await type_in(relaxed, uuid4(), by_channel[PHONE])
+    async with relaxed.database.transaction() as connection:
+        assert not await is_right(connection, "elsewhere", PEPPER, issued.id, by_channel[PHONE])
+    assert not await type_in_with(relaxed, Pepper("another secret of 32 characters!!"), issued.id, by_channel[PHONE])
+
+
+async def type_in_with(town: Town, pepper: Pepper, number: UUID, code: str) -> bool:
+    async with town.database.transaction(APP) as connection:
+        return await is_right(connection, APP, pepper, number, code)
+
+
+async def test_10_000_guesses_at_ids_that_do_not_exist_are_all_wrong(relaxed: Town) -> None:
+    async with relaxed.database.transaction(APP) as connection:
+        right = [await is_right(connection, APP, PEPPER, uuid4(), f"{number:06}") for number in range(10_000)]
+    assert not any(right)
+
+
+async def test_a_code_expires_by_the_clock_of_the_database(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await relaxed.run("UPDATE one_time_codes SET expires_at = clock_timestamp()")
+    assert not await type_in(relaxed, issued.id, codes_sent(relaxed)[0])
+
+
+async def test_a_new_code_ends_the_one_before_and_its_message_if_it_has_not_left(relaxed: Town) -> None:
+    first = await ask(relaxed, SMS)
+    second = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    assert sorted(await relaxed.states(), key=str) == [("sent", None), ("skipped", "superseded")]
+    [code] = codes_sent(relaxed)
+    assert not await type_in(relaxed, first.id, code)
+    assert await type_in(relaxed, second.id, code)
+
+
+async def test_what_is_rejected_is_followed_at_once_by_a_new_code_another_way(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["rejected", "ok"]
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    await look(relaxed)
+    await deliver(relaxed)
+    first, second = codes_sent(relaxed)
+    assert relaxed.provider.taken == ["eve@example.com"]
+    assert not await type_in(relaxed, issued.id, first)
+    assert await type_in(relaxed, issued.id, second)
+
+
+async def test_what_is_unconfirmed_is_followed_after_half_a_minute_and_never_sent_again_itself(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["ambiguous", "ok"]
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await look(relaxed)
+    assert len(codes_sent(relaxed)) == 1, "it may still be confirmed"
+    await look(relaxed, after=timedelta(seconds=31))
+    await deliver(relaxed)
+    await relaxed.age_unknowns()
+    assert (await Sweeper(relaxed.database, relaxed.timing).sweep()).planned_again == 0
+    assert sorted(await relaxed.states(), key=str) == [("given_up", "unconfirmed"), ("sent", None)]
+    first, second = codes_sent(relaxed)
+    assert not await type_in(relaxed, issued.id, first)
+    assert await type_in(relaxed, issued.id, second)
+
+
+async def test_when_every_way_has_failed_it_is_over(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["rejected"]
+    await ask(relaxed, SMS, EMAIL)
+    for _ in range(6):
+        await deliver(relaxed)
+        await look(relaxed)
+    assert len(relaxed.provider.record) == 2
+    assert (await relaxed.run("SELECT ways FROM one_time_codes"))[0].ways == []
+
+
+async def test_a_code_that_went_out_is_looked_after_for_half_a_minute_and_no_longer(relaxed: Town) -> None:
+    await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    await look(relaxed, after=timedelta(seconds=31))
+    assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])]
+
+
+async def test_one_person_is_sent_one_in_half_a_minute_and_five_in_an_hour(town: Town) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"countries": ["DE"]}})
+    await ask(town, SMS)
+    with pytest.raises(AskedTooOften) as refused:
+        await ask(town, SMS)
+    assert 25 < refused.value.retry_after_s <= 30
+    for _ in range(4):
+        await town.run("UPDATE one_time_codes SET created_at = created_at - interval '31 s'")
+        await ask(town, SMS)
+    await town.run("UPDATE one_time_codes SET created_at = created_at - interval '31 s'")
+    with pytest.raises(AskedTooOften) as refused:
+        await ask(town, SMS)
+    assert 3400 < refused.value.retry_after_s <= 3600
+
+
+async def test_of_many_requests_for_one_person_at_once_one_is_served(town: Town) -> None:
+    answers = await asyncio.gather(*(ask(town, EMAIL) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(answer, Issued) for answer in answers) == 1
+    assert all(isinstance(answer, Issued | AskedTooOften) for answer in answers)
+
+
+async def test_who_walks_through_neighbouring_numbers_is_stopped(town: Town) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"countries": ["DE"], "neighbours_per_hour": 10}})
+    for number in range(10):
+        await ask(town, ("sms", f"+491511234{number:04}"), whom=f"sms:{number}")
+    with pytest.raises(AskedTooOften):
+        await ask(town, ("voice", "+4915112340999"), whom="voice:other")
+    await ask(town, ("sms", "+4915119999999"), whom="sms:elsewhere")
+
+
+async def test_somebody_unknown_is_limited_as_somebody_known_and_nothing_is_ever_right(town: Town) -> None:
+    issued = await ask(town, whom="user:nobody")
+    with pytest.raises(AskedTooOften):
+        await ask(town, whom="user:nobody")
+    assert not await type_in(town, issued.id, "000000")
+    assert await town.rows() == []
+
+
+OPEN = OpenCode(APP, uuid4(), None, [SMS, EMAIL], 1, 6, None, {}, uuid4(), "planned", has_bounced=False,
+                since_send=timedelta(seconds=1), left=timedelta(minutes=9))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"left": timedelta(0)}, "close"),
+        ({"state": "sent"}, timedelta(seconds=29)),  # a bounce may come soon after
+        ({"state": "sent", "since_send": timedelta(seconds=30)}, "close"),
+        ({"state": "sent", "has_bounced": True}, "next"),
+        ({"state": "rejected"}, "next"),
+        ({"state": "skipped"}, "next"),
+        ({"state": "claimed"}, timedelta(seconds=3)),
+        ({"state": "planned", "since_send": timedelta(seconds=30)}, "next"),
+        ({"state": "unknown"}, timedelta(seconds=3)),
+        ({"state": "rejected", "sends": 2}, "close"),  # no way is left
+        ({"state": "unknown", "sends": 2, "since_send": timedelta(seconds=30)}, "next"),  # the last way once more
+        ({"state": "unknown", "sends": 3, "since_send": timedelta(seconds=30)}, "close"),
+    ],
+)
+def test_what_comes_next(changes: dict[str, object], expected: object) -> None:
+    assert what_next(replace(OPEN, **changes)) == expected  # type: ignore[arg-type]
