@@ -8,10 +8,12 @@ from datetime import datetime
 
 from channels.accounts import Surroundings, adapter_of
 from channels.base import Adapter, NotSent, Outgoing, Receipt
+from channels.push.by_device import ByDevice
 from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid
 from storage import providers
 from storage.database import Database
+from storage.endpoints import PUSH
 from storage.providers import Account
 from storage.sealing import Seal
 
@@ -19,6 +21,7 @@ from storage.sealing import Seal
 REMEMBERED_S = 5.0
 # Longer than a claim: what is being sent through an account that was changed still ends.
 CLOSED_AFTER_S = 60.0
+_Key = tuple[str, str]
 
 
 class Unusable:
@@ -53,16 +56,16 @@ class Accounts:
         self._seal = seal
         self._around = around
         self._clock = clock
-        self._of_app: dict[str, tuple[float, Mapping[str, Chosen]]] = {}
+        self._of_app: dict[str, tuple[float, Mapping[_Key, Chosen]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def of(self, app: str, channel: str) -> Chosen | None:
-        """The account with the lowest place; None where the app has none for the channel. Raises Unavailable."""
+        """The account with the lowest place, for push one that reaches each device; None where the app has none. Raises Unavailable."""
         read_at, chosen = self._of_app.get(app, (float("-inf"), {}))
         if self._clock() - read_at >= REMEMBERED_S:
             chosen = await self._read(app, chosen)
             self._of_app[app] = (self._clock(), chosen)
-        return chosen.get(channel)
+        return _by_device(app, chosen) if channel == PUSH else chosen.get((channel, ""))
 
     async def close(self) -> None:
         for task in self._leaving:
@@ -71,15 +74,15 @@ class Accounts:
             for each in chosen.values():
                 await each.adapter.close()
 
-    async def _read(self, app: str, before: Mapping[str, Chosen]) -> Mapping[str, Chosen]:
+    async def _read(self, app: str, before: Mapping[_Key, Chosen]) -> Mapping[_Key, Chosen]:
         async with self._database.transaction() as connection:
             rows = await providers.of_app(connection, app)
-        first: dict[str, Account] = {}
+        first: dict[_Key, Account] = {}
         for row in rows:
-            first.setdefault(row.channel, row)
-        now = {channel: self._same(before.get(channel), app, row) or self._made(app, row) for channel, row in first.items()}
-        for channel, old in before.items():
-            if now.get(channel) is not old:
+            first.setdefault(_key(row), row)
+        now = {key: self._same(before.get(key), app, row) or self._made(app, row) for key, row in first.items()}
+        for key, old in before.items():
+            if now.get(key) is not old:
                 self._close_later(old.adapter)
         return now
 
@@ -106,6 +109,19 @@ class Accounts:
         task = asyncio.ensure_future(close())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _key(row: Account) -> _Key:
+    """Of push the first account of each provider is used, of other channels the first."""
+    return row.channel, row.provider if row.channel == PUSH else ""
+
+
+def _by_device(app: str, chosen: Mapping[_Key, Chosen]) -> Chosen | None:
+    found = {provider: each for (channel, provider), each in chosen.items() if channel == PUSH}
+    if not found:
+        return None
+    adapter = ByDevice({provider: each.adapter for provider, each in found.items()})
+    return Chosen(adapter, f"push:{app}", max(each.updated_at for each in found.values()))
 
 
 def _gate(app: str, row: Account) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -75,12 +75,17 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one parcel's try ended: what to settle, what it says about the provider, and whether the address is to be suppressed."""
+    """How one parcel's try ended: what to settle, and what it says about the provider and about the address.
+
+    `suppress`: the address is dead, to a provider that says so since `dead_since`. `moved_to`: it has another one.
+    """
 
     settlement: Settlement
     outcome: Outcome
     retry_after_s: float | None = None
     suppress: bool = False
+    dead_since: datetime | None = None
+    moved_to: str | None = None
 
 
 async def send(adapter: Adapter, parcel: Parcel) -> Ended:
@@ -104,7 +109,8 @@ async def _hand_over(adapter: Adapter, parcel: Parcel, content: Content, left_s:
     except NotSent as error:
         return _again(parcel, Outcome.FAILED, error.answer, error.retry_after_s)
     except Rejected as error:
-        return _ended(parcel, "rejected", Outcome.ANSWERED, reason="rejected", answer=error.answer, suppress=error.suppress)
+        rejected = _ended(parcel, "rejected", Outcome.ANSWERED, reason="rejected", answer=error.answer, suppress=error.suppress)
+        return replace(rejected, dead_since=error.dead_since or parcel.claim.claimed_at)
     except Ambiguous as error:
         return _unknown(parcel, error.answer)
     except TimeoutError:
@@ -129,7 +135,8 @@ def _outgoing(parcel: Parcel, content: Content) -> Outgoing:
 
 
 def _sent(parcel: Parcel, receipt: Receipt) -> Ended:
-    return Ended(Settlement(parcel.claim.id, parcel.claim.epoch, "sent", ref=receipt.ref), Outcome.ANSWERED)
+    settlement = Settlement(parcel.claim.id, parcel.claim.epoch, "sent", ref=receipt.ref)
+    return Ended(settlement, Outcome.ANSWERED, moved_to=receipt.moved_to)
 
 
 def _unknown(parcel: Parcel, answer: str) -> Ended:

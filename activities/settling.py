@@ -10,8 +10,9 @@ from activities.places import Place
 from activities.sending import Ended
 from channels.base import Adapter
 from journeys.language.errors import Unavailable
-from storage import messages, suppressions
+from storage import endpoints, messages, suppressions
 from storage.database import Connection, Database
+from storage.endpoints import PUSH
 
 T = TypeVar("T")
 _PAUSE_S = 0.5
@@ -22,10 +23,18 @@ async def settle_ended(
 ) -> frozenset[UUID]:
     """Settle; return the rows for which our claim held. Locks of people come first, as in a claim: no deadlock."""
     for each in ended:
-        if each.suppress:
-            digest = places[each.settlement.id].address_hash
-            await suppressions.suppress(connection, app, adapter.channel, digest, reason="bounce", source=adapter.name)
+        await _keep_what_was_told(connection, app, adapter, each, places[each.settlement.id])
     return await messages.settle(connection, app, adapter.name, [each.settlement for each in ended])
+
+
+async def _keep_what_was_told(connection: Connection, app: str, adapter: Adapter, each: Ended, place: Place) -> None:
+    """What the provider's answer says of the address. A device that is gone may come back, so it is not suppressed but inactive."""
+    if each.suppress and adapter.channel == PUSH:
+        await endpoints.deactivate_device(connection, app, place.address_hash, dead_since=each.dead_since)
+    elif each.suppress:
+        await suppressions.suppress(connection, app, adapter.channel, place.address_hash, reason="bounce", source=adapter.name)
+    if each.moved_to is not None:
+        await endpoints.move_device(connection, app, place.address_hash, each.moved_to)
 
 
 async def while_claimed(database: Database, until: float, work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -11,14 +11,20 @@ import orjson
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from journeys.language.errors import Invalid, Problem
 from storage.database import Connection
 from storage.ids import address_hash
+from storage.subscriptions import subscription_as_kept
 
 PUSH = "push"
 UNSIGNED = "unsigned"
 """Reason of an inactive endpoint: a browser key brought it to a known person without a signed user id."""
+GONE = "gone"
+"""Reason of an inactive device: its provider said that the app is not there any more, or its browser has taken the subscription back."""
+REPLACED = "replaced"
+"""Reason of an inactive device: its provider knows it by another address, which is an endpoint of its own."""
 
 _PHONE = re.compile(r"\+[0-9][0-9 ().\-/]{4,30}")
 _PHONE_CHANNELS = frozenset({"sms", "whatsapp", "voice"})
@@ -36,6 +42,8 @@ def normalised(channel: str, address: str) -> str:
         return _email(address)
     if channel in _PHONE_CHANNELS:
         return _phone(address)
+    if channel == PUSH and address.startswith(("{", "http")):
+        return subscription_as_kept(address)
     if not address or len(address.encode()) > _MOST_BYTES or not _is_one_visible_word(address):
         raise _invalid("invalid_address", "an address has no spaces or control characters and at most 4,096 bytes")
     return address
@@ -120,6 +128,42 @@ async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirme
     for statement, rows in ((_CONFIRM, mailboxes.values()), (_CONFIRM_DEVICES, devices.values())):
         if rows:
             await connection.execute(statement, _parameters(app, list(rows)))
+
+
+# In order of id, as every locker of several people does; a device has one owner.
+_LOCK_OWNER = text(
+    "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN (SELECT e.user_id FROM endpoints e"
+    " WHERE e.app = :app AND e.channel = 'push' AND e.address_hash = :hash) ORDER BY u.id FOR NO KEY UPDATE"
+)
+_DEACTIVATE = text("""
+    UPDATE endpoints SET state = 'inactive', reason = :reason, updated_at = now()
+    WHERE app = :app AND channel = 'push' AND address_hash = :hash AND state = 'active'
+        AND (CAST(:dead_since AS timestamptz) IS NULL OR confirmed_at <= :dead_since)
+""")
+_MOVE = text("""
+    UPDATE endpoints SET address = :address, address_hash = :new_hash, updated_at = now()
+    WHERE app = :app AND channel = 'push' AND address_hash = :hash
+""")
+
+
+async def deactivate_device(connection: Connection, app: str, digest: bytes, *, dead_since: datetime | None) -> None:
+    """Use a device no more, because its provider says that it is gone; one that was confirmed after `dead_since` is alive again.
+
+    It is used again when it is confirmed again.
+    """
+    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    await connection.execute(_DEACTIVATE, {"app": app, "hash": digest, "reason": GONE, "dead_since": dead_since})
+
+
+async def move_device(connection: Connection, app: str, digest: bytes, address: str) -> None:
+    """Keep the address by which the provider knows a device from now on. Where it is an endpoint already, the old one is used no more."""
+    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    new_hash = address_hash(app, PUSH, address)
+    try:
+        async with connection.begin_nested():
+            await connection.execute(_MOVE, {"app": app, "hash": digest, "address": address, "new_hash": new_hash})
+    except IntegrityError:
+        await connection.execute(_DEACTIVATE, {"app": app, "hash": digest, "reason": REPLACED, "dead_since": None})
 
 
 def _not_push(confirmed: Sequence[Confirmed]) -> list[Confirmed]:

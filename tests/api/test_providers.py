@@ -9,10 +9,13 @@ from sqlalchemy import text
 from activities.accounts import Accounts, Unusable
 from api.app import create_app
 from channels.accounts import Surroundings
+from channels.push.by_device import ByDevice
 from settings import Settings
 from storage import keys
 from storage.database import Database
 from storage.sealing import Seal
+from tests.channels.messages import outgoing
+from tests.channels.push.keys import P256, SERVICE_ACCOUNT
 
 RESEND = {"provider": "resend", "settings": {"api_key": "re_hush"}}
 HERE = Surroundings("https://sojourn.example", may_use_stand_ins=True)
@@ -138,3 +141,19 @@ async def test_a_new_key_seals_everything_anew(database: Database, database_url:
     assert Seal([new]).open(row.sealed, "provider/demo/email/main") == {"api_key": "re_hush"}
     await app.state.notify.close()
     await app.state.renderer.close()
+
+
+async def test_of_push_every_provider_has_its_account_and_each_device_takes_its_own(manager: httpx.AsyncClient, database: Database) -> None:
+    browsers = {"private_key": P256, "subject": "mailto:push@acme.example"}
+    await manager.put("/v1/providers/push/browsers", json={"provider": "web_push", "place": 2, "settings": browsers})
+    await manager.put("/v1/providers/push/phones", json={"provider": "fcm", "settings": {"service_account": SERVICE_ACCOUNT}})
+    accounts = Accounts(database, seal(), HERE)
+    chosen = await accounts.of("demo", "push")
+    assert chosen is not None
+    assert isinstance(chosen.adapter, ByDevice)
+    reached = [chosen.adapter.of(outgoing("push", {}, address=token)).name for token in ("fcm:token", '{"endpoint":"https://a.example"}')]
+    assert reached == ["fcm", "web_push"]
+    shown = (await manager.get("/v1/providers")).json()["items"]
+    assert [each["secret"] for each in shown] == [["service_account"], ["private_key"]]
+    assert "PRIVATE KEY" not in str(shown)
+    await accounts.close()

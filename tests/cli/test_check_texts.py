@@ -295,7 +295,8 @@ HOUSE = [
     step("no_content", 'Send("s", push("hello"))', "s: template hello has nothing for push: add journeys/templates/hello/push.toml"),
     Row(
         "cannot_say",
-        'checked/s: template hello: adm cannot say badge (it knows no badge): take it out, or let it be left out there: optional = ["badge"]',
+        "checked/s: template hello: adm cannot say badge (it knows no badge): "
+        'take it out, or let it be left out there: optional = ["badge"]',
         steps='Send("s", push("hello", provider="adm"))',
         files={"journeys/templates/hello/push.toml": f"{PUSH}badge = 1"},
     ),

@@ -5,6 +5,13 @@ import pytest
 from journeys.language.errors import Invalid
 from storage.endpoints import normalised
 
+P256DH = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+SECRET = "BTBZMqHH6r4Tts7J_aSIgg"
+SUBSCRIPTION = (
+    f'{{"endpoint": "https://push.example/abc", "expirationTime": null, "keys": {{"p256dh": "{P256DH}=", "auth": "{SECRET}=="}}}}'
+)
+KEPT = f'{{"endpoint":"https://push.example/abc","keys":{{"auth":"{SECRET}","p256dh":"{P256DH}"}}}}'
+
 
 @pytest.mark.parametrize(
     ("channel", "written", "stored"),
@@ -15,6 +22,9 @@ from storage.endpoints import normalised
         ("sms", "+49 151 1234-5678", "+4915112345678"),
         ("sms", "+1 (415) 555-2671", "+14155552671"),
         ("push", "a:b-C_1", "a:b-C_1"),
+        ("push", SUBSCRIPTION, KEPT),
+        ("push", KEPT, KEPT),
+        ("push", SUBSCRIPTION.replace("keys", "extra").replace('"extra"', '"extra": 3, "keys"'), KEPT),
     ],
 )
 def test_an_address_has_one_way_of_writing(channel: str, written: str, stored: str) -> None:
@@ -42,6 +52,21 @@ def test_an_address_has_one_way_of_writing(channel: str, written: str, stored: s
         ("push", "two words", "invalid_address"),
         ("push", "x" * 4097, "invalid_address"),
         ("push", "a\x7fb", "invalid_address"),
+        ("push", "https://push.example/abc", "invalid_subscription"),  # a subscription without its keys
+        ("push", "{", "invalid_subscription"),
+        ("push", "{}", "invalid_subscription"),
+        ("push", '{"endpoint": 3, "keys": []}', "invalid_subscription"),
+        ("push", KEPT.replace("https://", "http://"), "invalid_subscription"),
+        ("push", KEPT.replace("https://", "https://user@"), "invalid_subscription"),
+        ("push", KEPT.replace("push.example", "[::1"), "invalid_subscription"),
+        ("push", KEPT.replace("push.example", "push.example:99999"), "invalid_subscription"),
+        ("push", KEPT.replace("abc", "a b"), "invalid_subscription"),
+        ("push", KEPT.replace("abc", "x" * 2000), "invalid_subscription"),
+        ("push", KEPT.replace(P256DH, P256DH[:-4]), "invalid_subscription"),
+        ("push", KEPT.replace(P256DH, "A" * 87), "invalid_subscription"),  # no point: it begins with 4
+        ("push", KEPT.replace(SECRET, "AAAA"), "invalid_subscription"),
+        ("push", KEPT.replace(SECRET, "größe"), "invalid_subscription"),
+        ("push", "{" * 5000, "invalid_subscription"),
     ],
 )
 def test_what_is_no_address_is_refused_without_being_repeated(channel: str, written: str, code: str) -> None:
