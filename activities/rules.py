@@ -4,6 +4,7 @@ Marketing needs all of it. Transactional skips topics, consent, caps and quiet h
 whole channel is closed to us. The lane's SQL reads the same rules.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,10 @@ from storage.standing import Claimed, Consent
 
 NEEDS_CONSENT = frozenset({"sms", "whatsapp", "voice"})
 EVERY = "*"
+
+
+# As storage/subscriptions.py writes it.
+_SUBSCRIPTION = re.compile(r'\{"endpoint":"([^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,15 @@ def _no_way_there(terms: Terms, target: Target, known: Known) -> str | None:
 def _is_allowed(allowed: frozenset[str] | None, address: str) -> bool:
     if allowed is None:
         return True
-    folded = address.lower()
+    folded = _as_listed(address).lower()
     _, at, domain = folded.rpartition("@")
     return folded in allowed or (bool(at) and f"@{domain}" in allowed)
+
+
+def _as_listed(address: str) -> str:
+    """A browser's subscription is named by its URL, everything else as it is written."""
+    found = _SUBSCRIPTION.match(address)
+    return found[1] if found else address
 
 
 def _not_wanted(terms: Terms, known: Known) -> str | None:

@@ -11,6 +11,7 @@ from cli.console import out
 from cli.options import Most
 
 _SHOWN = ("subject", "title", "text", "body", "url")
+_OF_PUSH = ("image", "badge", "sound", "ttl", "collapse", "silent", "priority", "optional", "data")
 
 
 def sandbox(
@@ -28,6 +29,8 @@ def _words(message: Any) -> str:
     twice = f"  SENT {message['sends']} TIMES" if message["sends"] > 1 else ""
     head = f"{kept}  {message['channel']} to {message['recipient']}{twice}"
     parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]
+    if message["channel"] == "push":
+        parts += [f"{name}: {message['content'][name]}" for name in _OF_PUSH if name in message["content"]]
     return "\n".join([head, *(f"    {line}" for part in parts for line in _lines(part))])
 
 

@@ -123,6 +123,8 @@ OTHER: Mapping[str, Reason] = {
         "the moment to wait for was missing or was no time", "send it as a time (2026-11-23T09:00:00Z), or give an `otherwise`"
     ),
     "unsigned": Reason("a browser brought this address without a signed user id", "sign it: POST /v1/users/{user}/signature"),
+    "gone": Reason("the provider said that the app is gone from this device", "nothing: it is used again once the device confirms it"),
+    "replaced": Reason("the provider knows this device by another address", "nothing: the other address is an endpoint of its own"),
     "bounce": Reason("a message to it bounced", "once the address works again, DELETE /v1/suppressions/CHANNEL/ID"),
     "complaint": Reason("its owner called a message spam", "do not write to it again"),
     "manual": Reason("somebody blocked it by hand", "DELETE /v1/suppressions/CHANNEL/ID unblocks it"),

@@ -15,6 +15,8 @@ from storage.standing import Claimed, Consent
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
+PUSH_URL = "https://push.example/abc"
+BROWSER = Target('{"endpoint":"https://push.example/aBc","keys":{"auth":"a","p256dh":"b"}}')
 ANN = Target("ann@example.com", b"ann")
 
 
@@ -76,6 +78,8 @@ CASES: list[tuple[str, Terms, Target, Known, Ruling]] = [
     ("not on this environment's list", terms(allowed_recipients=frozenset({"bob@example.com"})), ANN, NOTHING, Skip("not_allowed_here")),
     ("on the list by domain, in any case", terms(allowed_recipients=frozenset({"@example.com"})), Target("A@Example.com"), NOTHING, Go()),
     ("a domain is matched whole", terms(allowed_recipients=frozenset({"@ample.com"})), ANN, NOTHING, Skip("not_allowed_here")),
+    ("a browser is on the list by the URL of its subscription", terms(allowed_recipients=frozenset({PUSH_URL})), BROWSER, NOTHING, Go()),
+    ("a browser that is not on the list", terms(allowed_recipients=frozenset({"x"})), BROWSER, NOTHING, Skip("not_allowed_here")),
     ("on an empty list is nobody", terms(allowed_recipients=frozenset()), ANN, NOTHING, Skip("not_allowed_here")),
     ("quiet hours wait", terms(quiet_hours=LUNCH), ANN, NOTHING, AFTER_LUNCH),
     ("quiet hours skip", terms(quiet_hours=QuietHours("12:00", "14:00", then="skip")), ANN, NOTHING, Skip("quiet_hours")),

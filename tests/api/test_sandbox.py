@@ -45,6 +45,9 @@ async def test_they_are_filtered_by_channel_and_user(manager: httpx.AsyncClient,
     [
         ("sms", {"text": "<b>hi</b>"}, "&lt;b&gt;hi&lt;/b&gt;"),  # nothing that a message holds is markup here
         ("push", {"title": "T & T", "body": "Look"}, "T &amp; T"),
+        ("push", {"title": "T", "body": "B", "data": {"a": "<b>"}, "badge": 0}, 'data: {"a": "\\u003cb\\u003e"}'),
+        ("push", {"title": "T", "body": "B", "badge": 0}, "badge: 0"),
+        ("push", {"silent": True, "data": {"sync": "orders"}}, "silent: it wakes the app"),
         ("in_app", {"body": "<script>"}, "&lt;script&gt;"),
         ("voice", {"text": "Hello"}, "Hello"),
         ("webhook", {"url": "https://example.com", "body": '{"a":1}'}, "&#34;a&#34;: 1"),  # indented
