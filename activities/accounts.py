@@ -97,7 +97,7 @@ class Accounts:
         if kind is None:
             return Unusable(row.channel, row.provider, "this version knows no such provider")
         try:
-            return adapter_of(kind, row.provider, providers.opened(row, app, self._seal), self._around)
+            return adapter_of(kind, row.provider, providers.opened(row, app, self._seal), self._around, inbound_key=row.inbound_key)
         except (Invalid, ConfigurationError) as error:
             return Unusable(row.channel, row.provider, str(error))
 

@@ -41,9 +41,11 @@ from api import (
     timeline,
     user_changes,
     users,
+    webhooks,
 )
 from api.limits import limits_of
 from api.logs import RequestLog
+from channels.fetching import Fetching
 from channels.render import Renderer
 from settings import Settings
 from storage.database import Database
@@ -81,6 +83,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sandbox.router,
     sandbox.pages,
     links.router,
+    webhooks.router,
     docs.router,
     html.router,
 )
@@ -106,6 +109,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.temporal = temporal
     app.state.notify = Notifier(settings.database_url)
     app.state.renderer = Renderer(children=1)
+    app.state.fetching = Fetching()
     app.state.limits = limits_of(settings)
     app.state.draining = False
     errors.install(app)
@@ -121,5 +125,6 @@ async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
     yield
     await app.state.notify.close()
     await app.state.renderer.close()
+    await app.state.fetching.close()
     if app.state.owns_database:
         await app.state.database.close()

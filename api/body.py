@@ -54,17 +54,22 @@ async def read_raw(request: Request, *, most_bytes: int, types: frozenset[str] =
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
         raise UnsupportedMediaType("the content encoding is neither gzip nor identity")
+    raw = await read_bytes(request, most_bytes=most_bytes)
+    return _inflated(raw, most_bytes) if encoding == "gzip" else raw
+
+
+async def read_bytes(request: Request, *, most_bytes: int) -> bytes:
+    """The body exactly as it came, whatever its type: signatures are over these bytes. Raises TooLarge, Malformed, Unavailable."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > most_bytes:
         raise TooLarge(_too_large(most_bytes))
     try:
         async with asyncio.timeout(READ_WITHIN_S):
-            raw = await _read(request, most_bytes)
+            return await _read(request, most_bytes)
     except TimeoutError:
         raise Unavailable("the body took too long to arrive") from None
     except ClientDisconnect:
         raise Malformed("the connection closed before the body was complete") from None
-    return _inflated(raw, most_bytes) if encoding == "gzip" else raw
 
 
 async def _read(request: Request, most_bytes: int) -> bytes:

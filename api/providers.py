@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, Word, management
-from channels.accounts import Kind, adapter_of
+from channels.accounts import Kind, adapter_of, callback_url
+from channels.readers import READERS
 from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid, NotFound, Problem, Refused
 from settings import Settings
@@ -33,6 +34,10 @@ class AccountView(BaseModel):
     place: int = Field(description="the account with the lowest place of its channel is the one that sends", examples=[1])
     settings: dict[str, Any] = Field(examples=[{"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE"}])
     secret: list[str] = Field(examples=[["secret_access_key"]])
+    webhook_url: str | None = Field(
+        description="where the provider calls us, for you to set there; null where it does not call",
+        examples=["https://sojourn.example/v1/webhooks/ses/3f0c6a1e5b7d4c2a9e8f7a6b5c4d3e2f"],
+    )
     updated_at: datetime
 
 
@@ -80,14 +85,14 @@ async def list_provider_kinds(app: App, limit: Limit = 200, cursor: Cursor = Non
 
 
 @router.get("/providers", summary="List accounts at providers")
-async def list_providers(app: App, database: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[AccountView]:
+async def list_providers(request: Request, app: App, database: Db, limit: Limit = 50, cursor: Cursor = None) -> Page[AccountView]:
     """By channel, in the order in which they are tried. A channel without one goes by the installation's settings."""
     after = position(cursor, text, number, text)
     async with database.transaction(app) as connection:
         rows = await providers.of_app(connection, app)
     following_rows = [row for row in rows if after is None or [row.channel, row.place, row.name] > after]
     kept, following = page_of(following_rows[: limit + 1], limit, lambda row: [row.channel, row.place, row.name])
-    return Page(items=[_view(row) for row in kept], next=following)
+    return Page(items=[_view(row, request.app.state.settings) for row in kept], next=following)
 
 
 @router.put("/providers/{channel}/{name}", summary="Set an account at a provider")
@@ -107,7 +112,7 @@ async def put_provider(app: App, database: Db, request: Request, channel: Channe
         written = await _stored(connection, app, channel, name)
     if written is None:
         raise NotFound("no such account")
-    return _view(written)
+    return _view(written, settings)
 
 
 @router.delete("/providers/{channel}/{name}", status_code=204, summary="Forget an account at a provider")
@@ -176,8 +181,10 @@ def _opened(row: Account, app: str, seal: Seal) -> dict[str, Any]:
         raise Refused(f"{row.channel}/{row.name}: {error}") from error
 
 
-def _view(row: Account) -> AccountView:
-    return AccountView(**{name: value for name, value in vars(row).items() if name != "sealed"})
+def _view(row: Account, settings: Settings) -> AccountView:
+    shown = {name: value for name, value in vars(row).items() if name not in {"sealed", "inbound_key"}}
+    calls = (row.channel, row.provider) in READERS
+    return AccountView(**shown, webhook_url=callback_url(surroundings(settings), row.provider, row.inbound_key) if calls else None)
 
 
 def _kind_view(channel: str, provider: str, kind: Kind) -> KindView:

@@ -48,7 +48,12 @@ class Surroundings:
     may_use_stand_ins: bool
 
 
-def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: Surroundings) -> Adapter:
+def callback_url(around: Surroundings, provider: str, inbound_key: str) -> str:
+    """Where the provider of one account calls us; the key finds app and account, and cannot be guessed."""
+    return f"{around.public_url}/v1/webhooks/{provider}/{inbound_key}"
+
+
+def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: Surroundings, *, inbound_key: str = "") -> Adapter:
     """Make the adapter of one account. Raises Invalid with a pointer for each field that is missing, unknown or wrong."""
     known = {each.name for each in kind.fields()}
     problems = [
@@ -61,7 +66,7 @@ def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: S
     written = dict(settings)
     senders = written.pop("senders", None)
     if any(each.name == "callback_url" for each in fields(kind.account)):
-        written["callback_url"] = f"{around.public_url}/v1/webhooks/{provider}"
+        written["callback_url"] = callback_url(around, provider, inbound_key)
     account = _read(kind.account, written, "/settings")
     return kind.make(account, _read(Senders, senders, "/settings/senders")) if kind.has_senders else kind.make(account)
 

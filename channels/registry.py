@@ -26,9 +26,9 @@ from journeys.language.errors import ConfigurationError
 
 # The accounts that an app can have of its own, set by API and CLI.
 KINDS: dict[tuple[str, str], Kind] = {
-    ("email", "mailgun"): Kind(MailgunAccount, Mailgun, ("api_key",)),
-    ("email", "postmark"): Kind(PostmarkAccount, Postmark, ("server_token",)),
-    ("email", "resend"): Kind(ResendAccount, Resend, ("api_key",)),
+    ("email", "mailgun"): Kind(MailgunAccount, Mailgun, ("api_key", "webhook_signing_key")),
+    ("email", "postmark"): Kind(PostmarkAccount, Postmark, ("server_token", "webhook_secret")),
+    ("email", "resend"): Kind(ResendAccount, Resend, ("api_key", "webhook_secret")),
     ("email", "sendgrid"): Kind(SendgridAccount, Sendgrid, ("api_key",)),
     ("email", "ses"): Kind(SesAccount, Ses, ("secret_access_key", "session_token")),
     ("push", "adm"): Kind(AdmAccount, Adm, ("client_secret",)),
@@ -36,9 +36,9 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("push", "fcm"): Kind(FcmAccount, Fcm, ("service_account",)),
     ("push", "web_push"): Kind(WebPushAccount, WebPush, ("private_key",)),
     ("sms", "aws"): Kind(AwsAccount, AwsSms, ("secret_access_key", "session_token"), has_senders=True),
-    ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token",), has_senders=True),
-    ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret",), has_senders=True),
-    ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret",), has_senders=True),
+    ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token", "webhook_secret"), has_senders=True),
+    ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret", "webhook_auth_token"), has_senders=True),
+    ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True),
 }
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
 

@@ -13,7 +13,10 @@ from storage.sealing import Seal
 
 @dataclass(frozen=True)
 class Account:
-    """One account. `settings` without its secrets; `secret` names those that are set. `place`: the lowest is tried first."""
+    """One account. `settings` without its secrets; `secret` names those that are set. `place`: the lowest is tried first.
+
+    `inbound_key` stands in the address at which its provider calls us.
+    """
 
     channel: str
     name: str
@@ -23,6 +26,7 @@ class Account:
     secret: tuple[str, ...]
     updated_at: datetime
     sealed: bytes = field(repr=False, default=b"")
+    inbound_key: str = field(repr=False, default="")
 
 
 def sealed_place(app: str, channel: str, name: str) -> str:
@@ -30,10 +34,9 @@ def sealed_place(app: str, channel: str, name: str) -> str:
     return f"provider/{app}/{channel}/{name}"
 
 
-_OF_APP = text(
-    "SELECT channel, name, provider, place, settings, secret, updated_at, sealed FROM provider_accounts WHERE app = :app"
-    " ORDER BY channel, place, name"
-)
+_COLUMNS = "channel, name, provider, place, settings, secret, updated_at, sealed, inbound_key"
+_OF_APP = text(f"SELECT {_COLUMNS} FROM provider_accounts WHERE app = :app ORDER BY channel, place, name")
+_CALLED = text(f"SELECT app, {_COLUMNS} FROM provider_accounts WHERE inbound_key = :inbound_key")
 _PUT = text(
     "INSERT INTO provider_accounts (app, channel, name, provider, place, settings, secret, sealed)"
     " VALUES (:app, :channel, :name, :provider, :place, :settings, :secret, :sealed)"
@@ -52,6 +55,15 @@ async def of_app(connection: Connection, app: str) -> list[Account]:
 async def of_channel(connection: Connection, app: str, channel: str) -> list[str]:
     """The providers of the app's accounts on one channel, sorted; each once."""
     return sorted({row.provider for row in await of_app(connection, app) if row.channel == channel})
+
+
+async def called(connection: Connection, inbound_key: str) -> tuple[str, Account] | None:
+    """The app and the account that a provider calls by this key, whichever app's it is: no app has been named yet."""
+    row = (await connection.execute(_CALLED, {"inbound_key": inbound_key})).mappings().first()
+    if row is None:
+        return None
+    account = {name: value for name, value in row.items() if name != "app"}
+    return row["app"], Account(**{**account, "secret": tuple(row["secret"])})
 
 
 async def put(

@@ -1,5 +1,6 @@
 """Addresses that must not be written to, by (app, channel, address hash), whoever they belong to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,6 +11,8 @@ from storage.database import Connection
 from storage.standing import lock_address
 
 Reason = Literal["bounce", "complaint", "manual", "provider"]
+STOP = "stop_word"
+"""Source of what a text asked for that came from an address which nobody has."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,15 @@ _LOCK_OWNERS = text(
     "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN"
     " (SELECT e.user_id FROM endpoints e WHERE e.app = :app AND e.channel = :channel AND e.address_hash = :address_hash)"
     " ORDER BY u.id FOR NO KEY UPDATE"
+)
+_LOCK_ALL_OWNERS = text(
+    "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN"
+    " (SELECT e.user_id FROM endpoints e WHERE e.app = :app AND e.channel = :channel AND e.address_hash = ANY(CAST(:hashes AS bytea[])))"
+    " ORDER BY u.id FOR NO KEY UPDATE"
+)
+_RELEASE_TOLD = text(
+    "DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = :address_hash"
+    " AND (reason IN ('bounce', 'provider') OR source = :stop) RETURNING 1"
 )
 _SUPPRESS = text(
     "INSERT INTO suppressions (app, channel, address_hash, reason, source, created_at)"
@@ -49,6 +61,22 @@ async def suppress(connection: Connection, app: str, channel: str, address_hash:
     await lock_address(connection, address_hash)
     values = {"app": app, "channel": channel, "address_hash": address_hash, "reason": reason, "source": source}
     await connection.execute(_SUPPRESS, values)
+
+
+async def suppress_all(connection: Connection, app: str, channel: str, reasons: Mapping[bytes, Reason], *, source: str) -> None:
+    """Suppress several addresses, each with its reason, under the locks of everybody who has one of them, taken at once and in order."""
+    hashes = sorted(reasons)
+    await connection.execute(_LOCK_ALL_OWNERS, {"app": app, "channel": channel, "hashes": hashes})
+    for address_hash in hashes:
+        await lock_address(connection, address_hash)
+        values = {"app": app, "channel": channel, "address_hash": address_hash, "reason": reasons[address_hash], "source": source}
+        await connection.execute(_SUPPRESS, values)
+
+
+async def release_told(connection: Connection, app: str, channel: str, address_hash: bytes) -> bool:
+    """The address has shown that it lives: lift what providers said of it, and its own STOP. What people decided and complaints stay."""
+    keys = {"app": app, "channel": channel, "address_hash": address_hash, "stop": STOP}
+    return (await connection.execute(_RELEASE_TOLD, keys)).first() is not None
 
 
 async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> bool:

@@ -24,11 +24,12 @@ _LARGEST = 25_000_000
 
 @dataclass(frozen=True)
 class MailgunAccount:
-    """`domain` is the sending domain, and `region` where it lives. `base_url` only for a stand-in."""
+    """`domain` is the sending domain, and `region` where it lives. `webhook_signing_key` proves its events."""
 
     api_key: str
     domain: str
     region: Literal["us", "eu"] = "us"
+    webhook_signing_key: str = ""
     base_url: str = ""
 
 

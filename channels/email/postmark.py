@@ -26,11 +26,15 @@ _LARGEST = 10_000_000
 
 @dataclass(frozen=True)
 class PostmarkAccount:
-    """Postmark parts marketing from transactional mail by message streams; these are the ones that a new server has."""
+    """Postmark parts marketing from transactional mail by message streams; these are the ones that a new server has.
+
+    `webhook_secret` is what you make up and put into the address of its webhooks.
+    """
 
     server_token: str
     transactional_stream: str = "outbound"
     marketing_stream: str = "broadcast"
+    webhook_secret: str = ""
     base_url: str = ""
 
 

@@ -25,7 +25,10 @@ _LARGEST = 40_000_000
 
 @dataclass(frozen=True)
 class ResendAccount:
+    """`webhook_secret` (whsec_...) proves its events. `base_url` only for a stand-in."""
+
     api_key: str
+    webhook_secret: str = ""
     base_url: str = ""
 
 

@@ -30,10 +30,11 @@ _LARGEST = 30_000_000
 
 @dataclass(frozen=True)
 class SendgridAccount:
-    """`region` is where the account lives. `base_url` only for a stand-in."""
+    """`region` is where the account lives. `webhook_public_key` proves its events. `base_url` only for a stand-in."""
 
     api_key: str
     region: Literal["global", "eu"] = "global"
+    webhook_public_key: str = ""
     base_url: str = ""
 
 

@@ -31,9 +31,11 @@ _LARGEST = 40_000_000
 
 @dataclass(frozen=True)
 class SesAccount(AwsCredentials):
-    """`configuration_set` is what SES publishes its events by. `base_url` only for a stand-in."""
+    """`configuration_set` is what SES publishes its events by, `topics` are the SNS topics that may bring them."""
 
     configuration_set: str = ""
+    topics: tuple[str, ...] = ()
+    allow_sns_version_1: bool = False
     base_url: str = ""
 
 

@@ -34,9 +34,11 @@ _NOT_NOW = (
 
 @dataclass(frozen=True)
 class AwsAccount(AwsCredentials):
-    """`configuration_set` is what AWS publishes its events by. `base_url` only for a stand-in."""
+    """`configuration_set` is what AWS publishes its events by, `topics` are the SNS topics that may bring them."""
 
     configuration_set: str = ""
+    topics: tuple[str, ...] = ()
+    allow_sns_version_1: bool = False
     base_url: str = ""
 
     @property

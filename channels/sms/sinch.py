@@ -25,11 +25,12 @@ _LONGEST = 2000
 
 @dataclass(frozen=True)
 class SinchAccount:
-    """`region` is where the service plan lives. `base_url` only for a stand-in."""
+    """`region` is where the service plan lives. `webhook_secret` proves its reports. `base_url` only for a stand-in."""
 
     service_plan_id: str
     api_token: str
     region: Literal["us", "eu", "au", "br", "ca"] = "eu"
+    webhook_secret: str = ""
     base_url: str = ""
 
 

@@ -28,12 +28,16 @@ _SERVICE = "MG"
 
 @dataclass(frozen=True)
 class TwilioAccount:
-    """`key` and `secret` are an API key, or the account's SID and auth token. `callback_url` is where its status callbacks reach us."""
+    """`key` and `secret` are an API key, or the account's SID and auth token. `callback_url` is where its status callbacks reach us.
+
+    Twilio signs them with the auth token: `webhook_auth_token`, where an API key sends.
+    """
 
     account_sid: str
     key: str
     secret: str
     callback_url: str
+    webhook_auth_token: str = ""
     base_url: str = ""
 
     @property

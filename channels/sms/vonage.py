@@ -25,8 +25,11 @@ _NO_CREDIT = 402
 
 @dataclass(frozen=True)
 class VonageAccount:
+    """`webhook_signature_secret` proves its webhooks. `base_url` only for a stand-in."""
+
     api_key: str
     api_secret: str
+    webhook_signature_secret: str = ""
     base_url: str = ""
 
 

@@ -1,0 +1,66 @@
+"""What somebody wrote back by mail: whom it answers, and their own words without what they quote."""
+
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from email.utils import getaddresses
+
+_LONGEST = 2_000
+_MOST_LINES = 400
+_REFERENCE = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@[^<>\s]{1,255}>", re.IGNORECASE)
+# The line with which mail programs begin what they quote: "On ..., Ann wrote:", "Am ... schrieb Ann:", "Le ... a ecrit :", rulers.
+_QUOTE_BEGINS = re.compile(
+    r"^(on\b.{0,200}\bwrote:|am\b.{0,200}\bschrieb\b.{0,100}:|le\b.{0,200}\ba écrit\s?:|el\b.{0,200}\bescribió:|il\b.{0,200}\bha scritto:"
+    r"|-{2,}\s?(original message|ursprüngliche nachricht|forwarded message)\s?-{2,}|_{10,})\s*$",
+    re.IGNORECASE,
+)
+_AUTOMATIC = frozenset({"auto-replied", "auto-generated", "auto-notified"})
+
+
+def own_words(text: str) -> str:
+    """The part that the person wrote, at most 2,000 characters: without quoted lines and what follows the line that begins them."""
+    kept: list[str] = []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_MOST_LINES]:
+        if _QUOTE_BEGINS.match(line.strip()[:_LONGEST]):
+            break
+        if not line.lstrip().startswith(">"):
+            kept.append(line)
+    return "\n".join(kept).strip().replace("\x00", "")[:_LONGEST]
+
+
+def answered(*headers: str) -> list[str]:
+    """Our message ids in In-Reply-To and References, the nearest first."""
+    found = [match.group(1).lower() for header in headers for match in reversed(list(_REFERENCE.finditer(header[:20_000])))]
+    return list(dict.fromkeys(found))[:10]
+
+
+def address_of(header: str) -> str:
+    """The first address in a From header; empty where there is none."""
+    return next((address for _, address in getaddresses([header[:2_000]]) if "@" in address), "")
+
+
+def is_automatic(headers: dict[str, str]) -> bool:
+    """Out-of-office notes and lists are no replies (RFC 3834). Header names are in small letters."""
+    said = headers.get("auto-submitted", "").partition(";")[0].strip().lower()
+    return said in _AUTOMATIC or "x-autoreply" in headers or headers.get("precedence", "").lower() in {"bulk", "junk", "list", "auto_reply"}
+
+
+def of_mime(raw: bytes) -> tuple[dict[str, str], str]:
+    """Headers (small letters, the last of each) and plain text of a whole mail; a broken one gives what can be read."""
+    mail = message_from_bytes(raw, policy=policy.default)
+    headers = dict(_headers(mail))
+    try:
+        body = mail.get_body(("plain",))
+        return headers, str(body.get_content()) if body is not None else ""
+    except (LookupError, UnicodeError, ValueError, AttributeError, KeyError):
+        return headers, ""
+
+
+def _headers(mail: EmailMessage) -> list[tuple[str, str]]:
+    # The raw values: reading a broken header by the library's policy raises what it likes.
+    return [(name.lower(), str(value)) for name, value in mail.raw_items()]
+
+
+def of_header_block(block: str) -> dict[str, str]:
+    """The headers of a block of text as SendGrid sends it."""
+    return of_mime(block.encode("utf-8", "replace") + b"\r\n\r\n")[0]

@@ -1,0 +1,133 @@
+"""Every provider's calls are read by its table once they are proved, and forged ones are not read at all."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from channels.inbound import Call, CertificateNeeded, Forged, Heard
+from channels.readers import READERS
+from tests.channels.callers import CERTIFICATE_URL, EVERY, Caller, Happened, Sent, sns_certificate
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+URL = "https://sojourn.example/v1/webhooks/x/0123456789abcdef"
+MESSAGE = UUID("019a0000-0000-8000-8000-000000000001")
+ROWS = [(caller, kind) for caller in EVERY for kind in caller.words]
+
+
+def name(value: object) -> str:
+    return f"{value.channel}-{value.provider}" if isinstance(value, Caller) else str(value)
+
+
+def happened(caller: Caller, kind: str, **changes: str) -> Happened:
+    address = "ann@example.com" if caller.channel == "email" else "+4915112345678"
+    return replace(Happened("e-1", kind, MESSAGE, address, NOW - timedelta(minutes=3)), **changes)  # type: ignore[arg-type]
+
+
+def read(caller: Caller, sent: Sent, *, url: str = URL, at: datetime | None = None) -> Heard:
+    certificates = {CERTIFICATE_URL: sns_certificate()}
+    headers = {header.lower(): value for header, value in sent.headers.items()}
+    call = Call(url + sent.query, headers, sent.body, at or datetime.now(UTC), certificates=certificates)
+    return READERS[caller.channel, caller.provider](call, caller.settings)
+
+
+def test_every_reader_has_a_caller_here() -> None:
+    assert {(caller.channel, caller.provider) for caller in EVERY} == set(READERS)
+
+
+@pytest.mark.parametrize(("caller", "kind"), ROWS, ids=name)
+def test_each_word_is_read_as_ours_with_our_id_and_its_own(caller: Caller, kind: str) -> None:
+    [sent] = caller.calls(URL, [happened(caller, kind)])
+    [told] = read(caller, sent).told
+    assert (told.kind, told.message_id, told.address) == (kind, MESSAGE, happened(caller, kind).address)
+    assert told.ref
+    assert told.event_id
+    assert told.occurred_at in {NOW - timedelta(minutes=3), told.occurred_at if caller.provider == "twilio" else None}
+    assert json.loads(told.raw)
+    if kind == "bounced" and caller.channel in {"email", "sms"}:
+        assert told.detail["hard"] is True
+
+
+@pytest.mark.parametrize("caller", EVERY, ids=name)
+def test_a_repeat_has_the_same_event_id_and_another_event_another(caller: Caller) -> None:
+    kinds = [kind for kind in ("accepted", "delivered", "bounced") if kind in caller.words]
+    ids = [
+        [told.event_id for sent in caller.calls(URL, [happened(caller, kind, id=f"e-{kind}")]) for told in read(caller, sent).told]
+        for kind in (*kinds, *kinds)
+    ]
+    assert ids[: len(kinds)] == ids[len(kinds) :]
+    assert len({id_ for [id_] in ids}) == len(kinds)
+
+
+PROOFS = {
+    "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp", "authorization", "svix-id", "svix-timestamp",
+    "svix-signature", "x-twilio-signature", "x-sinch-webhook-signature", "x-sinch-webhook-signature-nonce",
+    "x-sinch-webhook-signature-timestamp", "x-hub-signature-256", "x-amz-sns-message-type",
+}  # fmt: skip
+
+
+def without_proof(sent: Sent) -> list[Sent]:
+    """The same call with its proof left out, emptied, turned around, or made of other letters."""
+    proofs = [header for header in sent.headers if header in PROOFS]
+    bare = [replace(sent, headers={name: value for name, value in sent.headers.items() if name != proof}) for proof in proofs]
+    others = [(proof, value) for proof in proofs for value in ("", sent.headers[proof][::-1], sent.headers[proof] + "0", "\xe4" * 10)]
+    return bare + [replace(sent, headers={**sent.headers, proof: value}) for proof, value in others]
+
+
+def with_another_body(sent: Sent) -> list[Sent]:
+    body = sent.body
+    places = range(len(body) // 40, len(body), max(1, len(body) // 40))
+    changed = [body[:place] + (b"0" if body[place : place + 1] != b"0" else b"1") + body[place + 1 :] for place in places]
+    others = [b"", b"{}", b"[]", body + b"x", body.replace(b"019a", b"019b")]
+    return [replace(sent, body=other) for other in (*others, *changed)]
+
+
+def signature_inside(sent: Sent) -> list[Sent]:
+    """Mailgun signs a token, in the body, and nothing else."""
+    body = json.loads(sent.body)
+    changed = [{"token": "other"}, {"timestamp": "1"}, {"signature": ""}, {"signature": body["signature"]["signature"][::-1]}, {"token": 7}]
+    bodies = [{**body, "signature": {**body["signature"], **change}} for change in changed] + [{**body, "signature": None}, {}, []]
+    return [replace(sent, body=json.dumps(each).encode()) for each in bodies] + [replace(sent, body=b""), replace(sent, body=b"{")]
+
+
+def forgeries(caller: Caller) -> list[Sent]:
+    [sent] = caller.calls(URL, [happened(caller, "delivered")])
+    if caller.provider == "mailgun":
+        return signature_inside(sent)
+    # Postmark signs nothing of the body: who knows the secret may say anything.
+    return without_proof(sent) + ([] if caller.provider == "postmark" else with_another_body(sent))
+
+
+@pytest.mark.parametrize("caller", EVERY, ids=name)
+def test_a_call_without_its_proof_or_with_another_body_is_not_read(caller: Caller) -> None:
+    forged = forgeries(caller)
+    assert len(forged) >= 5
+    for sent in forged:
+        with pytest.raises((Forged, CertificateNeeded)):
+            read(caller, sent)
+
+
+@pytest.mark.parametrize("caller", [each for each in EVERY if each.provider not in {"twilio", "postmark", "meta"}], ids=name)
+def test_an_old_call_is_not_read_again(caller: Caller) -> None:
+    [sent] = caller.calls(URL, [happened(caller, "delivered")])
+    with pytest.raises(Forged):
+        read(caller, sent, at=datetime.now(UTC) + timedelta(hours=25))
+
+
+@pytest.mark.parametrize("caller", EVERY, ids=name)
+def test_an_account_without_its_secret_hears_nobody(caller: Caller) -> None:
+    [sent] = caller.calls(URL, [happened(caller, "delivered")])
+    bare = {key: value for key, value in caller.settings.items() if not key.startswith("webhook_") and key not in {"app_secret", "topics"}}
+    bare.pop("secret", None)
+    with pytest.raises(Forged):
+        read(replace(caller, settings=bare), sent)
+
+
+@pytest.mark.parametrize("caller", [each for each in EVERY if each.provider == "twilio"], ids=name)
+def test_a_call_of_twilio_to_another_address_is_not_read(caller: Caller) -> None:
+    [sent] = caller.calls(URL, [happened(caller, "delivered")])
+    for url in (URL.replace("https", "http"), URL + "x", URL.replace("sojourn.example", "other.example")):
+        with pytest.raises(Forged):
+            read(caller, sent, url=url)
