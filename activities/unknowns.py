@@ -1,10 +1,11 @@
-"""One sweeper for journeys, direct sends and lanes: claims whose time is over, and messages that stayed unconfirmed."""
+"""One sweeper for journeys, direct sends and lanes: claims whose time is over, messages that stayed unconfirmed, events that came early."""
 
 import asyncio
 from dataclasses import dataclass
 
 import structlog
 
+from activities.coming_back import match_parked
 from activities.sending import Timing
 from journeys.language.errors import Unavailable
 from storage import unconfirmed
@@ -20,6 +21,7 @@ class Swept:
     lapsed: int
     planned_again: int
     given_up: int
+    matched: int = 0
 
 
 class Sweeper:
@@ -43,10 +45,11 @@ class Sweeper:
         """Make one pass over what is due."""
         async with self._database.transaction() as connection:
             lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=self._timing.unknown_wait, patience=self._timing.patience)
+        matched = await self._database.run(match_parked)
         async with self._database.transaction() as connection:
             planned_again = await unconfirmed.plan_again(connection)
         async with self._database.transaction() as connection:
             given_up = await unconfirmed.give_up(connection, patience=self._timing.patience)
         if lapsed or given_up:
             _log.warning("unconfirmed_messages", lapsed=lapsed, given_up=given_up)
-        return Swept(lapsed, planned_again, given_up)
+        return Swept(lapsed, planned_again, given_up, matched)

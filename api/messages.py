@@ -8,10 +8,10 @@ from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from api.paging import Cursor, Limit, Page, page_of, position
-from api.strict import App, Channel, Db, Word, management
+from api.strict import App, Body, Channel, Db, Word, management
 from api.words import message_words
-from journeys.language.errors import NotFound
-from storage import message_pages, people
+from journeys.language.errors import Conflict, NotFound
+from storage import message_pages, people, unconfirmed
 from storage.message_pages import LedgerRow
 
 router = management("Messages")
@@ -91,6 +91,35 @@ async def get_message(
         raise NotFound("no such message") from None
     async with database.transaction(app) as connection:
         return _view(await message_pages.message(connection, app, key))
+
+
+class Resolution(Body):
+    """What somebody found out, for example at the provider's own pages."""
+
+    went_out: bool = Field(description="false: it did not, and is given up", examples=[True])
+
+
+@router.post(
+    "/messages/{message_id}/resolve",
+    summary="Say whether an unconfirmed message went out",
+    responses={409: {"description": "The message is not unconfirmed"}},
+)
+async def resolve_message(
+    app: App, database: Db, message_id: Annotated[str, Path(examples=["019a0000-0000-8000-8000-000000000000"])], body: Resolution
+) -> MessageView:
+    """Sent or given up from now on, and nothing is sent by it. 409 where it is not unconfirmed, unless it is so already."""
+    try:
+        key = UUID(message_id)
+    except ValueError:
+        raise NotFound("no such message") from None
+    wanted = "sent" if body.went_out else "given_up"
+    async with database.transaction(app) as connection:
+        resolve = unconfirmed.confirm if body.went_out else unconfirmed.did_not_go_out
+        changed = await resolve(connection, app, key)
+        row = await message_pages.message(connection, app, key)
+    if not changed and row.state != wanted:
+        raise Conflict("the message is not unconfirmed: its state says what became of it")
+    return _view(row)
 
 
 def _view(row: LedgerRow) -> MessageView:

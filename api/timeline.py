@@ -30,7 +30,9 @@ class TimelineItem(BaseModel):
     """One line. `words` and `remedy` are for people; `kind` says what `fact` holds."""
 
     at: datetime
-    kind: str = Field(description="event, entered, not_entered, step, message, ended, by_hand or consent", examples=["message"])
+    kind: str = Field(
+        description="event, entered, not_entered, step, message, ended, by_hand, told, unclear or consent", examples=["message"]
+    )
     id: str
     words: str = Field(examples=['push "app-guide": not sent, because they have no push address (onboarding: guide)'])
     remedy: str = Field(description="what would have to be different; empty where nothing is wrong", examples=["add one with ..."])

@@ -90,7 +90,7 @@ def remedy_words(kind: str, fact: _Fact, user: str) -> str:
         case "step" if fact["verdict"].get("status") == "failed":
             return reasons.remedy(fact["verdict"].get("reason"), user=user, step=fact["step"])
         case _:
-            return ""
+            return f"sojourn replies decide {fact['id']} --stays, or --leaves" if kind == "unclear" and not fact["decision"] else ""
 
 
 def intervention_words(fact: _Fact) -> str:
@@ -164,6 +164,14 @@ _DONE = {
     "segment_entered": "entered a segment",
     "segment_left": "left a segment",
 }
+_TOLD = {
+    "bounced": "it bounced",
+    "complained": "they complained about it",
+    "refused": "not delivered, refused after it was accepted",
+    "delayed": "held up, and tried again there",
+    "unsubscribed": "they unsubscribed",
+    "resubscribed": "they subscribed again",
+}
 _ORDINALS = {0: "first", 1: "second", 2: "third"}
 _WORDS: dict[str, Callable[[_Fact], str]] = {
     "event": lambda fact: (
@@ -173,8 +181,23 @@ _WORDS: dict[str, Callable[[_Fact], str]] = {
     "ended": lambda fact: f"left {fact['journey']}{left_words(fact['reason'])}",
     "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'], journey=fact['journey'])}",
     "by_hand": lambda fact: f"{fact['journey']}: {intervention_words(fact)} (by {fact['done_by']})",
+    "told": lambda fact: f"{fact['provider']} told of their {fact['channel']}: {_told_words(fact)}",
+    "unclear": lambda fact: f"wrote on {fact['channel']} what may mean that they leave: {_decision_words(fact)}",
     "consent": lambda fact: f"consent {fact['state']} for {_channel(fact['channel'])}, {_topic(fact['topic'])}, by {fact['source']}",
 }
+
+
+def _told_words(fact: _Fact) -> str:
+    """Our word, whether the address is dead, and the provider's own word or code."""
+    detail = fact["detail"]
+    how = {True: " for good", False: " for now"}.get(detail.get("hard"), "")
+    return f"{_TOLD.get(fact['told'], fact['told'])}{how} ({detail.get('code') or fact['word']})"
+
+
+def _decision_words(fact: _Fact) -> str:
+    if fact["decision"] is None:
+        return "marketing there rests until somebody decides"
+    return f"{fact['decided_by']} decided that they {'leave' if fact['decision'] == 'leaves' else 'stay'}"
 
 
 def _names(fact: _Fact) -> dict[str, str | None]:

@@ -66,6 +66,17 @@ def set_account(
 
 
 @app.command()
+def webhooks() -> None:
+    """Show where each provider calls us: set these addresses there."""
+    table = Table("channel", "name", "provider", "address", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages("/v1/providers", 200):
+            if each["webhook_url"]:
+                table.add_row(each["channel"], each["name"], each["provider"], escape(each["webhook_url"]))
+    out.print(table)
+
+
+@app.command()
 def remove(channel: ChannelName, name: AccountName = "main") -> None:
     """Forget an account. What is being sent through it still ends."""
     with client() as sojourn:

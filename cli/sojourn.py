@@ -43,6 +43,8 @@ GROUPS = {
     "journeys": "cli.journeys",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",
+    "unconfirmed": "cli.unconfirmed",
+    "replies": "cli.replies",
     "jobs": "cli.jobs",
 }
 

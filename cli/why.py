@@ -17,7 +17,15 @@ from journeys.language.zones import zone_of
 
 WIDTH = 79
 INDENT = 9
-_COLOURS = {"event": "cyan", "entered": "bold", "not_entered": "yellow", "ended": "bold", "by_hand": "magenta", "consent": "cyan"}
+_COLOURS = {
+    "event": "cyan",
+    "entered": "bold",
+    "not_entered": "yellow",
+    "ended": "bold",
+    "by_hand": "magenta",
+    "consent": "cyan",
+    "unclear": "yellow",
+}
 _STATES = {"sent": "green", "skipped": "yellow", "rejected": "red", "given_up": "red", "unknown": "red"}
 
 

@@ -97,6 +97,22 @@ _PARTS = (
         id_="(i.enrollment_id || '/' || i.request)",
         fact="enrollment_id=e.id journey=e.journey version=e.version kind=i.kind outcome=i.outcome detail=i.detail done_by=i.done_by",
     ),
+    # What the message's own line does not say: why it bounced, was held up or refused.
+    _part(
+        "told",
+        "provider_events p WHERE p.kind IN ('bounced', 'complained', 'refused', 'delayed', 'unsubscribed', 'resubscribed')"
+        " AND CAST(:journey AS text) IS NULL AND p." + _OF_PERSON.format("p"),
+        at="p.occurred_at",
+        id_="lpad(p.seq::text, 20, '0')",
+        fact="message_id=p.message_id channel=split_part(p.account,'/',1) provider=p.provider told=p.kind word=p.word detail=p.detail",
+    ),
+    _part(
+        "unclear",
+        "unclear_replies r WHERE CAST(:journey AS text) IS NULL AND r." + _OF_PERSON.format("r"),
+        at="r.received_at",
+        id_="lpad(r.id::text, 20, '0')",
+        fact="id=r.id channel=r.channel text=r.body decision=r.decision decided_by=r.decided_by",
+    ),
     _part(
         "consent",
         "consents c WHERE CAST(:journey AS text) IS NULL AND c." + _OF_PERSON.format("c"),

@@ -65,6 +65,14 @@ WITH due AS (
 )
 SELECT count(*) FROM given
 """)
+_NOT_OUT = text("""
+WITH over AS (
+  UPDATE messages SET state = 'given_up', reason = 'not_sent', settled_at = clock_timestamp()
+  WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id
+),
+gone AS (DELETE FROM open_messages o USING over v WHERE o.message_id = v.id)
+SELECT count(*) FROM over
+""")
 _CONFIRM = text("""
 WITH sent AS (UPDATE messages SET state = 'sent', reason = NULL WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id),
 gone AS (DELETE FROM open_messages o USING sent s WHERE o.message_id = s.id)
@@ -112,6 +120,11 @@ async def give_up(connection: Connection, *, patience: timedelta) -> int:
 async def confirm(connection: Connection, app: str, message_id: UUID) -> bool:
     """The provider told that an unconfirmed message went out. False when it was not unconfirmed."""
     return bool((await connection.execute(_CONFIRM, {"app": app, "id": message_id})).scalar_one())
+
+
+async def did_not_go_out(connection: Connection, app: str, message_id: UUID) -> bool:
+    """Somebody knows that an unconfirmed message did not go out: it is over. False when it was not unconfirmed."""
+    return bool((await connection.execute(_NOT_OUT, {"app": app, "id": message_id})).scalar_one())
 
 
 async def unconfirmed(connection: Connection, app: str, *, most: int = 100) -> list[Unconfirmed]:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import events, idempotency, jobs, one_time_codes
+from storage import events, idempotency, jobs, one_time_codes, provider_events
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -35,13 +35,16 @@ async def run(database: Database, stopping: asyncio.Event) -> None:
 async def keep_house(database: Database) -> None:
     """Make the partitions of the next months, and forget what is kept for a while.
 
-    Event ids and ended jobs for 30 days, answers to idempotent requests for two, one-time codes for one.
+    Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one.
     """
     async with database.transaction() as connection:
         await connection.execute(text("SELECT ensure_partitions(3)"))
     async with database.transaction() as connection:
-        ids = await events.forget_ids(connection, datetime.now(UTC) - EVENT_IDS_FOR)
-        answers = await idempotency.forget(connection, ANSWERS_FOR)
-        ended = await jobs.forget(connection, JOBS_FOR)
-        codes = await one_time_codes.forget(connection, CODES_FOR)
-    log.info("house kept", event_ids_forgotten=ids, answers_forgotten=answers, jobs_forgotten=ended, codes_forgotten=codes)
+        forgotten = {
+            "event_ids": await events.forget_ids(connection, datetime.now(UTC) - EVENT_IDS_FOR),
+            "answers": await idempotency.forget(connection, ANSWERS_FOR),
+            "jobs": await jobs.forget(connection, JOBS_FOR),
+            "codes": await one_time_codes.forget(connection, CODES_FOR),
+            "provider_events": await provider_events.forget(connection),
+        }
+    log.info("house kept", forgotten=forgotten)

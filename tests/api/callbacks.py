@@ -6,18 +6,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from fastapi import FastAPI
 from sqlalchemy import text
 
-from api.app import create_app
 from settings import Settings
 from storage import providers
 from storage.database import Database
 from storage.ids import address_hash, message_id
 from storage.sealing import Seal
-from tests.channels.callers import CERTIFICATE_URL, Caller, Happened, Sent, sns_certificate
+from tests.channels.callers import Caller, Happened, Sent
 
-PUBLIC = "https://sojourn.example"
+PUBLIC = Settings().public_url
+PHONE = "+4915112345678"
 SECRET = frozenset({
     "secret", "secret_access_key", "api_key", "api_secret", "app_secret", "verify_token", "webhook_secret", "webhook_signing_key",
     "webhook_signature_secret",
@@ -28,17 +27,6 @@ _MESSAGE = text(
     " VALUES (:id, 'demo', :user, :endpoint, :address, :source, 'welcome', 1,"
     " '1', :journey, :channel, 'marketing', 'general', 'welcome', :state, 1, now(), now(), :provider)"
 )
-
-
-class StandIn(httpx.AsyncBaseTransport):
-    """What SNS serves: its certificate, and the confirmation of a subscription."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(f"https://{request.extensions['sni_hostname']}{request.url.raw_path.decode()}")
-        return httpx.Response(200, content=sns_certificate())
 
 
 @dataclass
@@ -71,7 +59,11 @@ class Callbacks:
 
     async def person(self, user_id: str) -> int:
         if user_id not in self.people:
-            [row] = await self.run("INSERT INTO users (app, user_id) VALUES ('demo', :u) RETURNING id", u=user_id)
+            [row] = await self.run(
+                "WITH made AS (INSERT INTO users (app, user_id) VALUES ('demo', :u) RETURNING id)"
+                " INSERT INTO identities (app, kind, value, user_id) SELECT 'demo', 'u', :u, id FROM made RETURNING user_id AS id",
+                u=user_id,
+            )
             self.people[user_id] = row.id
         return self.people[user_id]
 
@@ -129,10 +121,3 @@ class Callbacks:
 
     async def events(self, name: str) -> list[Any]:
         return [row.properties for row in await self.run("SELECT properties FROM events WHERE name = :n ORDER BY seq", n=name)]
-
-
-def make_app(database: Database, database_url: str) -> FastAPI:
-    """The application as the outside knows it by its public address; SNS is a stand-in, whose certificate is known."""
-    app = create_app(Settings(database_url=database_url, public_url=PUBLIC), database)
-    app.state.fetching.remember(CERTIFICATE_URL, sns_certificate())
-    return app

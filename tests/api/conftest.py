@@ -10,6 +10,8 @@ from api.app import create_app
 from settings import Settings
 from storage import keys
 from storage.database import Database
+from tests.api.callbacks import PHONE, Callbacks
+from tests.channels.callers import CERTIFICATE_URL, sns_certificate
 
 
 @pytest.fixture
@@ -18,12 +20,24 @@ async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
     yield app
     await app.state.notify.close()
     await app.state.renderer.close()
+    await app.state.fetching.close()
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn") as client:
         yield client
+
+
+@pytest.fixture
+async def world(app: FastAPI, database: Database, client: httpx.AsyncClient) -> Callbacks:
+    """Ann with an address on each channel, and whoever provides it."""
+    app.state.fetching.remember(CERTIFICATE_URL, sns_certificate())
+    made = Callbacks(database, client)
+    await made.endpoint("ann", "email", "ann@example.com")
+    for channel in ("sms", "whatsapp", "voice"):
+        await made.endpoint("ann", channel, PHONE)
+    return made
 
 
 @pytest.fixture

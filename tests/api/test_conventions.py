@@ -36,6 +36,8 @@ REPEATABLE = {
     "POST /v1/enrollments/{enrollment_id}/advance": "the wait that has ended does not end again",
     "POST /v1/enrollments/{enrollment_id}/exit": "ends it once",
     "POST /v1/otp/verify": "each try counts",
+    "POST /v1/messages/{message_id}/resolve": "what is resolved stays so",
+    "POST /v1/unclear-replies/{reply_id}/decide": "what is decided stays so",
 }
 # Lists that a person reads in one look.
 SHORT = {"GET /v1/users/{user_id}/consents": "one user's record", "GET /v1/journeys": "a house has tens"}

@@ -3,49 +3,26 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import pytest
-from fastapi import FastAPI
 
 from activities.coming_back import match_parked
 from storage.database import Database
-from tests.api.callbacks import PUBLIC, Callbacks, make_app
-from tests.channels.callers import CALLERS, EVERY, META, Caller, Happened, envelope
+from tests.api.callbacks import PHONE, PUBLIC, Callbacks
+from tests.channels.callers import BY_NAME, CALLERS, EVERY, META, Caller, Happened, envelope
 from tests.channels.test_readers import forgeries
 
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
-BY_NAME = {(caller.channel, caller.provider): caller for caller in EVERY}
+
 SENDGRID, SES, TWILIO = BY_NAME["email", "sendgrid"], BY_NAME["email", "ses"], BY_NAME["sms", "twilio"]
 
 
-@pytest.fixture
-async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
-    app = make_app(database, database_url)
-    yield app
-    await app.state.notify.close()
-    await app.state.renderer.close()
-    await app.state.fetching.close()
-
-
-@pytest.fixture
-async def world(app: FastAPI, database: Database, client: httpx.AsyncClient) -> Callbacks:
-    made = Callbacks(database, client)
-    await made.person("ann")
-    await made.endpoint("ann", "email", "ann@example.com")
-    await made.endpoint("ann", "sms", "+4915112345678")
-    await made.endpoint("ann", "whatsapp", "+4915112345678")
-    await made.endpoint("ann", "voice", "+4915112345678")
-    return made
-
-
 def told(kind: str, number: UUID | None, caller: Caller, *, id_: str | None = None, minutes: int = 0, ref: str = "") -> Happened:
-    address = "ann@example.com" if caller.channel == "email" else "+4915112345678"
+    address = "ann@example.com" if caller.channel == "email" else PHONE
     return Happened(id_ or uuid4().hex, kind, number, address, NOON + timedelta(minutes=minutes), ref)
 
 

@@ -370,3 +370,4 @@ VOICE = (
     }, _aws_sms, _sns_sign),
 )  # fmt: skip
 EVERY = (*CALLERS, META, WHATSAPP_TWILIO, *VOICE)
+BY_NAME = {(caller.channel, caller.provider): caller for caller in EVERY}
