@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from activities.sending import Renders
+from activities.tracking import Sent, Tracker
 from channels.base import Content
 from channels.render import RenderFailed
 from storage import templates
@@ -29,16 +30,22 @@ class Filled:
 class Contents:
     """Renders templates; a version never changes, so each is read from Postgres once a process."""
 
-    def __init__(self, database: Database, renderer: Renders) -> None:
+    def __init__(self, database: Database, renderer: Renders, tracker: Tracker | None = None) -> None:
         self._database = database
         self._renderer = renderer
+        self._tracker = tracker
         self._files: dict[tuple[str, str, int], Mapping[str, str]] = {}
         self._being_read: dict[tuple[str, str, int], asyncio.Task[Mapping[str, str]]] = {}
 
-    async def compose(self, filled: Filled) -> Content:
-        """Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
+    async def compose(self, filled: Filled, sent: Sent) -> Content:
+        """The content as it leaves. Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
         files = await self._files_of(filled)
-        return await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
+        content = await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
+        return await self.track(content, replace(sent, files=files))
+
+    async def track(self, content: Content, sent: Sent) -> Content:
+        """Put counted links and a pixel into what is rendered, or was given as it is. Raises Unavailable."""
+        return content if self._tracker is None else await self._tracker.track(content, sent)
 
     async def _files_of(self, filled: Filled) -> Mapping[str, str]:
         """Of many who need a new version at the same moment one reads it."""

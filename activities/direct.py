@@ -19,7 +19,9 @@ from activities.direct_claims import Claimed, Taken, claim_all
 from activities.messages import Delivery, Way
 from activities.sending import Ended, Parcel, send, tell
 from activities.settling import settle_ended, to_its_end, while_claimed
+from activities.tracking import Sent
 from channels.base import Content
+from channels.wishes import About, wish_of
 from journeys.language.errors import Unavailable
 from storage import direct_sends
 from storage.database import Connection, Database
@@ -48,7 +50,7 @@ class DirectLane:
         self._delivery = delivery
         self._woken = woken
         self._lanes = lanes or Lanes()
-        self._contents = Contents(database, delivery.renderer)
+        self._contents = Contents(database, delivery.renderer, delivery.tracker)
 
     async def run(self) -> None:
         """Run until cancelled. While Postgres is away it waits; nothing is lost by that."""
@@ -160,12 +162,14 @@ class DirectLane:
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:
         waiting = taken.waiting
+        about = About(taken.standing.app_name, waiting.channel, waiting.message_class, template=waiting.template)
+        sent = Sent(waiting.app, waiting.id, about, taken.standing.settings, wish=wish_of(waiting.content.get("tracking")))
         if waiting.template is None:
-            return Content(waiting.channel, dict(waiting.content["parts"]))
+            return await self._contents.track(Content(waiting.channel, dict(waiting.content["parts"])), sent)
         entry: dict[str, Any] = waiting.content.get("data") or {}
         variables = variables_of(taken.person, taken.standing, entry=entry, unsubscribe_url=leave)
         version = taken.standing.template_version or 0
-        return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables))
+        return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables), sent)
 
 
 def _end_of(task: asyncio.Task[Ended], message_id: UUID) -> Ended | None:

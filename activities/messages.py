@@ -16,8 +16,10 @@ from activities.orders import SendOrder, SendVerdict
 from activities.places import Place
 from activities.sending import Ended, Parcel, Renders, Timing, send, tell
 from activities.settling import settle_ended, to_its_end, while_claimed
+from activities.tracking import Sent, Tracker
 from activities.verdicts import Waits, verdict_of
 from channels.base import Adapter
+from channels.wishes import About
 from storage.database import Connection, Database
 from storage.messages import Claim, MessageRow
 
@@ -42,6 +44,7 @@ class Delivery:
     timing: Timing = field(default_factory=Timing)
     gates: Gates = field(default_factory=Gates)
     accounts: Accounts | None = None
+    tracker: Tracker | None = None
 
     async def way(self, app: str, channel: str) -> "Way":
         """How a message of this app leaves on this channel now. Raises Unavailable."""
@@ -68,7 +71,7 @@ class Messages:
         self._database = database
         self._delivery = delivery
         self._hold = conditions_hold
-        self._contents = Contents(database, delivery.renderer)
+        self._contents = Contents(database, delivery.renderer, delivery.tracker)
         self._under_way: dict[tuple[str, str, int], asyncio.Task[SendVerdict]] = {}
 
     async def deliver(self, order: SendOrder) -> SendVerdict:
@@ -170,13 +173,15 @@ class Messages:
             unsubscribe_url=leave,
         )
         filled = Filled(order.app, order.template, taken.standing.template_version or 0, order.channel, variables)
+        about = About(taken.standing.app_name, order.channel, order.message_class, order.journey, order.step, order.template)
+        sent = Sent(order.app, claim.id, about, taken.standing.settings)
         return Parcel(
             claim=claim,
             app=order.app,
             address=place.address or "",
             message_class=order.message_class,
             topic=taken.topic or None,
-            compose=lambda: self._contents.compose(filled),
+            compose=lambda: self._contents.compose(filled, sent),
             began=began,
             deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(order.message_class),

@@ -77,6 +77,13 @@ _PARTS: dict[str, TypeAdapter[Any]] = {
 }
 
 
+class TrackingWish(Body):
+    """Which of the two is counted; what is left out is as the template and the app say."""
+
+    opens: bool | None = None
+    clicks: bool | None = None
+
+
 class NewMessage(Body):
     """One message. To: `user_id` or `address`. What: `template` with `data`, or `content` with the fields of the channel."""
 
@@ -93,6 +100,9 @@ class NewMessage(Body):
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
     )
     topic: Word | None = Field(None, examples=["general"])
+    tracking: bool | TrackingWish | None = Field(
+        None, description="whether opens and clicks are counted; without it as the template says, then the app", examples=[False]
+    )
 
     @model_validator(mode="after")
     def _says_whom_and_what(self) -> Self:
@@ -137,12 +147,13 @@ async def send_message(
 
 async def _direct_send(connection: Connection, app: str, body: NewMessage, key: str) -> DirectSend:
     content = await (_by_template(connection, app, body) if body.template is not None else _raw(connection, app, body))
+    wish = body.tracking.model_dump(exclude_none=True) if isinstance(body.tracking, TrackingWish) else body.tracking
     return DirectSend(
         app=app,
         request=key,
         channel=body.channel,
         message_class=body.message_class,
-        content=content,
+        content=content if wish is None else {**content, "tracking": wish},
         user_id=await people.internal_id(connection, app, body.user_id) if body.user_id is not None else None,
         address=_address(body) if body.address is not None else None,
         topic=body.topic,

@@ -3,13 +3,16 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import css_inline
 import mrml
 
+from channels.wishes import Wish, wish_of
+
 SETTINGS_FILE = "template.toml"
+_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm"})
 _TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
 _TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml"}
 _TABLE_PARTS = {
@@ -48,13 +51,17 @@ class Part:
 
 @dataclass(frozen=True)
 class TemplateSettings:
-    """template.toml. `sender` and `reply_to` stand as they are written; `required` and `sample` use the roots of variables."""
+    """template.toml. `sender` and `reply_to` stand as they are written; `required` and `sample` use the roots of variables.
+
+    `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`.
+    """
 
     sender: str | None = None
     reply_to: str | None = None
     topic: str | None = None
     required: tuple[str, ...] = ()
     sample: Mapping[str, Any] | None = None
+    wish: Wish = field(default_factory=Wish)
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -79,15 +86,22 @@ def parts(files: Mapping[str, str], channel: str) -> list[Part]:
 def settings(files: Mapping[str, str]) -> TemplateSettings:
     """Read template.toml, or its defaults where there is none. Raises BadFile."""
     table = _toml(files, SETTINGS_FILE) if SETTINGS_FILE in files else {}
-    unknown = sorted(set(table) - {"from", "reply_to", "topic", "required", "sample"})
+    unknown = sorted(set(table) - _SETTINGS)
     if unknown:
-        raise BadFile(SETTINGS_FILE, f"unknown setting {', '.join(unknown)}; known are from, reply_to, topic, required and sample")
+        raise BadFile(SETTINGS_FILE, f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(_SETTINGS))}")
     required, sample = table.get("required", []), table.get("sample", {})
     if not (isinstance(required, list) and all(isinstance(path, str) for path in required) and isinstance(sample, dict)):
         raise BadFile(SETTINGS_FILE, "required is a list of dotted names, sample a table")
     if not all(isinstance(table.get(name, ""), str) for name in ("from", "reply_to", "topic")):
         raise BadFile(SETTINGS_FILE, "from, reply_to and topic are texts")
-    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample)
+    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table))
+
+
+def _wish(table: Mapping[str, Any]) -> Wish:
+    try:
+        return wish_of(table.get("tracking"), table.get("utm"))
+    except ValueError as error:
+        raise BadFile(SETTINGS_FILE, str(error)) from error
 
 
 def _email(files: Mapping[str, str]) -> list[Part]:

@@ -11,10 +11,11 @@ from channels.push.checks import push_problems
 from channels.template_parts import BadFile, TemplateSettings
 from journeys.language.errors import Problem
 
-__all__ = ["BadFile", "TemplateSettings", "channels_of", "content_hash", "problems", "settings", "shows_unsubscribe"]
+__all__ = ["SETTINGS_FILE", "BadFile", "TemplateSettings", "channels_of", "content_hash", "problems", "settings", "shows_unsubscribe"]
 
 channels_of = template_parts.channels_of
 settings = template_parts.settings
+SETTINGS_FILE = template_parts.SETTINGS_FILE
 
 
 def problems(name: str, files: Mapping[str, str]) -> list[Problem]:

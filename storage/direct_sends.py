@@ -20,7 +20,8 @@ class DirectSend:
     """What the caller asks for: to a user (all of their devices for push) or to one address, already normalised.
 
     `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
-    the fields of the channel as channels/render.py names them. `request` names the request: its Idempotency-Key, else a fresh id.
+    the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app.
+    `request` names the request: its Idempotency-Key, else a fresh id.
     """
 
     app: str

@@ -54,6 +54,10 @@ _FORGET_MESSAGES = text("""
         DELETE FROM sandbox_messages s USING theirs WHERE s.app = :app AND s.id = theirs.id
     ), no_contents AS (
         DELETE FROM direct_sends d USING theirs WHERE d.app = :app AND d.message_id = theirs.id
+    ), no_links AS (
+        DELETE FROM message_links l USING theirs WHERE l.app = :app AND l.message_id = theirs.id
+    ), no_hits AS (
+        DELETE FROM tracking_hits h USING theirs WHERE h.app = :app AND h.message_id = theirs.id
     ), no_refs AS (
         DELETE FROM provider_refs p USING theirs WHERE p.app = :app AND p.message_id = theirs.id
     ), not_told AS (
@@ -177,6 +181,7 @@ _LATE_MESSAGES = """SELECT m.id FROM messages m WHERE m.app = :app AND m.target 
 _SWEEP_COPIES = text(f"DELETE FROM sandbox_messages WHERE app = :app AND id IN ({_LATE_MESSAGES})")
 _SWEEP_TOLD = text(f"DELETE FROM provider_events WHERE app = :app AND message_id IN ({_LATE_MESSAGES})")
 _SWEEP_REFS = text(f"DELETE FROM provider_refs WHERE app = :app AND message_id IN ({_LATE_MESSAGES})")
+_SWEEP_LINKS = text(f"DELETE FROM message_links WHERE app = :app AND message_id IN ({_LATE_MESSAGES})")
 _FINISH = text(
     "UPDATE erasures SET finished_at = clock_timestamp(), workflows = '[]' WHERE app = :app AND id = :id AND finished_at IS NULL"
 )
@@ -208,6 +213,8 @@ async def finish(connection: Connection, erasure: Erasure) -> None:
     await connection.execute(_SWEEP_OUTCOMES, whose)
     await connection.execute(_SWEEP_COPIES, whose)
     await connection.execute(_SWEEP_REFS, whose)
+    await connection.execute(_SWEEP_TOLD, whose)
+    await connection.execute(_SWEEP_LINKS, whose)
     await connection.execute(_SWEEP_TOLD, whose)
     await connection.execute(_FINISH, {"app": erasure.app, "id": erasure.id})
 

@@ -8,6 +8,7 @@ from functools import partial
 from activities.accounts import Accounts
 from activities.exits import LeavingOrder
 from activities.messages import Delivery, Messages
+from activities.tracking import Tracker
 from channels.accounts import Surroundings
 from channels.email.connection import SmtpServer
 from channels.links import unsubscribe_url
@@ -46,6 +47,7 @@ def hands(settings: Settings, database: Database) -> Hands:
         renderer=renderer,
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
         accounts=Accounts(database, Seal(settings.plain_credential_keys), surroundings(settings)),
+        tracker=Tracker(database, settings.public_url, settings.secret.get_secret_value()),
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )
     return Hands(Messages(database, delivery, exit_conditions_hold), delivery, renderer)

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import events, idempotency, jobs, one_time_codes, provider_events
+from storage import events, idempotency, jobs, one_time_codes, provider_events, tracked_links
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -17,6 +17,7 @@ EVENT_IDS_FOR = timedelta(days=30)
 ANSWERS_FOR = timedelta(hours=48)
 JOBS_FOR = timedelta(days=30)
 CODES_FOR = timedelta(days=1)
+LINKS_FOR = timedelta(days=400)
 
 
 async def run(database: Database, stopping: asyncio.Event) -> None:
@@ -36,6 +37,7 @@ async def keep_house(database: Database) -> None:
     """Make the partitions of the next months, and forget what is kept for a while.
 
     Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one.
+    Where the links of one message led is forgotten after 400 days: then they are unknown.
     """
     async with database.transaction() as connection:
         await connection.execute(text("SELECT ensure_partitions(3)"))
@@ -47,4 +49,6 @@ async def keep_house(database: Database) -> None:
             "codes": await one_time_codes.forget(connection, CODES_FOR),
             "provider_events": await provider_events.forget(connection),
         }
+    async with database.transaction() as connection:
+        forgotten["links"] = await tracked_links.forget_old(connection, datetime.now(UTC) - LINKS_FOR)
     log.info("house kept", forgotten=forgotten)

@@ -416,7 +416,9 @@ TEMPLATES = [
     template("unknown_file", {"body.md": "Hello"}, "body.md: body.md belongs to no channel; known are body.html, "),
     template("bad_file", {"template.toml": "x = ]"}, "template.toml: is not TOML at line 1"),
     template(
-        "bad_file", {"template.toml": "x = 1"}, "template.toml: unknown setting x; known are from, reply_to, topic, required and sample"
+        "bad_file",
+        {"template.toml": "x = 1"},
+        "template.toml: unknown setting x; known are from, reply_to, required, sample, topic, tracking, utm",
     ),
     template("bad_file", {"template.toml": "required = 1"}, "template.toml: required is a list of dotted names, sample a table"),
     template("bad_file", {"template.toml": "from = 1"}, "template.toml: from, reply_to and topic are texts"),
