@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     temporal_task_queue: str = Field("sojourn", description="task queue of the workers")
     public_url: str = Field("http://127.0.0.1:8080", description="where receivers and browsers reach the api: links and unsubscribe pages")
     secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs links and unsubscribe tokens; at least 32 characters")
+    retired_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="secrets of before, separated by commas: links in messages that they signed still work"
+    )
     house: Path = Field(Path(), description="folder with the team's journeys; empty: Sojourn's own")
     fast: bool = Field(False, description="a day passes in ten seconds; refused in production")
     email_provider: str = Field("sandbox", description="sandbox or smtp")
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in ("payload_keys", "credential_keys"):
+        for name in ("payload_keys", "credential_keys", "retired_secrets"):
             raw = values.get(name)
             if isinstance(raw, str):
                 values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
@@ -120,6 +123,11 @@ class Settings(BaseSettings):
         if not self.credential_keys and self.environment is Environment.DEVELOPMENT:
             return (base64.b64encode(hashlib.sha256(self.secret.get_secret_value().encode()).digest()).decode(),)
         return tuple(key.get_secret_value() for key in self.credential_keys)
+
+    @property
+    def link_secrets(self) -> tuple[str, ...]:
+        """What may have signed a link in a message, the present secret first."""
+        return (self.secret.get_secret_value(), *(each.get_secret_value() for each in self.retired_secrets))
 
     @property
     def wait_scale(self) -> float:

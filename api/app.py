@@ -40,12 +40,14 @@ from api import (
     suppressions,
     templates,
     timeline,
+    tracking,
     user_changes,
     users,
     webhooks,
 )
 from api.limits import limits_of
 from api.logs import RequestLog
+from api.tracking_desk import Desk
 from channels.fetching import Fetching
 from channels.render import Renderer
 from settings import Settings
@@ -86,6 +88,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     sandbox.pages,
     links.router,
     webhooks.router,
+    tracking.router,
+    tracking.manage,
     docs.router,
     html.router,
 )
@@ -113,6 +117,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.renderer = Renderer(children=1)
     app.state.fetching = Fetching()
     app.state.limits = limits_of(settings)
+    app.state.tracking_desk = Desk(app.state.database, settings.link_secrets)
     app.state.draining = False
     errors.install(app)
     documentation.install(app, ROUTERS)
@@ -125,6 +130,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
 @asynccontextmanager
 async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
     yield
+    await app.state.tracking_desk.close()
     await app.state.notify.close()
     await app.state.renderer.close()
     await app.state.fetching.close()

@@ -25,6 +25,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
+    "Tracking": ("Which opens and clicks are counted, and where links lead on their way.", (SECRET,)),
     "Pausing": ("The big switches.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),
     "Providers": ("Accounts at providers, through which messages leave.", (SECRET,)),

@@ -9,6 +9,8 @@ from storage.database import Connection
 _CREATE = text("INSERT INTO apps (id, name) VALUES (:app, :name) ON CONFLICT DO NOTHING RETURNING id")
 _NAME = text("SELECT name FROM apps WHERE id = :app")
 _SETTINGS = text("SELECT settings FROM apps WHERE id = :app")
+_SET = text("UPDATE apps SET settings = settings || jsonb_build_object(CAST(:name AS text), CAST(:value AS jsonb)) WHERE id = :app")
+_DOMAIN = text("SELECT EXISTS (SELECT FROM apps WHERE settings #>> '{tracking,domain}' = :domain)")
 _ALL = text("SELECT id FROM apps ORDER BY id")
 
 
@@ -22,9 +24,19 @@ async def ids(connection: Connection) -> list[str]:
 
 
 async def settings(connection: Connection, app: str) -> dict[str, Any]:
-    """The app's defaults: topic, from, reply_to, postal_address, timezone, quiet_hours, caps, as far as they are set."""
+    """The app's defaults: topic, from, reply_to, postal_address, timezone, quiet_hours, caps, tracking, as far as they are set."""
     found: dict[str, Any] | None = (await connection.execute(_SETTINGS, {"app": app})).scalar()
     return found or {}
+
+
+async def set_setting(connection: Connection, app: str, name: str, value: object) -> None:
+    """Write one of the app's defaults. What it means was checked by the caller."""
+    await connection.execute(_SET, {"app": app, "name": name, "value": value})
+
+
+async def has_tracking_domain(connection: Connection, domain: str) -> bool:
+    """Tell whether the links of any app lead to this domain."""
+    return bool((await connection.execute(_DOMAIN, {"domain": domain})).scalar())
 
 
 async def name(connection: Connection, app: str) -> str:

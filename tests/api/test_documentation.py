@@ -42,6 +42,9 @@ OPENS_TO: dict[str, frozenset[str]] = {
     "POST /v1/history": MANAGER,
     "GET /unsubscribe/{token}": EVERYBODY,
     "POST /unsubscribe/{token}": EVERYBODY,
+    "GET /c/{token}": EVERYBODY,
+    "GET /o/{token}.gif": EVERYBODY,
+    "GET /tls-allowed": EVERYBODY,
 }
 
 
