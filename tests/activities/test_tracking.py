@@ -90,14 +90,16 @@ async def test_messages_at_the_same_time_are_written_together(
     assert statements <= 2
 
 
-async def test_nothing_leaves_while_it_cannot_be_remembered_where_links_lead(tracker: Tracker, database: Database) -> None:
+async def test_nothing_leaves_while_it_cannot_be_remembered_where_links_lead(
+    tracker: Tracker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_: Any) -> None:
         raise Unavailable("the database does not answer")
 
-    original, database.run = database.run, away  # type: ignore[method-assign]
-    with pytest.raises(Unavailable):
-        await tracker.track(MAIL, sent())
-    database.run = original  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "run", away)
+        with pytest.raises(Unavailable):
+            await tracker.track(MAIL, sent())
     assert "/c/" in (await tracker.track(MAIL, sent())).parts["html"]
     assert await rows(database, "tracked_links") == ["https://shop.example/sale?a=1&b=2"]
 

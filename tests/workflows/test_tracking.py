@@ -5,8 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from email import message_from_bytes, policy
-from email.message import EmailMessage
-from typing import cast
 
 import httpx
 import pytest
@@ -69,8 +67,7 @@ async def received(mailbox: ScriptedServer, number: int) -> str:
     """The html of the mail that came as this one."""
     for _ in range(400):
         if len(mailbox.bodies) >= number:
-            mail = cast("EmailMessage", message_from_bytes(mailbox.bodies[number - 1], policy=policy.default))
-            return str(mail.get_content())
+            return str(message_from_bytes(mailbox.bodies[number - 1], policy=policy.default).get_content())
         await asyncio.sleep(0.05)
     raise AssertionError("no mail came")
 
