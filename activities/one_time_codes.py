@@ -182,6 +182,7 @@ async def _send(connection: Connection, pepper: Pepper, code: OpenCode, settings
         content: dict[str, Any] = {"template": code.template, "data": {**code.data, "code": digits, "minutes": minutes}}
     else:
         content = {"parts": _words(channel, digits, minutes, await apps.name(connection, code.app), settings)}
+    content["tracking"] = False
     send = DirectSend(code.app, f"otp:{code.id}:{code.sends}", channel, "transactional", content, code.user_id, address)
     planned = await direct_sends.plan_direct(connection, send)
     await codes.sent(

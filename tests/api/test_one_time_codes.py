@@ -30,6 +30,7 @@ async def test_a_code_goes_out_and_what_is_typed_in_is_verified(shop: httpx.Asyn
     assert isinstance(content["parts"], dict)
     words = content["parts"]["text"]
     assert words.endswith("is your code for Demo. It is valid for 10 minutes.")
+    assert content["tracking"] is False
     wrong = await shop.post("/v1/otp/verify", json={"id": asked.json()["id"], "code": f"{(int(words[:6]) + 1) % 1_000_000:06}"})
     right = await shop.post("/v1/otp/verify", json={"id": asked.json()["id"], "code": words[:6]})
     assert (wrong.status_code, wrong.json()) == (200, {"verified": False})
