@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     fast: bool = Field(False, description="a day passes in ten seconds; refused in production")
     email_provider: str = Field("sandbox", description="sandbox or smtp")
     webhook_provider: str = Field("sandbox", description="sandbox or http")
+    in_app_provider: str = Field("feed", description="feed, where clients fetch in-app messages, or sandbox")
     smtp_host: str = Field("127.0.0.1", description="SMTP server")
     smtp_port: int = Field(587, description="SMTP port")
     smtp_username: str = Field("", description="SMTP user; empty: no authentication")
@@ -67,6 +68,10 @@ class Settings(BaseSettings):
     ingest_rate: int = Field(
         10_000, ge=0, description="requests a second with events that a key may make, in each api process; 0: no limit"
     )
+    client_rate: int = Field(
+        10, ge=0, description="requests a second that one user's clients may make with their token, in each api process; 0: no limit"
+    )
+    stream_limit: int = Field(1000, ge=0, description="streams of in-app messages that one api process holds open")
     outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
 
     @model_validator(mode="before")

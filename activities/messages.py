@@ -25,14 +25,15 @@ from storage.messages import Claim, MessageRow
 
 __all__ = ["Delivery", "Messages", "SendOrder", "SendVerdict"]
 
-SANDBOX = "sandbox"
+# Providers through which nothing leaves the house.
+STAYS_HERE = frozenset({"sandbox", "feed"})
 # (app, user id, endpoint id, topic) -> where that person leaves that topic.
 UnsubscribeUrl = Callable[[str, int, int | None, str], str]
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a process delivers with. `allowed_recipients` (None: everybody) binds every provider but the sandbox.
+    """What a process delivers with. `allowed_recipients` (None: everybody) binds every provider that writes to somebody outside.
 
     `adapters` by channel serve every app that has no account of its own there.
     """
@@ -53,7 +54,7 @@ class Delivery:
         return Way(adapter, self.gates.of(own.gate if own else adapter.name))
 
     def allowed_for(self, adapter: Adapter) -> frozenset[str] | None:
-        return None if adapter.name == SANDBOX else self.allowed_recipients
+        return None if adapter.name in STAYS_HERE else self.allowed_recipients
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from activities.rules import Target
 from journeys.language.errors import Invalid
-from storage.endpoints import normalised
+from storage.endpoints import THE_USER, WITHOUT_ADDRESS, normalised
 from storage.ids import address_hash
 from storage.messages import MessageRow
 from storage.standing import Endpoint, Standing
@@ -31,7 +31,9 @@ class Place:
 
 
 def places_to_plan(channel: str, standing: Standing) -> list[Place]:
-    """Every active device for push, else the most recently confirmed active endpoint; empty when there is none."""
+    """Every active device for push, the person as such for in-app, else the endpoint confirmed last; empty when there is none."""
+    if channel in WITHOUT_ADDRESS:
+        return [_the_user(standing)]
     active = [_at(endpoint) for endpoint in standing.endpoints if endpoint.is_active]
     return active if channel == "push" else active[:1]
 
@@ -60,10 +62,17 @@ def place_of(row: MessageRow, app: str, channel: str, standing: Standing) -> Pla
     """Where a planned row goes by now: an endpoint that is gone, or somebody else's, counts as inactive."""
     if row.address is not None:
         return raw(app, channel, row.address)
+    if row.target == THE_USER:
+        return _the_user(standing)
     if row.endpoint_id is None:
         return nowhere(standing)
     found = next((endpoint for endpoint in standing.endpoints if endpoint.id == row.endpoint_id), None)
     return _at(found) if found else Place(row.target, address="", is_active=False, endpoint_id=row.endpoint_id)
+
+
+def _the_user(standing: Standing) -> Place:
+    """The person, by the caller's id. There is no address that could be suppressed; their consent decides."""
+    return Place(THE_USER, standing.user_id or "")
 
 
 def _at(endpoint: Endpoint) -> Place:

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from api import (
     backtests,
     bulk,
+    client_tokens,
     consents,
     docs,
     documentation,
@@ -19,6 +20,8 @@ from api import (
     exports,
     health,
     html,
+    in_app,
+    inbox,
     ingest,
     jobs,
     journeys,
@@ -47,6 +50,7 @@ from api import (
 )
 from api.limits import limits_of
 from api.logs import RequestLog
+from api.streams import Streams
 from api.tracking_desk import Desk
 from channels.fetching import Fetching
 from channels.render import Renderer
@@ -67,6 +71,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     user_changes.router,
     erasures.router,
     signatures.router,
+    client_tokens.router,
+    in_app.router,
+    inbox.router,
     suppressions.router,
     backtests.router,
     plans.router,
@@ -118,6 +125,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.fetching = Fetching()
     app.state.limits = limits_of(settings)
     app.state.tracking_desk = Desk(app.state.database, settings.link_secrets)
+    app.state.streams = Streams(app.state.database, settings.database_url, settings.stream_limit)
     app.state.draining = False
     errors.install(app)
     documentation.install(app, ROUTERS)
@@ -131,6 +139,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
 async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
     yield
     await app.state.tracking_desk.close()
+    await app.state.streams.close()
     await app.state.notify.close()
     await app.state.renderer.close()
     await app.state.fetching.close()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.auth import KeyFor
 from api.examples import add_examples
 
-SECRET, WRITE, PUBLIC = "secret key", "write key", "public key"
+SECRET, WRITE, PUBLIC, CLIENT = "secret key", "write key", "public key", "client token"
 # tag -> (what stands under it, which keys open it); in the order of the page.
 TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Events": ("Where events come in: the paths of the Segment spec, and history.", (WRITE, PUBLIC, SECRET)),
@@ -26,6 +26,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),
     "Messages": ("Sending directly, and what became of every message.", (SECRET,)),
     "Tracking": ("Which opens and clicks are counted, and where links lead on their way.", (SECRET,)),
+    "In-app": ("What a user's own client shows: messages to show now, and an inbox.", (CLIENT,)),
     "Pausing": ("The big switches.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),
     "Providers": ("Accounts at providers, through which messages leave.", (SECRET,)),
@@ -47,6 +48,7 @@ A secret key may be limited to **scopes**: `ingest`, `send`, `read`, `manage`, `
 _SCHEMES = {
     SECRET: {"type": "http", "scheme": "bearer", "description": "sj_secret_...: for your servers, everything but browsers"},
     WRITE: {"type": "http", "scheme": "basic", "description": "sj_write_... as user, any password: for events from your servers"},
+    CLIENT: {"type": "http", "scheme": "bearer", "description": "from POST /v1/users/{user_id}/client-token: for one user's client"},
     PUBLIC: {"type": "http", "scheme": "basic", "description": "sj_public_... as user, any password: for events from browsers and apps"},
 }
 
@@ -116,7 +118,7 @@ def scopes_of(routers: Iterable[APIRouter]) -> dict[tuple[str, str], str]:
 def _finish(path: str, operation: dict[str, Any], scope: str | None) -> None:
     """Name the keys and what they must be allowed to do, and let every error be a Problem."""
     keys = (SECRET,) if scope else _KEYS.get(path, TAGS[operation["tags"][0]][1])
-    operation["security"] = [{key: [scope or "ingest"]} for key in keys]
+    operation["security"] = [{key: [] if key == CLIENT else [scope or "ingest"]} for key in keys]
     for status, answer in operation["responses"].items():
         if status >= "400":
             answer["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

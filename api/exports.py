@@ -22,6 +22,7 @@ class UserExport(BaseModel):
     ids: list[dict[str, Any]] = Field(description="every id that names them", examples=[[{"kind": "user_id", "value": "user-4711"}]])
     endpoints: list[dict[str, Any]]
     consents: list[dict[str, Any]] = Field(description="the whole record of what they agreed to and withdrew")
+    in_app: list[dict[str, Any]] = Field(description="what was put into their app, while it is kept, and what their client told of it")
     refused_entries: list[dict[str, Any]] = Field(description="events that started nothing, and why")
     enrollments: list[dict[str, Any]] = Field(description="with what their steps came to")
     messages: list[dict[str, Any]]

@@ -14,7 +14,7 @@ from fastapi import Request
 from api.errors import TooManyRequests
 from settings import Settings
 
-Lane = Literal["ingest", "send", "manage"]
+Lane = Literal["ingest", "send", "manage", "client"]
 BURST_S = 10
 """A key that was quiet may ask as often at once as its rate allows in ten seconds."""
 
@@ -76,7 +76,9 @@ class Limits:
 
 def limits_of(settings: Settings) -> Limits:
     """The limits that the settings name."""
-    return Limits({"ingest": settings.ingest_rate, "send": settings.send_rate, "manage": settings.manage_rate})
+    return Limits(
+        {"ingest": settings.ingest_rate, "send": settings.send_rate, "manage": settings.manage_rate, "client": settings.client_rate}
+    )
 
 
 def take(request: Request, key_id: str, lane: Lane) -> None:
@@ -84,6 +86,6 @@ def take(request: Request, key_id: str, lane: Lane) -> None:
     allowed = request.app.state.limits.take(key_id, lane)
     if allowed is None:
         return
-    request.state.headers = allowed.headers()
+    request.state.headers = {**getattr(request.state, "headers", {}), **allowed.headers()}
     if allowed.wait_s:
         raise TooManyRequests(f"this key may ask {allowed.limit} times in {BURST_S} seconds", allowed.wait_s)

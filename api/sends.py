@@ -14,6 +14,7 @@ from api.idempotency import IdempotencyKey
 from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
 from channels.base import Rejected
 from channels.email.headers import mailbox, safe_text
+from channels.in_app.parts import InAppParts
 from channels.push.checks import sources_of, unsayable
 from channels.push.payload import Push
 from channels.push.platform import providers_for
@@ -22,7 +23,7 @@ from journeys.language.errors import Invalid, Problem
 from storage import apps, direct_sends, people, providers, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
-from storage.endpoints import normalised
+from storage.endpoints import WITHOUT_ADDRESS, normalised
 from storage.notify import DIRECT
 
 router = management("Messages", LongTextRoute)
@@ -53,12 +54,6 @@ class EmailParts(_Parts):
 
 class TextParts(_Parts):
     text: Annotated[str, Field(min_length=1, max_length=1600)]
-
-
-class InAppParts(_Parts):
-    title: str | None = None
-    body: Text
-    url: str | None = None
 
 
 class WebhookParts(_Parts):
@@ -94,7 +89,8 @@ class NewMessage(Body):
     data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
     content: dict[str, Any] | None = Field(
         None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, image, url, data, "
-        "badge, sound, ttl, collapse, silent, priority, optional; in_app: title, body, url; webhook: url, body"
+        "badge, sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, "
+        "priority, expires, caps, display; webhook: url, body"
     )  # fmt: skip
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
@@ -108,6 +104,8 @@ class NewMessage(Body):
     def _says_whom_and_what(self) -> Self:
         if (self.user_id is None) == (self.address is None):
             raise PydanticCustomError("one_recipient", "user_id or address, one of the two")
+        if self.address is not None and self.channel in WITHOUT_ADDRESS:
+            raise PydanticCustomError("no_address", "this channel reaches users, not addresses: name user_id")
         if (self.template is None) == (self.content is None):
             raise PydanticCustomError("one_content", "template or content, one of the two")
         return self

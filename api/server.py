@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -26,6 +27,11 @@ class Server(uvicorn.Server):
             return
         self._app.state.draining = True
         asyncio.get_running_loop().call_later(self._drain_s, super().handle_exit, sig, frame)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Streams would never end by themselves: they are told to, and their clients come back to another process."""
+        self._app.state.streams.end()
+        await super().shutdown(sockets)
 
 
 def server(app: FastAPI, *, host: str, port: int, drain_s: float = 0.0) -> Server:

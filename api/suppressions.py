@@ -10,9 +10,9 @@ from api import idempotency
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, moment, page_of, position
 from api.strict import App, Body, Channel, Db, Word, management
-from journeys.language.errors import Invalid, NotFound
+from journeys.language.errors import Invalid, NotFound, Problem
 from storage import suppressions
-from storage.endpoints import normalised
+from storage.endpoints import WITHOUT_ADDRESS, normalised
 from storage.ids import address_hash
 from storage.suppressions import Suppression
 
@@ -82,6 +82,8 @@ def _view(row: Suppression) -> SuppressionView:
 
 
 def _hash(app: str, body: NewSuppression) -> bytes:
+    if body.channel in WITHOUT_ADDRESS:
+        raise Invalid([Problem("/channel", "no_addresses", "it needs none: record that they withdraw their consent")])
     try:
         return address_hash(app, body.channel, normalised(body.channel, body.address))
     except Invalid as error:

@@ -1,7 +1,7 @@
 """Which adapters exist: one line per provider. Nothing is looked for; what is not in these tables is not there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from channels.accounts import Kind
 from channels.base import Adapter
@@ -12,6 +12,7 @@ from channels.email.resend import Resend, ResendAccount
 from channels.email.sendgrid import Sendgrid, SendgridAccount
 from channels.email.ses import Ses, SesAccount
 from channels.email.smtp import Smtp
+from channels.in_app.feed import Feed, Show, Shown
 from channels.push.adm import Adm, AdmAccount
 from channels.push.apns import Apns, ApnsAccount
 from channels.push.fcm import Fcm, FcmAccount
@@ -43,6 +44,11 @@ KINDS: dict[tuple[str, str], Kind] = {
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
 
 
+async def _show_nobody(_shown: Shown) -> bool:
+    """There are no feeds where none were given."""
+    return False
+
+
 @dataclass(frozen=True)
 class Providers:
     """The provider chosen for each channel (`chosen`, absent: sandbox), and what the providers need to be told."""
@@ -51,6 +57,8 @@ class Providers:
     smtp: SmtpServer
     webhook_secrets: tuple[str, ...] = ()
     webhooks_may_reach_loopback: bool = False
+    show: Show = field(default=_show_nobody)
+    """Puts an in-app message where its reader fetches it."""
 
 
 _Make = Callable[[str, Providers, Keep], Adapter]
@@ -60,6 +68,7 @@ _PROVIDERS: dict[tuple[str, str], _Make] = {
     ("webhook", "http"): lambda _channel, providers, _keep: Http(
         providers.webhook_secrets, may_reach_loopback=providers.webhooks_may_reach_loopback
     ),
+    ("in_app", "feed"): lambda _channel, providers, _keep: Feed(providers.show),
     **{(channel, "sandbox"): lambda channel, _providers, keep: Sandbox(channel, keep) for channel in CHANNELS},
 }
 

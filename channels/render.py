@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from channels import template_language, template_vetting
 from channels.base import Content
+from channels.in_app import content as in_app
 from channels.push.checks import push_problems
 from channels.push.payload import first_fault, gathered
 from channels.render_pool import Children
@@ -66,7 +67,8 @@ class Renderer:
     """Renders templates. `close()` ends its child processes.
 
     Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms, whatsapp and voice {text};
-    push as channels/push/payload.py says it (Push), without what is not said; in_app {title?, body, url?}; webhook {url, body}.
+    push as channels/push/payload.py says it (Push), without what is not said; in_app as channels/in_app/parts.py says;
+    webhook {url, body}.
     """
 
     def __init__(self, *, children: int = 2, wall_s: float = 1.0) -> None:
@@ -97,7 +99,7 @@ class Renderer:
         parts = _in_process(prepared.compiled, variables) if prepared.compiled else await self._in_child(prepared.parts, variables)
         if channel == "email":
             parts |= _sender(prepared, variables)
-        return Content(channel, _push(parts) if channel == "push" else dict(parts))
+        return Content(channel, _whole(channel, parts))
 
     async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
         """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
@@ -172,6 +174,17 @@ def _in_process(compiled: Mapping[str, Template], variables: Mapping[str, Any]) 
         raise RenderFailed("template_too_large") from error
     except Exception as error:
         raise RenderFailed("template_error", type(error).__name__) from error
+
+
+def _whole(channel: str, parts: Mapping[str, str]) -> dict[str, Any]:
+    """What was rendered text by text, as the channel wants it."""
+    match channel:
+        case "push":
+            return _push(parts)
+        case "in_app":
+            return in_app.assembled(parts)
+        case _:
+            return dict(parts)
 
 
 def _push(parts: Mapping[str, str]) -> dict[str, Any]:

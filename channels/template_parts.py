@@ -9,17 +9,15 @@ from typing import Any
 import css_inline
 import mrml
 
+from channels.in_app import content as in_app
 from channels.wishes import Wish, wish_of
 
 SETTINGS_FILE = "template.toml"
 _SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm"})
 _TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
 _TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml"}
-_TABLE_PARTS = {
-    "in_app": ("title", "body", "url"),
-    "webhook": ("url", "body"),
-}
-_TABLE_REQUIRED = {"in_app": ("body",), "webhook": ("url", "body")}
+_TABLE_PARTS = {"webhook": ("url", "body")}
+_TABLE_REQUIRED = {"webhook": ("url", "body")}
 _PUSH_TEXTS = ("title", "body", "url", "image", "sound", "collapse", "priority")
 _PUSH_NUMBERS = ("badge", "ttl")
 _PUSH_LISTS = ("optional", "providers")
@@ -124,6 +122,8 @@ def _email(files: Mapping[str, str]) -> list[Part]:
 def _table(files: Mapping[str, str], channel: str) -> list[Part]:
     file = _TABLE_FILES[channel]
     table = _toml(files, file)
+    if channel == "in_app":
+        return _in_app(table, file)
     unknown = sorted(set(table) - set(_TABLE_PARTS[channel]))
     if unknown:
         raise BadFile(file, f"unknown field {', '.join(unknown)}; known are {', '.join(_TABLE_PARTS[channel])}")
@@ -160,6 +160,13 @@ def _push_source(file: str, name: str, value: object) -> str:
             return ",".join(value)
     kind = "true or false" if name == "silent" else "a list of names" if name in _PUSH_LISTS else "a text"
     raise BadFile(file, f"{name} is {kind}{' or a number' if name in _PUSH_NUMBERS else ''}")
+
+
+def _in_app(table: Mapping[str, Any], file: str) -> list[Part]:
+    try:
+        return [Part(name, file, source) for name, source in in_app.sources(table)]
+    except ValueError as error:
+        raise BadFile(file, str(error)) from error
 
 
 def _toml(files: Mapping[str, str], file: str) -> dict[str, Any]:

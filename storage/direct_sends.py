@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from storage.database import Connection
+from storage.endpoints import THE_USER, WITHOUT_ADDRESS
 from storage.ids import address_hash, message_id
 
 STEP = "direct"
@@ -145,7 +146,7 @@ async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
 
 
 async def _endpoint_ids(connection: Connection, send: DirectSend) -> Sequence[int | None]:
-    if send.address is not None:
+    if send.address is not None or send.channel in WITHOUT_ADDRESS:
         return [None]
     found = (await connection.execute(_ENDPOINTS, {"app": send.app, "user_id": send.user_id, "channel": send.channel})).scalars().all()
     return (found if send.channel == "push" else found[:1]) or [None]
@@ -154,6 +155,8 @@ async def _endpoint_ids(connection: Connection, send: DirectSend) -> Sequence[in
 def _target(send: DirectSend, endpoint_id: int | None) -> str:
     if send.address is not None:
         return f"address:{address_hash(send.app, send.channel, send.address).hex()[:16]}"
+    if send.channel in WITHOUT_ADDRESS:
+        return THE_USER
     return "none" if endpoint_id is None else str(endpoint_id)
 
 

@@ -19,6 +19,10 @@ from storage.ids import address_hash
 from storage.subscriptions import subscription_as_kept
 
 PUSH = "push"
+WITHOUT_ADDRESS = frozenset({"in_app"})
+"""Channels whose messages go to the person as such: nobody has to register an address, and none can be suppressed."""
+THE_USER = "user"
+"""The target of such a message."""
 UNSIGNED = "unsigned"
 """Reason of an inactive endpoint: a browser key brought it to a known person without a signed user id."""
 GONE = "gone"

@@ -118,15 +118,8 @@ _REMOVALS = {
     **{
         table: text(f"DELETE FROM {table} WHERE app = :app AND user_id = ANY(:ids)")
         for table in (
-            "events",
-            "outbox",
-            "quarantine",
-            "refused_entries",
-            "unclear_replies",
-            "consents",
-            "one_time_codes",
-            "endpoints",
-            "identities",
+            *("events", "outbox", "quarantine", "refused_entries", "unclear_replies", "consents", "one_time_codes", "endpoints"),
+            *("in_app_messages", "in_app_feeds", "identities"),
         )
     },
     "users": text("DELETE FROM users WHERE app = :app AND id = ANY(:ids)"),

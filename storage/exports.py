@@ -25,6 +25,12 @@ _WHOLE: dict[str, TextClause] = {
     "consents": text(
         f"SELECT channel, topic, state, source, proof, recorded_at FROM consents WHERE app = :app AND user_id IN ({_PERSON}) ORDER BY id"
     ),
+    "in_app": text(
+        "SELECT s.id, s.content, s.placement, s.in_inbox, s.priority, s.impressions, s.created_at, s.expires_at, s.dismissed_at, s.read_at,"
+        " s.archived_at, coalesce((SELECT jsonb_agg(jsonb_build_object('kind', e.kind, 'at', e.occurred_at) ORDER BY e.occurred_at)"
+        "  FROM in_app_events e WHERE e.app = s.app AND e.message_id = s.id), '[]') AS events"
+        f" FROM in_app_messages s WHERE s.app = :app AND s.user_id IN ({_PERSON}) ORDER BY s.created_at, s.id"
+    ),
     "refused_entries": text(
         f"SELECT journey, event_id, reason, refused_at FROM refused_entries WHERE app = :app AND user_id IN ({_PERSON})"
         " ORDER BY refused_at, journey, event_id"

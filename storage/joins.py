@@ -61,6 +61,19 @@ _FOLD_ENDPOINTS = text(
     FROM folded f WHERE e.app = :app AND e.id = f.id
     """
 )
+# What was shown to either is shown to the one that they are, as something new.
+_MOVE_IN_APP = text(
+    """
+    WITH theirs AS (
+        SELECT revision FROM in_app_feeds WHERE app = :app AND user_id = :loser FOR UPDATE
+    ), bumped AS (
+        INSERT INTO in_app_feeds AS f (app, user_id, revision) SELECT :app, CAST(:survivor AS bigint), revision + 1 FROM theirs
+        ON CONFLICT (app, user_id) DO UPDATE SET revision = greatest(f.revision + 1, EXCLUDED.revision) RETURNING revision
+    )
+    UPDATE in_app_messages s SET user_id = :survivor, revision = bumped.revision FROM bumped WHERE s.app = :app AND s.user_id = :loser
+    """
+)
+_FORGET_FEED = text("DELETE FROM in_app_feeds WHERE app = :app AND user_id = :loser")
 _MOVE_ENDPOINTS = text("UPDATE endpoints SET user_id = :survivor, updated_at = now() WHERE app = :app AND user_id = :loser")
 _MOVE_CONSENTS = text("UPDATE consents SET user_id = :survivor WHERE app = :app AND user_id = :loser")
 _SILENCE = text(
@@ -82,6 +95,8 @@ async def merge(connection: Connection, app: str, survivor: int, loser: int, *, 
     await connection.execute(_POINT, pair)
     await connection.execute(_MERGE, pair)
     await connection.execute(_MOVE_MESSAGES, pair)
+    await connection.execute(_MOVE_IN_APP, pair)
+    await connection.execute(_FORGET_FEED, pair)
     await connection.execute(_FOLD_ENDPOINTS, {**pair, "is_trusted": is_trusted})
     if is_trusted:
         await connection.execute(_MOVE_CONSENTS, pair)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 OUTBOX = "sojourn_outbox"
 DIRECT = "sojourn_direct"
+IN_APP = "sojourn_in_app"
 INTERVAL_S = 0.005
 PAUSE_AFTER_FAILURE_S = 1.0
 

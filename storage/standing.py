@@ -90,6 +90,8 @@ class Standing:
     endpoints: tuple[Endpoint, ...] = ()
     consents: tuple[Consent, ...] = ()
     suppressed: frozenset[bytes] = frozenset()
+    user_id: str | None = None
+    """The caller's id of the person."""
 
 
 _STANDING = text("""
@@ -103,6 +105,7 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
   EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = w.journey AND j.paused_at IS NOT NULL) AS journey_is_paused,
   (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = w.template) AS template_version,
   (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = w.enrollment_id) AS enrollment_state,
+  (SELECT u.user_id FROM users u WHERE u.app = a.id AND u.id = w.user_id) AS user_id,
   (SELECT o.verdict FROM step_outcomes o
     WHERE o.app = a.id AND o.enrollment_id = w.enrollment_id AND o.step = w.step AND o.visit = w.visit) AS verdict,
   (SELECT jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
@@ -243,6 +246,7 @@ def _standing(row: Any) -> Standing:
         endpoints=tuple(_endpoint(parts) for parts in row.endpoints or ()),
         consents=tuple(Consent(*parts) for parts in row.consents or ()),
         suppressed=frozenset(row.suppressed or ()),
+        user_id=row.user_id,
     )
 
 

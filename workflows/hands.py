@@ -11,14 +11,16 @@ from activities.messages import Delivery, Messages
 from activities.tracking import Tracker
 from channels.accounts import Surroundings
 from channels.email.connection import SmtpServer
+from channels.in_app.feed import Show, Shown
 from channels.links import unsubscribe_url
 from channels.registry import CHANNELS, Providers, adapters
 from channels.render import Renderer
 from channels.sandbox import Keep, Kept
 from journeys.language.conditions import AnyCondition
 from settings import Environment, Settings
-from storage import conditions, sandbox
+from storage import conditions, in_app, sandbox
 from storage.database import Connection, Database
+from storage.notify import IN_APP, Notifier
 from storage.sealing import Seal
 
 
@@ -29,6 +31,7 @@ class Hands:
     messages: Messages
     delivery: Delivery
     renderer: Renderer
+    notify: Notifier
 
     async def close(self) -> None:
         await self.messages.drain()
@@ -37,20 +40,22 @@ class Hands:
         for channel in CHANNELS:
             await self.delivery.adapters[channel].close()
         await self.renderer.close()
+        await self.notify.close()
 
 
 def hands(settings: Settings, database: Database) -> Hands:
     """Make the hands of this process. Raises ConfigurationError for a provider that does not exist."""
-    renderer = Renderer()
+    renderer, notify = Renderer(), Notifier(settings.database_url)
+    providers = _providers(settings, _shower(database, notify, keeps_copies=settings.environment is Environment.DEVELOPMENT))
     delivery = Delivery(
-        adapters=adapters(_providers(settings), _keeper(database)),
+        adapters=adapters(providers, _keeper(database)),
         renderer=renderer,
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
         accounts=Accounts(database, Seal(settings.plain_credential_keys), surroundings(settings)),
         tracker=Tracker(database, settings.public_url, settings.secret.get_secret_value()),
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )
-    return Hands(Messages(database, delivery, exit_conditions_hold), delivery, renderer)
+    return Hands(Messages(database, delivery, exit_conditions_hold), delivery, renderer, notify)
 
 
 def surroundings(settings: Settings) -> Surroundings:
@@ -77,10 +82,10 @@ async def exit_conditions_hold(
     return False
 
 
-def _providers(settings: Settings) -> Providers:
+def _providers(settings: Settings, show: Show) -> Providers:
     secret = settings.webhook_secret.get_secret_value()
     return Providers(
-        chosen={"email": settings.email_provider, "webhook": settings.webhook_provider},
+        chosen={"email": settings.email_provider, "webhook": settings.webhook_provider, "in_app": settings.in_app_provider},
         smtp=SmtpServer(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -91,19 +96,54 @@ def _providers(settings: Settings) -> Providers:
         ),
         webhook_secrets=(secret,) if secret else (),
         webhooks_may_reach_loopback=settings.environment is Environment.DEVELOPMENT,
+        show=show,
+    )
+
+
+def _shower(database: Database, notify: Notifier, *, keeps_copies: bool) -> Show:
+    """Put in-app messages into feeds, and wake who streams them; with copies the sandbox shows them too, as of every channel."""
+
+    async def show(shown: Shown) -> bool:
+        async def put(connection: Connection) -> bool:
+            is_there = await in_app.put(connection, shown.app, _given(shown))
+            if is_there and keeps_copies:
+                await _keep(connection, Kept(shown.app, shown.message_id, "in_app", shown.recipient, shown.content))
+            return is_there
+
+        is_there = await database.run(put)
+        if is_there:
+            notify(IN_APP)
+        return is_there
+
+    return show
+
+
+def _given(shown: Shown) -> in_app.Given:
+    return in_app.Given(
+        id=shown.message_id,
+        content=shown.content,
+        placement=shown.placement,
+        in_inbox=shown.in_inbox,
+        priority=shown.priority,
+        most_shown=shown.most_shown,
+        expires_in=shown.expires_in,
     )
 
 
 def _keeper(database: Database) -> Keep:
     async def keep(kept: Kept) -> None:
         async with database.transaction() as connection:
-            await sandbox.keep(
-                connection,
-                app=kept.app,
-                message_id=kept.message_id,
-                channel=kept.channel,
-                recipient=kept.recipient,
-                content=kept.content,
-            )
+            await _keep(connection, kept)
 
     return keep
+
+
+async def _keep(connection: Connection, kept: Kept) -> None:
+    await sandbox.keep(
+        connection,
+        app=kept.app,
+        message_id=kept.message_id,
+        channel=kept.channel,
+        recipient=kept.recipient,
+        content=kept.content,
+    )

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import events, idempotency, jobs, one_time_codes, provider_events, tracked_links
+from storage import events, idempotency, in_app, jobs, one_time_codes, provider_events, tracked_links
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -18,6 +18,7 @@ ANSWERS_FOR = timedelta(hours=48)
 JOBS_FOR = timedelta(days=30)
 CODES_FOR = timedelta(days=1)
 LINKS_FOR = timedelta(days=400)
+IN_APP_AT_ONCE = 10_000
 
 
 async def run(database: Database, stopping: asyncio.Event) -> None:
@@ -37,7 +38,7 @@ async def keep_house(database: Database) -> None:
     """Make the partitions of the next months, and forget what is kept for a while.
 
     Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one.
-    Where the links of one message led is forgotten after 400 days: then they are unknown.
+    Where the links of one message led is forgotten after 400 days: then they are unknown. In-app messages go when they are over.
     """
     async with database.transaction() as connection:
         await connection.execute(text("SELECT ensure_partitions(3)"))
@@ -51,4 +52,16 @@ async def keep_house(database: Database) -> None:
         }
     async with database.transaction() as connection:
         forgotten["links"] = await tracked_links.forget_old(connection, datetime.now(UTC) - LINKS_FOR)
+    forgotten["in_app"] = await _forget_in_app(database)
     log.info("house kept", forgotten=forgotten)
+
+
+async def _forget_in_app(database: Database) -> int:
+    """In-app messages that are over, some at a time, so that no transaction takes minutes."""
+    total = 0
+    while True:
+        async with database.transaction() as connection:
+            forgotten = await in_app.forget_expired(connection, IN_APP_AT_ONCE)
+        total += forgotten
+        if forgotten < IN_APP_AT_ONCE:
+            return total

@@ -29,6 +29,7 @@ REPEATABLE = {
     "POST /v1/templates/{name}/preview": "only looks",
     "POST /v1/journeys/apply": "the same content again is the same version",
     "POST /v1/users/{user_id}/signature": "stores nothing",
+    "POST /v1/users/{user_id}/client-token": "stores nothing",
     "POST /v1/enrollments/{enrollment_id}/move": "who is there already is not moved again",
     "POST /v1/quarantine/release": "what was released is there no more",
     "POST /v1/journeys/{name}/report/rebuild": "counts the same again",

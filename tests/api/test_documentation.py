@@ -25,6 +25,8 @@ REFERENCE = Path("docs/reference/http.md").read_text()
 EVERYBODY = frozenset({"nobody", "write", "public", "secret"})
 SENDERS = frozenset({"write", "public", "secret"})
 MANAGER = frozenset({"secret"})
+# What a client token opens, no key does (tests/api/test_in_app.py sweeps two users).
+CLIENTS: frozenset[str] = frozenset()
 # Who gets past the key of an operation, where it is not only those who manage.
 OPENS_TO: dict[str, frozenset[str]] = {
     "GET /livez": EVERYBODY,
@@ -40,6 +42,13 @@ OPENS_TO: dict[str, frozenset[str]] = {
     "POST /v1/batch": SENDERS,
     "POST /v1/import": SENDERS,
     "POST /v1/history": MANAGER,
+    "GET /v1/in-app": CLIENTS,
+    "GET /v1/in-app/stream": CLIENTS,
+    "POST /v1/in-app/{message_id}/events": CLIENTS,
+    "GET /v1/inbox": CLIENTS,
+    "POST /v1/inbox/read-all": CLIENTS,
+    "POST /v1/inbox/{message_id}/read": CLIENTS,
+    "POST /v1/inbox/{message_id}/archive": CLIENTS,
     "GET /unsubscribe/{token}": EVERYBODY,
     "POST /unsubscribe/{token}": EVERYBODY,
     "GET /c/{token}": EVERYBODY,
@@ -271,6 +280,9 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
         ("PUT", "/v1/providers/{channel}/{name}"),
         ("PATCH", "/v1/users/{user_id}"),
         ("POST", "/v1/users/{user_id}/signature"),
+        ("POST", "/v1/users/{user_id}/client-token"),
+        # A key opens none of these.
+        *(tuple(name.split(" ")) for name, who in OPENS_TO.items() if who is CLIENTS),
     }
     assert {shape for shape in shapes - own if not any(_matches(shape, one) for one in swept)} == set()
 

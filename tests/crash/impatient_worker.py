@@ -16,7 +16,7 @@ UNKNOWN_WAIT = timedelta(seconds=5)
 def impatient(settings: Settings, database: Database) -> Hands:
     made = hands(settings, database)
     delivery = replace(made.delivery, timing=replace(made.delivery.timing, unknown_wait=UNKNOWN_WAIT))
-    return Hands(Messages(database, delivery, exit_conditions_hold), delivery, made.renderer)
+    return replace(made, messages=Messages(database, delivery, exit_conditions_hold), delivery=delivery)
 
 
 if __name__ == "__main__":
