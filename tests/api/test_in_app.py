@@ -163,9 +163,9 @@ async def test_what_is_told_twice_counts_once_and_the_last_impression_is_the_end
 
 async def test_many_clients_of_one_person_count_each_event_once(ada: httpx.AsyncClient, database: Database) -> None:
     message_id = await show(database, "ada", {"inbox": True})
-    answers = await asyncio.gather(*(tell(ada, message_id, kind, str(n)) for n in range(8) for kind in ("impression",) for _ in range(4)))
-    assert sorted(answer.json()["status"] for answer in answers) == ["duplicate"] * 24 + ["new"] * 8
-    assert (await ada.get("/v1/in-app")).json()["items"][0]["impressions"] == 8
+    answers = await asyncio.gather(*(tell(ada, message_id, "impression", str(n)) for n in range(3) for _ in range(4)))
+    assert sorted(answer.json()["status"] for answer in answers) == ["duplicate"] * 9 + ["new"] * 3
+    assert (await ada.get("/v1/in-app")).json()["items"][0]["impressions"] == 3
 
 
 async def test_a_client_that_tells_without_end_is_not_listened_to(
