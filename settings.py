@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     email_provider: str = Field("sandbox", description="sandbox or smtp")
     webhook_provider: str = Field("sandbox", description="sandbox or http")
     in_app_provider: str = Field("feed", description="feed, where clients fetch in-app messages, or sandbox")
+    custom_provider: str = Field("sandbox", description="sandbox, or function: your registered functions deliver")
     smtp_host: str = Field("127.0.0.1", description="SMTP server")
     smtp_port: int = Field(587, description="SMTP port")
     smtp_username: str = Field("", description="SMTP user; empty: no authentication")
@@ -53,7 +54,7 @@ class Settings(BaseSettings):
         description='secret headers of Calls by origin, as JSON: {"https://crm.example.com": {"Authorization": "Bearer ..."}}',
     )
     allowed_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="outside production: addresses or @domains that real providers may write to, separated by commas"
+        (), description="outside production: addresses, @domains or user ids that real providers may write to, separated by commas"
     )
     payload_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="keys that encrypt what Temporal stores of people: 32 bytes in base64, the newest first, separated by commas"
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
                 raise ConfigurationError("SOJOURN_FAST shortens every wait: unset it in production")
             if self.smtp_tls == "none" and self.email_provider == "smtp":
                 raise ConfigurationError("SOJOURN_SMTP_TLS=none sends mail in clear text: use starttls or tls in production")
-        elif (self.email_provider != "sandbox" or self.webhook_provider != "sandbox") and not self.allowed_recipients:
+        elif {self.email_provider, self.webhook_provider, self.custom_provider} != {"sandbox"} and not self.allowed_recipients:
             raise ConfigurationError(
                 "SOJOURN_ALLOWED_RECIPIENTS is empty: outside production, name the addresses or @domains that a real provider may write to"
             )

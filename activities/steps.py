@@ -23,7 +23,7 @@ from journeys.language.verdict import SendVerdict
 from storage import conditions, enrollments, messages, outcomes, standing
 from storage.database import Database
 
-CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom")
 # 2 s, 4 s, ... up to 17 minutes.
 FIRST_RETRY = timedelta(seconds=2)
 MOST_DOUBLINGS = 9

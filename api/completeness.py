@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from channels.push.checks import sources_of, unsayable
-from channels.template_parts import BadFile
+from channels.template_parts import BadFile, function_of
 from channels.templates import channels_of, settings, shows_unsubscribe
 from journeys.language.conditions import Entry
 from journeys.language.errors import Problem
@@ -32,29 +32,39 @@ def missing_content(journeys: Iterable[Journey], templates: Templates, *, push_p
     ]
 
 
-def missing_functions(journeys: Iterable[Journey], functions: Collection[str]) -> list[Problem]:
-    """Find every Call of a function that is not among these."""
+def missing_functions(journeys: Iterable[Journey], functions: Collection[str], templates: Templates) -> list[Problem]:
+    """Find every Call of a function that is not among these, and every custom Send whose template names another."""
     return [
-        Problem(f"{journey.name}/{step.id}", "no_function", _no_function(step.action.name, functions))
-        for journey in journeys
-        for step in all_steps(journey.steps)
-        if isinstance(step, Call) and isinstance(step.action, Function) and step.action.name not in functions
+        Problem(pointer, "no_function", _no_function(name, functions))
+        for pointer, name in _functions_of(journeys, templates)
+        if name not in functions
     ]
 
 
-def unannounced(journeys: Iterable[Journey], announced: Collection[str] | None) -> list[Problem]:
-    """Find every Call of a function that no live worker has; `announced` None: no worker lives."""
+def unannounced(journeys: Iterable[Journey], announced: Collection[str] | None, templates: Templates) -> list[Problem]:
+    """Find every Call and custom Send of a function that no live worker has; `announced` None: no worker lives."""
     if announced is None:
         remedy = "no worker is running to say which functions there are: start one (sojourn worker), and apply again"
     else:
         there_are = f" (they have {', '.join(sorted(announced))})" if announced else ""
         remedy = f"no live worker has it{there_are}: deploy workers with it first, and apply again within seconds"
     return [
-        Problem(f"{journey.name}/{step.id}", "function_not_announced", f"{step.action.name}: {remedy}")
-        for journey in journeys
-        for step in all_steps(journey.steps)
-        if isinstance(step, Call) and isinstance(step.action, Function) and step.action.name not in (announced or ())
+        Problem(pointer, "function_not_announced", f"{name}: {remedy}")
+        for pointer, name in _functions_of(journeys, templates)
+        if name not in (announced or ())
     ]
+
+
+def _functions_of(journeys: Iterable[Journey], templates: Templates) -> Iterator[tuple[str, str]]:
+    """Pointer and name of every registered function that these journeys come to."""
+    for journey in journeys:
+        for step in all_steps(journey.steps):
+            if isinstance(step, Call) and isinstance(step.action, Function):
+                yield f"{journey.name}/{step.id}", step.action.name
+            elif isinstance(step, Send) and step.message.channel == "custom":
+                name = function_of(templates.get(step.message.template, {}))
+                if name is not None:
+                    yield f"{journey.name}/{step.id}", name
 
 
 def missing_journeys(journeys: Sequence[Journey]) -> list[Problem]:
@@ -167,4 +177,5 @@ _FILE_OF = {
     "in_app": "in_app.toml",
     "whatsapp": "whatsapp.txt",
     "webhook": "webhook.toml",
+    "custom": "custom.toml",
 }

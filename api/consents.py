@@ -13,7 +13,7 @@ from storage import consents, people
 from storage.consents import ConsentRecord
 
 router = management("Consents")
-ChannelOrEvery = Literal["email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "*"]
+ChannelOrEvery = Literal["email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom", "*"]
 
 
 class ConsentView(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api import idempotency
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, number, page_of, position
-from api.strict import App, Body, Channel, Db, UserId, Word, management
+from api.strict import Addressed, App, Body, Channel, Db, UserId, Word, management
 from journeys.language.errors import Invalid
 from storage import endpoints, people
 from storage.endpoints import normalised
@@ -41,7 +41,7 @@ class EndpointView(BaseModel):
 class NewEndpoint(Body):
     """An address of the user."""
 
-    channel: Channel
+    channel: Addressed
     address: str = Field(min_length=1, max_length=4096, description="email, phone number, token", examples=["ann@example.com"])
     device: dict[str, Any] = Field(default_factory=dict, description="for push: os, model, app_version", examples=[{"os": "android"}])
 

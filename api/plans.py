@@ -171,7 +171,7 @@ async def _compare(connection: Connection, app: str, written: Sequence[Written],
     texts = {name: stored.files for name, stored in live.items()} | body.templates
     through = await providers.of_channel(connection, app, "push")
     found = missing_content([each.journey for each in written], texts, push_providers=through)
-    found += unannounced([each.journey for each in written], await outbox.announced(connection))
+    found += unannounced([each.journey for each in written], await outbox.announced(connection), texts)
     if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
     definitions = {stored.journey: stored.definition for stored in await journeys.latest(connection, app)}

@@ -20,7 +20,7 @@ from settings import Environment
 from storage import people, sandbox
 from storage.sandbox import SandboxMessage
 
-CHANNELS = ("email", "sms", "push", "in_app", "whatsapp", "voice", "webhook")
+CHANNELS = ("email", "sms", "push", "in_app", "whatsapp", "voice", "webhook", "custom")
 ON_PAGE = 50
 # A frame without scripts, forms and our origin; links open in a tab of their own.
 FRAME = "allow-popups allow-popups-to-escape-sandbox"

@@ -41,7 +41,7 @@ _NOT_KEPT = frozenset({"traits", "signedUserId"})
 _UNSAFE_ID = re.compile(r"\.\./|%2e%2e", re.IGNORECASE)
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
-_CHANNELS = frozenset({EVERY, "email", "sms", "whatsapp", "voice", "push", "in_app", "webhook"})
+_CHANNELS = frozenset({EVERY, "email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom"})
 _STATES = frozenset({"granted", "withdrawn"})
 
 

@@ -61,6 +61,11 @@ class WebhookParts(_Parts):
     body: Text
 
 
+class CustomParts(_Parts):
+    function: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,100}$")]
+    fields: dict[str, Text] = Field(default_factory=dict)
+
+
 _PARTS: dict[str, TypeAdapter[Any]] = {
     "email": TypeAdapter(EmailParts),
     "sms": TypeAdapter(TextParts),
@@ -69,6 +74,7 @@ _PARTS: dict[str, TypeAdapter[Any]] = {
     "push": TypeAdapter(Push),
     "in_app": TypeAdapter(InAppParts),
     "webhook": TypeAdapter(WebhookParts),
+    "custom": TypeAdapter(CustomParts),
 }
 
 
@@ -90,7 +96,7 @@ class NewMessage(Body):
     content: dict[str, Any] | None = Field(
         None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, image, url, data, "
         "badge, sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, "
-        "priority, expires, caps, display; webhook: url, body"
+        "priority, expires, caps, display; webhook: url, body; custom: function, fields"
     )  # fmt: skip
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"

@@ -38,7 +38,9 @@ Who = Annotated[str, Depends(_who)]
 # No control characters: Postgres holds no NUL, and a log or a page must not be written to by a name.
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 UserId = Annotated[Word, Path(description="your own id of the user", examples=["user-4711"])]
-Channel = Annotated[str, Field(pattern="^(email|sms|whatsapp|voice|push|in_app|webhook)$", examples=["email"])]
+Channel = Annotated[str, Field(pattern="^(email|sms|whatsapp|voice|push|in_app|webhook|custom)$", examples=["email"])]
+# A channel on which people have addresses.
+Addressed = Annotated[str, Field(pattern="^(email|sms|whatsapp|voice|push|in_app|webhook)$", examples=["email"])]
 
 
 def _database(request: Request) -> Database:

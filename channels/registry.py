@@ -1,10 +1,11 @@
 """Which adapters exist: one line per provider. Nothing is looked for; what is not in these tables is not there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from channels.accounts import Kind
 from channels.base import Adapter
+from channels.custom.function import Deliver, FunctionChannel
 from channels.email.connection import SmtpServer
 from channels.email.mailgun import Mailgun, MailgunAccount
 from channels.email.postmark import Postmark, PostmarkAccount
@@ -41,7 +42,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret", "webhook_auth_token"), has_senders=True),
     ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True),
 }
-CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook")
+CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom")
 
 
 async def _show_nobody(_shown: Shown) -> bool:
@@ -59,6 +60,8 @@ class Providers:
     webhooks_may_reach_loopback: bool = False
     show: Show = field(default=_show_nobody)
     """Puts an in-app message where its reader fetches it."""
+    functions: Mapping[str, Deliver] = field(default_factory=dict)
+    """The house's own, by name."""
 
 
 _Make = Callable[[str, Providers, Keep], Adapter]
@@ -69,6 +72,7 @@ _PROVIDERS: dict[tuple[str, str], _Make] = {
         providers.webhook_secrets, may_reach_loopback=providers.webhooks_may_reach_loopback
     ),
     ("in_app", "feed"): lambda _channel, providers, _keep: Feed(providers.show),
+    ("custom", "function"): lambda _channel, providers, _keep: FunctionChannel(providers.functions),
     **{(channel, "sandbox"): lambda channel, _providers, keep: Sandbox(channel, keep) for channel in CHANNELS},
 }
 

@@ -183,6 +183,9 @@ def _whole(channel: str, parts: Mapping[str, str]) -> dict[str, Any]:
             return _push(parts)
         case "in_app":
             return in_app.assembled(parts)
+        case "custom":
+            fields = {name.partition(".")[2]: text for name, text in parts.items() if name != "function"}
+            return {"function": parts["function"], "fields": fields}
         case _:
             return dict(parts)
 

@@ -15,7 +15,7 @@ from channels.wishes import Wish, wish_of
 SETTINGS_FILE = "template.toml"
 _SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm"})
 _TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
-_TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml"}
+_TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml", "custom": "custom.toml"}
 _TABLE_PARTS = {"webhook": ("url", "body")}
 _TABLE_REQUIRED = {"webhook": ("url", "body")}
 _PUSH_TEXTS = ("title", "body", "url", "image", "sound", "collapse", "priority")
@@ -124,6 +124,8 @@ def _table(files: Mapping[str, str], channel: str) -> list[Part]:
     table = _toml(files, file)
     if channel == "in_app":
         return _in_app(table, file)
+    if channel == "custom":
+        return _custom(table, file)
     unknown = sorted(set(table) - set(_TABLE_PARTS[channel]))
     if unknown:
         raise BadFile(file, f"unknown field {', '.join(unknown)}; known are {', '.join(_TABLE_PARTS[channel])}")
@@ -167,6 +169,24 @@ def _in_app(table: Mapping[str, Any], file: str) -> list[Part]:
         return [Part(name, file, source) for name, source in in_app.sources(table)]
     except ValueError as error:
         raise BadFile(file, str(error)) from error
+
+
+def _custom(table: Mapping[str, Any], file: str) -> list[Part]:
+    """`function` stands as it is written; each of its fields is a part, called fields.<name>."""
+    function, fields = table.get("function"), table.get("fields", {})
+    if not isinstance(function, str) or not function.isidentifier() or not set(table) <= {"function", "fields"}:
+        raise BadFile(file, "names the registered function in `function`, and what it is given in [fields]; there is nothing else")
+    if not isinstance(fields, dict) or not all(isinstance(text, str) for text in fields.values()):
+        raise BadFile(file, "fields is a table of texts")
+    return [Part("function", file, function), *(Part(f"fields.{name}", file, text.strip()) for name, text in fields.items())]
+
+
+def function_of(files: Mapping[str, str]) -> str | None:
+    """The registered function that delivers this template on the custom channel; None where it has none, or cannot be read."""
+    try:
+        return next((part.source for part in parts(files, "custom") if part.name == "function"), None)
+    except BadFile:
+        return None
 
 
 def _toml(files: Mapping[str, str], file: str) -> dict[str, Any]:

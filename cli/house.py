@@ -95,7 +95,7 @@ def _of_journeys(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]],
     yield from _placed(room, read, missing_content(sound, texts), "error")
     yield from _placed(room, read, missing_journeys(sound), "error")
     if functions is not None:
-        yield from _placed(room, read, missing_functions(sound, functions), "error")
+        yield from _placed(room, read, missing_functions(sound, functions, texts), "error")
     for journey in sound:
         yield from _placed(room, read, not_run_yet(journey), "error")
         yield from _placed(room, read, warnings(journey), "warning")

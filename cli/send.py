@@ -12,7 +12,7 @@ from journeys.language.errors import Refused
 
 
 def send(
-    channel: Annotated[str, typer.Argument(help="email, sms, whatsapp, voice, push, in_app or webhook")],
+    channel: Annotated[str, typer.Argument(help="email, sms, whatsapp, voice, push, in_app, webhook or custom")],
     template: Annotated[str, typer.Argument(help="the template's name")] = "",
     user: Annotated[str | None, typer.Option(help="to this user")] = None,
     address: Annotated[str | None, typer.Option(help="to this address, instead of a user")] = None,

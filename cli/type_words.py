@@ -64,7 +64,7 @@ BELONGS: Mapping[str, str] = {
     "right": _VALUE,
     "values": "a list of texts, numbers or expressions in [ ]",
     "at_most": "a number of 0 or more",
-    "channel": "email, sms, push, voice, in_app, whatsapp or webhook, in quotes",
+    "channel": "email, sms, push, voice, in_app, whatsapp, webhook or custom, in quotes",
 }
 _BELONGS_OF: Mapping[tuple[str, str], str] = {("Repeat", "until"): _CONDITION, ("Wait", "until"): _MOMENT, ("WaitFor", "until"): _MOMENT}
 _HOMES = (journeys.language, conditions, durations, entries, events, messages, payloads, steps)

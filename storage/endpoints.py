@@ -19,7 +19,7 @@ from storage.ids import address_hash
 from storage.subscriptions import subscription_as_kept
 
 PUSH = "push"
-WITHOUT_ADDRESS = frozenset({"in_app"})
+WITHOUT_ADDRESS = frozenset({"in_app", "custom"})
 """Channels whose messages go to the person as such: nobody has to register an address, and none can be suppressed."""
 THE_USER = "user"
 """The target of such a message."""

@@ -1,12 +1,14 @@
 """The hands of a worker process, made from its settings: adapters, renderer, ledger, and the lanes beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from activities.accounts import Accounts
 from activities.exits import LeavingOrder
+from activities.functions.call import Function
+from activities.functions.delivering import deliveries_by
 from activities.messages import Delivery, Messages
 from activities.tracking import Tracker
 from channels.accounts import Surroundings
@@ -43,10 +45,14 @@ class Hands:
         await self.notify.close()
 
 
-def hands(settings: Settings, database: Database) -> Hands:
-    """Make the hands of this process. Raises ConfigurationError for a provider that does not exist."""
+def hands(settings: Settings, database: Database, functions: Mapping[str, Function] | None = None) -> Hands:
+    """Make the hands of this process; `functions` are those that the house registers.
+
+    Raises ConfigurationError for a provider that does not exist.
+    """
     renderer, notify = Renderer(), Notifier(settings.database_url)
-    providers = _providers(settings, _shower(database, notify, keeps_copies=settings.environment is Environment.DEVELOPMENT))
+    show = _shower(database, notify, keeps_copies=settings.environment is Environment.DEVELOPMENT)
+    providers = _providers(settings, show, functions or {})
     delivery = Delivery(
         adapters=adapters(providers, _keeper(database)),
         renderer=renderer,
@@ -82,10 +88,15 @@ async def exit_conditions_hold(
     return False
 
 
-def _providers(settings: Settings, show: Show) -> Providers:
+def _providers(settings: Settings, show: Show, functions: Mapping[str, Function]) -> Providers:
     secret = settings.webhook_secret.get_secret_value()
     return Providers(
-        chosen={"email": settings.email_provider, "webhook": settings.webhook_provider, "in_app": settings.in_app_provider},
+        chosen={
+            "email": settings.email_provider,
+            "webhook": settings.webhook_provider,
+            "in_app": settings.in_app_provider,
+            "custom": settings.custom_provider,
+        },
         smtp=SmtpServer(
             host=settings.smtp_host,
             port=settings.smtp_port,
@@ -97,6 +108,7 @@ def _providers(settings: Settings, show: Show) -> Providers:
         webhook_secrets=(secret,) if secret else (),
         webhooks_may_reach_loopback=settings.environment is Environment.DEVELOPMENT,
         show=show,
+        functions=deliveries_by(functions),
     )
 
 

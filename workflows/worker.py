@@ -118,7 +118,7 @@ async def run(settings: Settings) -> None:
 
 async def _work(settings: Settings, client: Client, database: Database, stopping: asyncio.Event) -> None:
     out = errands(settings, database)
-    made = hands(settings, database)
+    made = hands(settings, database, out.functions)
     try:
         await _with_hands(settings, client, database, stopping, made, out)
     finally:

@@ -224,7 +224,9 @@ class PastWorld:
         self._person.messages.append(replace(fact, delivered_at=self._now))
 
 
-_REACHABLE = tuple(EndpointFact(channel, _HEARD_OF) for channel in ("email", "sms", "push", "voice", "in_app", "whatsapp", "webhook"))
+_REACHABLE = tuple(
+    EndpointFact(channel, _HEARD_OF) for channel in ("email", "sms", "push", "voice", "in_app", "whatsapp", "webhook", "custom")
+)
 
 
 def said_by(consents: tuple[PastConsent, ...], moment: datetime) -> list[PastConsent]:

@@ -16,7 +16,7 @@ from journeys.language.nodes import KW_ONLY, Node, node
 
 Scalar: TypeAlias = str | int | float | bool
 Path = Annotated[str, Bound(min_length=1)]
-Channel = Literal["email", "sms", "push", "voice", "in_app", "whatsapp", "webhook"]
+Channel = Literal["email", "sms", "push", "voice", "in_app", "whatsapp", "webhook", "custom"]
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 
 _PARENTHESES = "put each comparison in parentheses: (trait('a') >= 200) & (trait('b') == 'x')"

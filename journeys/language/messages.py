@@ -50,6 +50,11 @@ def webhook(template: str, *, provider: str | None = None) -> Message:
     return Message("webhook", template, provider=provider)
 
 
+def custom(template: str) -> Message:
+    """What the house's own Python delivers: custom.toml of the template names the registered function, and what it is given."""
+    return Message("custom", template)
+
+
 @node
 class QuietHours(Node):
     """From one time to another on the person's wall, over midnight when start is later than end; equal times mean none.

@@ -47,7 +47,7 @@ class Person:
     user_id: str = "somebody"
     attributes: Mapping[str, Any] = field(default_factory=dict)
     timezone: str = "UTC"
-    channels: tuple[str, ...] = ("email", "sms", "push", "voice", "in_app", "whatsapp", "webhook")
+    channels: tuple[str, ...] = ("email", "sms", "push", "voice", "in_app", "whatsapp", "webhook", "custom")
     refuses: tuple[str, ...] = ()
     unsubscribed_topics: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()

@@ -142,8 +142,8 @@ async def test_a_user_has_five_streams_and_a_stopping_process_ends_them(database
                 assert (await eve.next()).event == "inbox"
     # The server was told to stop: it did not wait for streams that never end.
     assert all([await each.ended() for each in streams_of_ada])
-    for each in opened:
-        await each.__aexit__(None, None, None)
+    for one in opened:
+        await one.__aexit__(None, None, None)
 
 
 # Without a socket -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Spellings of places inside, which a call for somebody else must never reach. {port} is where a canary listens on loopback."""
+"""Spellings of places inside, which a call for somebody else must never reach. {port} is where a canary listens on loopback.
+
+Whatever fetches an address that somebody else wrote is swept over all of them (test_ssrf.py).
+"""
 
 PLACES = [
     "http://127.0.0.1:{port}/",
@@ -67,4 +70,27 @@ PLACES = [
     "http://[127.0.0.1]:{port}/",
     "http://[::1:{port}/",
     "",
+    # The metadata address in other clothes.
+    "http://2852039166/latest/meta-data/",
+    "http://0xa9fea9fe/latest/meta-data/",
+    "http://0251.0376.0251.0376/latest/meta-data/",
+    "http://169.16689662/latest/meta-data/",
+    "http://[::ffff:169.254.169.254]/latest/meta-data/",
+    "http://[::ffff:a9fe:a9fe]/latest/meta-data/",
+    "http://[2002:a9fe:a9fe::]/latest/meta-data/",
+    "http://[64:ff9b::a9fe:a9fe]/latest/meta-data/",
+    "http://[64:ff9b:1::a9fe:a9fe]/latest/meta-data/",
+    "http://[2001:0:a9fe:a9fe::5601:5601]/latest/meta-data/",
+    "http://[::ffff:0:127.0.0.1]:{port}/",
+    "http://[fe80::1%25lo]:{port}/",
+    "http://127.0.0.1.:{port}/",
+    "http://127.0.0.1:{port}?@example.org/",
+    "http://example.org:80@127.0.0.1:{port}/",
+    "http://127.0.0.1\t:{port}/",
+    "http://\u2460\u2461\u2466.1:{port}/",
+    "http://\u0131\u2024\u2024:{port}/",
+    "HTTP://127.0.0.1:{port}/",
+    "https://[::1]:{port}/",
+    "dict://127.0.0.1:{port}/info",
+    "jar:http://127.0.0.1:{port}/!/",
 ]
