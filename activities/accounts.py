@@ -1,19 +1,18 @@
-"""Through which account a message leaves: the app's own for that channel, else what the installation is set to."""
+"""The accounts of every app as one process uses them: opened once, closed when they are changed or gone."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from channels.accounts import Surroundings, adapter_of
-from channels.base import Adapter, NotSent, Outgoing, Receipt
-from channels.push.by_device import ByDevice
+from channels.base import Adapter, NotSent, NotVerifiable, Outgoing, Receipt, SendFailed
 from channels.registry import KINDS
+from channels.sandbox import Sandbox
 from journeys.language.errors import ConfigurationError, Invalid
 from storage import providers
 from storage.database import Database
-from storage.endpoints import PUSH
 from storage.providers import Account
 from storage.sealing import Seal
 
@@ -35,17 +34,20 @@ class Unusable:
     async def send(self, outgoing: Outgoing) -> Receipt:  # noqa: ARG002 - nothing of it leaves
         raise NotSent(f"this account cannot be used: {self._why}")
 
+    async def verify(self) -> None:
+        raise NotSent(f"this account cannot be used: {self._why}")
+
     async def close(self) -> None:
         """Nothing is held open."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The adapter of an account, and the name under which its provider's trouble is remembered."""
+class Opened:
+    """An account and its adapter. `gate` is the name under which its provider's trouble is remembered."""
 
+    account: Account
     adapter: Adapter
     gate: str
-    updated_at: datetime
 
 
 class Accounts:
@@ -56,50 +58,43 @@ class Accounts:
         self._seal = seal
         self._around = around
         self._clock = clock
-        self._of_app: dict[str, tuple[float, Mapping[_Key, Chosen]]] = {}
+        self._of_app: dict[str, tuple[float, Mapping[tuple[str, str], Opened]]] = {}
+        self._reading: dict[str, asyncio.Lock] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def of(self, app: str, channel: str) -> Chosen | None:
-        """The account with the lowest place, for push one that reaches each device; None where the app has none. Raises Unavailable."""
-        read_at, chosen = self._of_app.get(app, (float("-inf"), {}))
-        if self._clock() - read_at >= REMEMBERED_S:
-            chosen = await self._read(app, chosen)
-            self._of_app[app] = (self._clock(), chosen)
-        return _by_device(app, chosen) if channel == PUSH else chosen.get((channel, ""))
+    async def of(self, app: str, channel: str) -> tuple[Opened, ...]:
+        """Every account of the app there, by place; empty where it has none for the channel. Raises Unavailable."""
+        async with self._reading.setdefault(app, asyncio.Lock()):
+            read_at, opened = self._of_app.get(app, (float("-inf"), {}))
+            if self._clock() - read_at >= REMEMBERED_S:
+                opened = await self._read(app, opened)
+                self._of_app[app] = (self._clock(), opened)
+        return tuple(each for (of, _), each in opened.items() if of == channel)
 
     async def close(self) -> None:
         for task in self._leaving:
             task.cancel()
-        for _, chosen in self._of_app.values():
-            for each in chosen.values():
+        for _, opened in self._of_app.values():
+            for each in opened.values():
                 await each.adapter.close()
 
-    async def _read(self, app: str, before: Mapping[_Key, Chosen]) -> Mapping[_Key, Chosen]:
+    async def _read(self, app: str, before: Mapping[tuple[str, str], Opened]) -> Mapping[tuple[str, str], Opened]:
         async with self._database.transaction() as connection:
             rows = await providers.of_app(connection, app)
-        first: dict[_Key, Account] = {}
-        for row in rows:
-            first.setdefault(_key(row), row)
-        now = {key: self._same(before.get(key), app, row) or self._made(app, row) for key, row in first.items()}
+        now = {(row.channel, row.name): self._same(before.get((row.channel, row.name)), row) or self._made(app, row) for row in rows}
         for key, old in before.items():
-            if now.get(key) is not old:
+            if key not in now or now[key].adapter is not old.adapter:
                 self._close_later(old.adapter)
         return now
 
-    def _same(self, before: Chosen | None, app: str, row: Account) -> Chosen | None:
-        return before if before and (before.gate, before.updated_at) == (_gate(app, row), row.updated_at) else None
+    def _same(self, before: Opened | None, row: Account) -> Opened | None:
+        """What has not changed keeps its connections; a new rate or place needs no new ones."""
+        if before is None or _adapters_part(before.account) != _adapters_part(row):
+            return None
+        return replace(before, account=row)
 
-    def _made(self, app: str, row: Account) -> Chosen:
-        return Chosen(self._adapter(app, row), _gate(app, row), row.updated_at)
-
-    def _adapter(self, app: str, row: Account) -> Adapter:
-        kind = KINDS.get((row.channel, row.provider))
-        if kind is None:
-            return Unusable(row.channel, row.provider, "this version knows no such provider")
-        try:
-            return adapter_of(kind, row.provider, providers.opened(row, app, self._seal), self._around, inbound_key=row.inbound_key)
-        except (Invalid, ConfigurationError) as error:
-            return Unusable(row.channel, row.provider, str(error))
+    def _made(self, app: str, row: Account) -> Opened:
+        return Opened(row, opened_adapter(app, row, self._seal, self._around), f"{row.provider}:{app}/{row.channel}/{row.name}")
 
     def _close_later(self, adapter: Adapter) -> None:
         async def close() -> None:
@@ -111,18 +106,40 @@ class Accounts:
         task.add_done_callback(self._leaving.discard)
 
 
-def _key(row: Account) -> _Key:
-    """Of push the first account of each provider is used, of other channels the first."""
-    return row.channel, row.provider if row.channel == PUSH else ""
+def _adapters_part(row: Account) -> tuple[object, ...]:
+    return row.provider, row.settings, row.sealed, row.inbound_key
 
 
-def _by_device(app: str, chosen: Mapping[_Key, Chosen]) -> Chosen | None:
-    found = {provider: each for (channel, provider), each in chosen.items() if channel == PUSH}
-    if not found:
-        return None
-    adapter = ByDevice({provider: each.adapter for provider, each in found.items()})
-    return Chosen(adapter, f"push:{app}", max(each.updated_at for each in found.values()))
+def opened_adapter(app: str, row: Account, seal: Seal, around: Surroundings) -> Adapter:
+    """The adapter of an account; one that refuses everything where the account cannot be opened or read."""
+    kind = KINDS.get((row.channel, row.provider))
+    if kind is None:
+        return Unusable(row.channel, row.provider, "this version knows no such provider")
+    try:
+        return adapter_of(kind, row.provider, providers.opened(row, app, seal), around, inbound_key=row.inbound_key)
+    except (Invalid, ConfigurationError) as error:
+        return Unusable(row.channel, row.provider, str(error))
 
 
-def _gate(app: str, row: Account) -> str:
-    return f"{row.provider}:{app}/{row.channel}/{row.name}"
+@dataclass(frozen=True)
+class Verified:
+    """What a provider says of an account: `ok`, `refused` (it says no, or nobody answers) or `cannot_be_asked`."""
+
+    verdict: Literal["ok", "refused", "cannot_be_asked"]
+    words: str
+    remedy: str = ""
+
+
+async def verified(app: str, row: Account, seal: Seal, around: Surroundings) -> Verified:
+    """Ask the account's provider whether it works; nothing is sent."""
+    adapter = opened_adapter(app, row, seal, around)
+    try:
+        await adapter.verify()
+    except NotVerifiable as error:
+        return Verified("cannot_be_asked", str(error))
+    except SendFailed as error:
+        remedy = f"Mend it with `sojourn providers set {row.channel} {row.provider} --name {row.name}`, or at the provider."
+        return Verified("refused", error.answer, remedy)
+    finally:
+        await adapter.close()
+    return Verified("ok", "nothing leaves: messages are kept" if isinstance(adapter, Sandbox) else f"{row.provider} answers and knows it")

@@ -1,6 +1,7 @@
 """Gates before the providers: a breaker that keeps rows planned while a provider is away, and a bound on local tries.
 
-One gate a provider and process. It knows nothing of the ledger: who is refused leaves the row as it is and comes back.
+One gate an account and process; what they tell each other stands in activities/traffic.py. It knows nothing of the ledger: who is
+refused leaves the row as it is and comes back.
 """
 
 import asyncio
@@ -23,24 +24,35 @@ class Outcome(Enum):
 class Bounds:
     """After so many failures in a row nobody is let in for a pause, which doubles with each failed probe.
 
-    Local tries have few slots: they wait a moment in line for one, then leave it to the ordinary activity.
+    A time that the provider names counts as it is, up to `longest_named_s`. Local tries have few slots: they wait a moment in line for
+    one, then leave it to the ordinary activity.
     """
 
     failures: int = 5
     first_pause_s: float = 1.0
     longest_pause_s: float = 60.0
+    longest_named_s: float = 3600.0
     local_slots: int = 16
     crowded_wait_s: float = 1.0
 
 
+@dataclass(frozen=True)
+class Entry:
+    """Somebody was let in, and must leave. A probe's failure lengthens the pause; who was in flight already only confirms it."""
+
+    is_probe: bool
+
+
 @dataclass
 class Gate:
-    """The gate before one provider."""
+    """The gate before one account."""
 
     bounds: Bounds
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
     opens_at: float = 0.0
+    closed_until: float = 0.0
+    called_at: float = float("-inf")
     is_probing: bool = False
     pause_s: float = field(init=False)
     _turns: asyncio.Semaphore = field(init=False)
@@ -65,35 +77,64 @@ class Gate:
         """In the sense of a breaker: nobody passes, or only one probe does."""
         return self.failures >= self.bounds.failures
 
-    def enter(self) -> float | None:
-        """Return None when let in (then `leave` must follow), else how many seconds to stay away."""
-        if self.is_open:
-            left = self.opens_at - self.clock()
-            if left > 0 or self.is_probing:
-                return max(left, self.bounds.crowded_wait_s)
-        self.is_probing = self.is_open
+    def wait_s(self) -> float | None:
+        """How many seconds whoever came now would have to stay away; None: it would be let in."""
+        left = max(self.closed_until, self.opens_at if self.is_open else 0.0) - self.clock()
+        if left > 0 or (self.is_open and self.is_probing):
+            return max(left, self.bounds.crowded_wait_s)
         return None
 
-    def leave(self, outcome: Outcome, *, retry_after_s: float | None = None) -> None:
-        """Say how it went. A provider that named a time gets it, up to the longest pause."""
-        self.is_probing = False
-        if outcome is Outcome.ANSWERED:
-            self.failures, self.pause_s = 0, self.bounds.first_pause_s
-        elif outcome is Outcome.FAILED:
-            self._failed(retry_after_s)
+    def wait_before_claim_s(self) -> float | None:
+        """The same before a claim. Of those who could probe only one is told to come, so that the others are not claimed for nothing."""
+        wait_s = self.wait_s()
+        if wait_s is not None or not self.is_open:
+            return wait_s
+        if self.clock() - self.called_at < self.bounds.first_pause_s:
+            return self.bounds.crowded_wait_s
+        self.called_at = self.clock()
+        return None
 
-    def _failed(self, retry_after_s: float | None) -> None:
-        self.failures += 1
+    def enter(self) -> Entry | float:
+        """Let somebody in (then `leave` must follow), or say how many seconds to stay away."""
+        wait_s = self.wait_s()
+        if wait_s is not None:
+            return wait_s
+        self.is_probing = self.is_open
+        return Entry(is_probe=self.is_open)
+
+    def leave(self, entry: Entry, outcome: Outcome, *, retry_after_s: float | None = None) -> None:
+        """Say how it went."""
+        if entry.is_probe:
+            self.is_probing = False
         if retry_after_s is not None:
-            self.failures = max(self.failures, self.bounds.failures)
-            self.opens_at = self.clock() + min(retry_after_s, self.bounds.longest_pause_s)
-        elif self.is_open:
-            self.opens_at = self.clock() + self.pause_s
+            self.close_for(retry_after_s)
+        if outcome is Outcome.ANSWERED:
+            self.reopen()
+        elif outcome is Outcome.FAILED:
+            self._failed(entry)
+
+    def close_for(self, seconds: float) -> None:
+        """Let nobody in before this has passed; a longer closure that is known stays."""
+        self.closed_until = max(self.closed_until, self.clock() + min(seconds, self.bounds.longest_named_s))
+
+    def stay_away(self, seconds: float) -> None:
+        """Another worker found the provider away: open the breaker as it did."""
+        self.failures = max(self.failures, self.bounds.failures)
+        self.opens_at = max(self.opens_at, self.clock() + seconds)
+
+    def reopen(self) -> None:
+        self.failures, self.pause_s = 0, self.bounds.first_pause_s
+
+    def _failed(self, entry: Entry) -> None:
+        was_open = self.is_open
+        self.failures += 1
+        if self.is_open and (entry.is_probe or not was_open):
+            self.opens_at = max(self.opens_at, self.clock() + self.pause_s)
             self.pause_s = min(self.pause_s * 2, self.bounds.longest_pause_s)
 
 
 class Gates:
-    """The gates of this process, by the provider's name."""
+    """The gates of this process, by the account's name."""
 
     def __init__(self, bounds: Bounds | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds or Bounds()
@@ -104,5 +145,5 @@ class Gates:
         return self._gates.setdefault(provider, Gate(self._bounds, self._clock))
 
     def closed_to(self) -> list[str]:
-        """The providers whose breaker is open, for metrics and health; sorted."""
+        """The accounts whose breaker is open; sorted."""
         return sorted(name for name, gate in self._gates.items() if gate.is_open)

@@ -15,7 +15,7 @@ from activities.places import NOWHERE, Place, nowhere, place_of, places_to_plan,
 from activities.rules import Go, Known, Ruling, Skip, Terms, look_back, ruling
 from activities.sending import Timing
 from activities.terms import terms_of, topic_of
-from activities.verdicts import Waits, exited, from_json, given_up, may_be_repeated, to_json, verdict_of
+from activities.verdicts import Waits, exited, from_json, given_up, has_slot_to_come, may_be_repeated, to_json, verdict_of
 from journeys.language.evaluate import value
 from storage import enrollments, held, outcomes
 from storage.database import Connection
@@ -45,9 +45,10 @@ class House:
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether the provider's gate lets a claim through; if not, when to come back."""
+    """Whether some account takes a message now; if not, when to come back, and why."""
 
     wait: timedelta | None = None
+    reason: str = "provider_away"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ async def abandon_step(connection: Connection, order: SendOrder, house: House) -
     if standing.verdict is not None:
         return from_json(standing.verdict)
     planned = [row for row in standing.rows if row.state in {"planned", "deferred"}]
-    moves = [move_for(row, Skip("gave_up"), may_claim=False) for row in planned]
+    moves = [move_for(row, Skip("gave_up"), waits_for="provider_away") for row in planned]
     timing = house.timing
     await move_rows(connection, order.app, moves, claim_for=timedelta(), unknown_for=timing.unknown_wait, template_version=None)
     rows = after(standing.rows, {move.id: move for move in moves}, [], standing.now, timedelta())
@@ -181,10 +182,12 @@ class _Step:
         """Planned or deferred, or unconfirmed for so long that it may be sent once more."""
         if may_be_repeated(row, self.order.message_class):
             return row.settled_at is not None and row.settled_at + self.house.timing.unknown_wait <= self.now
+        if has_slot_to_come(row, self.now):
+            return False
         return row.state in {"planned", "deferred"}
 
     async def _leave(self, rows: Sequence[MessageRow], open_rows: Sequence[MessageRow]) -> SendVerdict:
-        moves = [move_for(row, Skip("exited"), may_claim=False) for row in open_rows]
+        moves = [move_for(row, Skip("exited"), waits_for="provider_away") for row in open_rows]
         await self._move(moves)
         left = after(rows, {move.id: move for move in moves}, [], self.now, timedelta())
         return await finish(self.connection, self.order, exited(left))
@@ -202,7 +205,9 @@ class _Step:
             place = nowhere(self.standing)
             return await self._take([waiting] if waiting else [], [(waiting or self._new_row(place), place)])
         if waiting is None:
-            await self._insert([replace(move_for(self._new_row(nowhere(self.standing)), Go(), may_claim=False), reason="no_endpoint")])
+            await self._insert(
+                [replace(move_for(self._new_row(nowhere(self.standing)), Go(), waits_for="provider_away"), reason="no_endpoint")]
+            )
         soon = self.now + max(timedelta(seconds=2), (self.now - since) * 2)
         return SendVerdict("again", reasons=("no_endpoint",), until=min(soon, until))
 
@@ -213,9 +218,9 @@ class _Step:
 
     async def _take(self, rows: Sequence[MessageRow], candidates: Sequence[tuple[MessageRow, Place]]) -> Taken | SendVerdict:
         """Judge each candidate, write what became of it, and claim what may go. Candidates that are not in `rows` are new."""
-        may_claim = self.admission.wait is None
+        waits_for = None if self.admission.wait is None else self.admission.reason
         rulings = await self._rulings([place for _, place in candidates])
-        moves = [move_for(row, verdict, may_claim=may_claim) for (row, _), verdict in zip(candidates, rulings, strict=True)]
+        moves = [move_for(row, verdict, waits_for=waits_for) for (row, _), verdict in zip(candidates, rulings, strict=True)]
         known = {row.id: row for row in rows}
         claims = await self._insert([move for move in moves if move.id not in known])
         claims += await self._move([move for move in moves if move.id in known and is_change(move, known[move.id])])

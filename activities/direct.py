@@ -16,10 +16,11 @@ import structlog
 
 from activities.contents import Contents, Filled, variables_of
 from activities.direct_claims import Claimed, Taken, claim_all
-from activities.messages import Delivery, Way
-from activities.sending import Ended, Parcel, send, tell
+from activities.messages import Delivery
+from activities.sending import Ended, Parcel, send
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
+from activities.ways import Way
 from channels.base import Content
 from channels.wishes import About, wish_of
 from journeys.language.errors import Unavailable
@@ -111,31 +112,23 @@ class DirectLane:
             left = [*left, *(await self._claim_and_send(now, way)).survivors]
 
     async def _claim_and_send(self, batch: Sequence[Waiting], way: Way) -> Claimed:
-        told: list[Ended] = []
-        try:
-            began = time.monotonic()
-            async with self._database.transaction() as connection:
-                claimed = await claim_all(connection, batch, self._delivery, way.adapter)
-            if claimed.taken:
-                await to_its_end(self._send_and_settle(claimed.taken, way, began, told))
-            return claimed
-        finally:
-            if not told:
-                tell(way.gate, [])
+        began = time.monotonic()
+        async with self._database.transaction() as connection:
+            claimed = await claim_all(connection, batch, self._delivery, way)
+        if claimed.taken:
+            await to_its_end(self._send_and_settle(claimed.taken, way, began))
+        return claimed
 
-    async def _send_and_settle(self, taken: Sequence[Taken], way: Way, began: float, told: list[Ended]) -> None:
+    async def _send_and_settle(self, taken: Sequence[Taken], way: Way, began: float) -> None:
         places = {each.claim.id: each.place for each in taken}
         app = taken[0].waiting.app
-        sends = {asyncio.ensure_future(send(way.adapter, self._parcel(each, began))): each.claim.id for each in taken}
+        sends = {asyncio.ensure_future(send(way, self._parcel(each, began))): each.claim.id for each in taken}
         while sends:
             done, _ = await asyncio.wait(sends, timeout=_SETTLE_EVERY_S)
             ended = [each for each in (_end_of(task, sends.pop(task)) for task in done) if each is not None]
-            for each in ended:
-                tell(way.gate, [each])
-            told.extend(ended)
 
             async def settle(connection: Connection, ended: Sequence[Ended] = ended) -> None:
-                await settle_ended(connection, app, way.adapter, ended, places)
+                await settle_ended(connection, app, way.channel, ended, places)
                 await direct_sends.forget_contents(connection, app, [each.settlement.id for each in ended])
 
             if ended:
@@ -158,6 +151,7 @@ class DirectLane:
             unknown_until=timing.unknown_for(waiting.message_class),
             unsubscribe_url=leave,
             device=taken.place.device,
+            country=taken.person.attributes.get("country") if taken.person else None,
         )
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:
@@ -182,10 +176,10 @@ def _end_of(task: asyncio.Task[Ended], message_id: UUID) -> Ended | None:
 
 
 def _admitted(way: Way, batch: Sequence[Waiting]) -> tuple[list[Waiting], Mapping[UUID, timedelta]]:
-    """Who is let in at the provider's gate, and for how long each of the others must stay away."""
-    answers = [(waiting, way.gate.enter()) for waiting in batch]
-    refused = {waiting.id: timedelta(seconds=wait_s) for waiting, wait_s in answers if wait_s is not None}
-    return [waiting for waiting, wait_s in answers if wait_s is None], refused
+    """For whom there may be an account now, and for how long each of the others must stay away."""
+    answers = [(waiting, way.wait(waiting.message_class)) for waiting in batch]
+    refused = {waiting.id: timedelta(seconds=held.wait_s) for waiting, held in answers if held is not None}
+    return [waiting for waiting, held in answers if held is None], refused
 
 
 def _each_person_once(batch: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:

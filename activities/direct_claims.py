@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, cast
+from typing import Literal
 from uuid import UUID
 
 from activities.judging import is_change, move_for
@@ -15,7 +15,7 @@ from activities.messages import Delivery
 from activities.places import Place, place_of, raw
 from activities.rules import Defer, Go, Known, Ruling, Skip, look_back, ruling
 from activities.terms import terms_of, topic_of
-from channels.base import Adapter
+from activities.ways import Way
 from storage import direct_sends
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
@@ -61,11 +61,11 @@ class _Case:
     def move(self) -> Move | None:
         if self.verdict is None:
             return None
-        move = move_for(self.row, self.verdict, may_claim=True)
+        move = move_for(self.row, self.verdict)
         return move if is_change(move, self.row) else None
 
 
-async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: Delivery, adapter: Adapter) -> Claimed:
+async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: Delivery, way: Way) -> Claimed:
     """Claim messages of one app and channel, one of each person, or write down why not and when to come back."""
     people, moved = await lock_people(connection, batch[0].app, [each.user_id for each in batch if each.user_id is not None])
     here = [each for each in batch if each.user_id not in moved]
@@ -75,7 +75,7 @@ async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: 
     asked = [_asked(each, people) for each in here]
     await lock_addresses(connection, [each.address_hash for each in asked if each.address_hash is not None])
     standings = await read_standings(connection, here[0].app, asked)
-    judging = _Judging(connection, delivery, adapter)
+    judging = _Judging(connection, delivery, way)
     cases = [await judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
     return Claimed(await judging.carry_out([case for case in cases if case is not None]), survivors)
 
@@ -99,7 +99,7 @@ def _asked(waiting: Waiting, people: dict[int, Person]) -> Asked:
 class _Judging:
     connection: Connection
     delivery: Delivery
-    adapter: Adapter
+    way: Way
 
     async def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> _Case | None:
         """None: somebody else has it, or it is done."""
@@ -124,7 +124,7 @@ class _Judging:
             settings=standing.settings,
             quiet_hours=None,
             caps=None,
-            allowed_recipients=self.delivery.allowed_for(self.adapter),
+            allowed_recipients=self.delivery.allowed_for(self.way),
         )
         since = look_back(terms.caps, standing.now, terms.zone) if message_class == "marketing" else None
         claimed = await claimed_since(self.connection, case.asked, since) if since else ()
@@ -173,7 +173,7 @@ class _Judging:
 
 
 def _class_of(waiting: Waiting) -> MessageClass:
-    return cast("MessageClass", waiting.message_class)
+    return waiting.message_class
 
 
 def _topic_of(case: _Case) -> str:

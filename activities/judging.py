@@ -9,8 +9,8 @@ from activities.rules import Defer, Go, Ruling, Skip
 from storage.messages import Claim, MessageRow, Move
 
 
-def move_for(row: MessageRow, verdict: Ruling, *, may_claim: bool) -> Move:
-    """Where a row goes by its ruling. One that may have gone out already is given up, never skipped."""
+def move_for(row: MessageRow, verdict: Ruling, *, waits_for: str | None = None) -> Move:
+    """Where a row goes by its ruling, or why (`waits_for`) it is not claimed. One that may have gone out is given up, never skipped."""
     was_unknown = row.state == "unknown"
     may_have_left = was_unknown or row.maybe_doubled
     move = Move(
@@ -23,8 +23,8 @@ def move_for(row: MessageRow, verdict: Ruling, *, may_claim: bool) -> Move:
         case Defer(until, reason):
             return move if was_unknown else replace(move, state="deferred", reason=reason, deferred_until=until)
         case Go():
-            if not may_claim:
-                return move if was_unknown else replace(move, state="planned", reason="provider_away", deferred_until=None)
+            if waits_for is not None:
+                return move if was_unknown else replace(move, state="planned", reason=waits_for, deferred_until=None)
             return replace(move, state="claimed", reason=None, deferred_until=None, maybe_doubled=row.maybe_doubled or was_unknown)
 
 

@@ -7,26 +7,28 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from activities.accounts import Accounts
+from activities.accounts import Accounts, Opened
 from activities.breaker import Gate, Gates
 from activities.claiming import Admission, House, Taken, abandon_step, claim_step, finish
 from activities.contents import Contents, Filled, variables_of
 from activities.exits import ConditionsHold
 from activities.orders import SendOrder, SendVerdict
+from activities.pacing import Limits
 from activities.places import Place
-from activities.sending import Ended, Parcel, Renders, Timing, send, tell
+from activities.sending import Ended, Parcel, Renders, Timing, send
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent, Tracker
+from activities.traffic import Traffic
 from activities.verdicts import Waits, verdict_of
+from activities.ways import Door, Held, Way
 from channels.base import Adapter
 from channels.wishes import About
+from storage.account_states import AccountKey
 from storage.database import Connection, Database
 from storage.messages import Claim, MessageRow
 
 __all__ = ["Delivery", "Messages", "SendOrder", "SendVerdict"]
 
-# Providers through which nothing leaves the house.
-STAYS_HERE = frozenset({"sandbox", "feed"})
 # (app, user id, endpoint id, topic) -> where that person leaves that topic.
 UnsubscribeUrl = Callable[[str, int, int | None, str], str]
 
@@ -35,7 +37,8 @@ UnsubscribeUrl = Callable[[str, int, int | None, str], str]
 class Delivery:
     """What a process delivers with. `allowed_recipients` (None: everybody) binds every provider that writes to somebody outside.
 
-    `adapters` by channel serve every app that has no account of its own there.
+    `adapters` by channel serve every app that has no account of its own there. Without `traffic` this process hears nothing of others,
+    and accounts have no rate.
     """
 
     adapters: Mapping[str, Adapter]
@@ -46,23 +49,35 @@ class Delivery:
     gates: Gates = field(default_factory=Gates)
     accounts: Accounts | None = None
     tracker: Tracker | None = None
+    traffic: Traffic | None = None
 
-    async def way(self, app: str, channel: str) -> "Way":
-        """How a message of this app leaves on this channel now. Raises Unavailable."""
-        own = await self.accounts.of(app, channel) if self.accounts else None
-        adapter = own.adapter if own else self.adapters[channel]
-        return Way(adapter, self.gates.of(own.gate if own else adapter.name))
+    async def way(self, app: str, channel: str) -> Way:
+        """How messages of this app leave on this channel now. Raises Unavailable."""
+        own = await self.accounts.of(app, channel) if self.accounts else ()
+        doors = tuple(self._door(app, each) for each in own) or (self._installations_door(app, channel),)
+        return Way(app, channel, doors, self.traffic)
 
-    def allowed_for(self, adapter: Adapter) -> frozenset[str] | None:
-        return None if adapter.name in STAYS_HERE else self.allowed_recipients
+    def _door(self, app: str, opened: Opened) -> Door:
+        account, traffic = opened.account, opened.account.traffic
+        return Door(
+            name=account.name,
+            provider=account.provider,
+            place=traffic.place,
+            weight=traffic.weight,
+            countries=frozenset(traffic.countries),
+            classes=frozenset(traffic.classes),
+            adapter=opened.adapter,
+            gate=self.gates.of(opened.gate),
+            key=AccountKey(app, account.channel, account.name),
+            limits=Limits(traffic.per_second, traffic.burst, traffic.max_per_day),
+        )
 
+    def _installations_door(self, app: str, channel: str) -> Door:
+        adapter = self.adapters[channel]
+        return Door(adapter.name, adapter.name, adapter=adapter, gate=self.gates.of(adapter.name), key=AccountKey(app, channel, ""))
 
-@dataclass(frozen=True)
-class Way:
-    """An adapter, and the gate that its provider's trouble shuts."""
-
-    adapter: Adapter
-    gate: Gate
+    def allowed_for(self, way: Way) -> frozenset[str] | None:
+        return None if way.keeps_everything else self.allowed_recipients
 
 
 class Messages:
@@ -94,12 +109,12 @@ class Messages:
 
     async def _try_at_once(self, order: SendOrder, way: Way) -> SendVerdict:
         """The local try: a place in line, and a moment. What has begun then goes on, and the ordinary activity joins it."""
-        gate = way.gate
-        if not await gate.take_turn():
-            return await self._only_plan(order, way, timedelta(seconds=gate.bounds.crowded_wait_s))
+        line = way.line(order.message_class, order.provider)
+        if not await line.take_turn():
+            return await self._only_plan(order, way, Held("provider_away", line.bounds.crowded_wait_s))
         task = asyncio.ensure_future(self._try(order, way))
         self._under_way[_place(order)] = task
-        task.add_done_callback(lambda _: self._forget(order, gate))
+        task.add_done_callback(lambda _: self._forget(order, line))
         return await self._wait_a_moment(task)
 
     async def _wait_a_moment(self, task: asyncio.Task[SendVerdict]) -> SendVerdict:
@@ -107,23 +122,19 @@ class Messages:
         done, _ = await asyncio.wait({task}, timeout=self._delivery.timing.local_s)
         return task.result() if done else SendVerdict("again", reasons=("slow_provider",))
 
-    def _forget(self, order: SendOrder, gate: Gate) -> None:
-        gate.give_turn()
+    def _forget(self, order: SendOrder, line: Gate) -> None:
+        line.give_turn()
         self._under_way.pop(_place(order), None)
 
     async def _try(self, order: SendOrder, way: Way) -> SendVerdict:
-        wait_s = way.gate.enter()
-        if wait_s is not None:
-            return await self._only_plan(order, way, timedelta(seconds=wait_s))
-        ended: list[Ended] = []
-        try:
-            began = time.monotonic()
-            taken = await self._claim(order, way, Admission())
-            if isinstance(taken, SendVerdict):
-                return taken
-            return await to_its_end(self._send_and_settle(order, way.adapter, taken, began, ended))
-        finally:
-            tell(way.gate, ended)
+        held = way.wait(order.message_class, order.provider)
+        if held is not None:
+            return await self._only_plan(order, way, held)
+        began = time.monotonic()
+        taken = await self._claim(order, way, Admission())
+        if isinstance(taken, SendVerdict):
+            return taken
+        return await to_its_end(self._send_and_settle(order, way, taken, began))
 
     async def abandon(self, order: SendOrder) -> SendVerdict:
         """End a Send that could not be done within 72 hours: what is still planned is skipped (`gave_up`), and the verdict is final."""
@@ -131,26 +142,26 @@ class Messages:
         async with self._database.transaction() as connection:
             return await abandon_step(connection, order, self._house(way))
 
-    async def _only_plan(self, order: SendOrder, way: Way, wait: timedelta) -> SendVerdict:
-        """The provider's gate is shut: rows are planned and rules applied, but nothing is claimed."""
-        verdict = await self._claim(order, way, Admission(wait))
+    async def _only_plan(self, order: SendOrder, way: Way, held: Held) -> SendVerdict:
+        """No account takes it now: rows are planned and rules applied, but nothing is claimed."""
+        verdict = await self._claim(order, way, Admission(timedelta(seconds=held.wait_s), held.reason))
         assert isinstance(verdict, SendVerdict)
         return verdict
 
     def _house(self, way: Way) -> House:
-        return House(self._delivery.timing, self._hold, self._delivery.allowed_for(way.adapter))
+        return House(self._delivery.timing, self._hold, self._delivery.allowed_for(way))
 
     async def _claim(self, order: SendOrder, way: Way, admission: Admission) -> Taken | SendVerdict:
         async with self._database.transaction() as connection:
             return await claim_step(connection, order, self._house(way), admission)
 
-    async def _send_and_settle(self, order: SendOrder, adapter: Adapter, taken: Taken, began: float, ended: list[Ended]) -> SendVerdict:
+    async def _send_and_settle(self, order: SendOrder, way: Way, taken: Taken, began: float) -> SendVerdict:
         parcels = [self._parcel(order, taken, claim, place, began) for claim, place in taken.claims]
-        ended.extend(await asyncio.gather(*(send(adapter, parcel) for parcel in parcels)))
+        ended = await asyncio.gather(*(send(way, parcel) for parcel in parcels))
         places = {claim.id: place for claim, place in taken.claims}
 
         async def settle(connection: Connection) -> SendVerdict:
-            held = await settle_ended(connection, order.app, adapter, ended, places)
+            held = await settle_ended(connection, order.app, order.channel, ended, places)
             rows = _settled_rows(taken.rows, ended, held, parcels[0].moment())
             return await finish(connection, order, self._verdict(order, rows, ended, parcels[0].moment()))
 
@@ -188,6 +199,8 @@ class Messages:
             unknown_until=timing.unknown_for(order.message_class),
             unsubscribe_url=leave,
             device=place.device,
+            country=person.attributes.get("country"),
+            provider=order.provider,
         )
 
 

@@ -1,17 +1,19 @@
 """Rendering and handing over what is claimed: shared by journeys and direct sends. Knows the ledger's states, not its statements."""
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
-from activities.breaker import Gate, Outcome
-from channels.base import Adapter, Ambiguous, Content, NotSent, Outgoing, Receipt, Rejected
+from activities.routes import Wanted, country_of
+from activities.ways import Handed, Held, Turn, Way
+from channels.base import Ambiguous, Content, NotSent, Outgoing, Receipt, Rejected
+from channels.push.platform import providers_for
 from channels.render import RenderFailed
 from journeys.language.errors import Unavailable
+from journeys.language.messages import MessageClass
 from storage.messages import Claim, Settlement
 
 
@@ -59,7 +61,7 @@ class Parcel:
     claim: Claim
     app: str
     address: str
-    message_class: str
+    message_class: MessageClass
     topic: str | None
     compose: Compose
     began: float
@@ -67,6 +69,10 @@ class Parcel:
     unknown_until: timedelta
     unsubscribe_url: str | None = None
     device: Mapping[str, Any] | None = None
+    country: object = None
+    """The person's attribute `country`, as it is; a phone number says its own."""
+    provider: str | None = None
+    """Of the accounts only those of this name or provider."""
 
     def moment(self) -> datetime:
         """The database's clock, as far as we can tell without asking."""
@@ -75,49 +81,81 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one parcel's try ended: what to settle, and what it says about the provider and about the address.
+    """How one parcel's try ended: what to settle, and what it says about the address.
 
     `suppress`: the address is dead, to a provider that says so since `dead_since`. `moved_to`: it has another one.
     """
 
     settlement: Settlement
-    outcome: Outcome
-    retry_after_s: float | None = None
     suppress: bool = False
     dead_since: datetime | None = None
     moved_to: str | None = None
 
 
-async def send(adapter: Adapter, parcel: Parcel) -> Ended:
+async def send(way: Way, parcel: Parcel) -> Ended:
     """Render and hand over one parcel. Never raises but for cancellation: every end is a settlement."""
     try:
         content = await parcel.compose()
+        handed = await way.hand_over(_outgoing(parcel, content), _wanted(way, parcel), _turn(way, parcel))
     except RenderFailed as failed:
-        return _ended(parcel, "skipped", Outcome.UNUSED, reason=failed.code)
+        return Ended(Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code))
     except Unavailable as away:
-        return _again(parcel, Outcome.UNUSED, str(away))
-    left_s = parcel.deadline - time.monotonic()
-    if left_s <= 0:
-        return _again(parcel, Outcome.UNUSED, "the claim's time was over before anything was sent")
-    return await _hand_over(adapter, parcel, content, left_s)
+        return Ended(_planned(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
+    return _ended(parcel, handed.end, _settlement(parcel, handed))
 
 
-async def _hand_over(adapter: Adapter, parcel: Parcel, content: Content, left_s: float) -> Ended:
-    try:
-        async with asyncio.timeout(left_s):
-            receipt = await adapter.send(_outgoing(parcel, content))
-    except NotSent as error:
-        return _again(parcel, Outcome.FAILED, error.answer, error.retry_after_s)
-    except Rejected as error:
-        rejected = _ended(parcel, "rejected", Outcome.ANSWERED, reason="rejected", answer=error.answer, suppress=error.suppress)
-        return replace(rejected, dead_since=error.dead_since or parcel.claim.claimed_at)
-    except Ambiguous as error:
-        return _unknown(parcel, error.answer)
-    except TimeoutError:
-        return _unknown(parcel, "no answer in time")
-    except Exception as error:  # noqa: BLE001 - an adapter with a bug may have sent: the row says so, and the other rows go on
-        return _unknown(parcel, f"the adapter failed: {type(error).__name__}")
-    return _sent(parcel, receipt)
+def _ended(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
+    match end:
+        case Rejected():
+            return Ended(settlement, suppress=end.suppress, dead_since=end.dead_since or parcel.claim.claimed_at)
+        case Receipt():
+            return Ended(settlement, moved_to=end.moved_to)
+        case _:
+            return Ended(settlement)
+
+
+def _wanted(way: Way, parcel: Parcel) -> Wanted:
+    country = country_of(way.channel, parcel.address, parcel.country)
+    reached_by = providers_for(parcel.device or {}, parcel.address) if way.channel == "push" and way.has_accounts else ()
+    return Wanted(str(parcel.claim.id), parcel.message_class, country, parcel.provider, reached_by)
+
+
+def _turn(way: Way, parcel: Parcel) -> Turn:
+    claim = parcel.claim
+    has_slot = claim.slot_at is not None and claim.slot_at <= parcel.moment()
+
+    async def note(account: str) -> bool:
+        return way.traffic is None or await way.traffic.note(parcel.app, claim.id, claim.epoch, account)
+
+    return Turn(note, has_slot=has_slot, is_bound=claim.maybe_doubled, only=claim.account)
+
+
+def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
+    """The ledger's word for how it ended."""
+    claim, door, end = parcel.claim, handed.door, handed.end
+    provider = door.adapter.name if door else None
+    account = door.key.account or None if door else None
+    match end:
+        case Receipt(ref):
+            return Settlement(claim.id, claim.epoch, "sent", ref=ref, provider=provider, account=account)
+        case Rejected():
+            return Settlement(claim.id, claim.epoch, "rejected", "rejected", end.answer, provider=provider, account=account)
+        case Ambiguous():
+            due_at = parcel.moment() + parcel.unknown_until
+            return Settlement(
+                claim.id, claim.epoch, "unknown", "unconfirmed", end.answer, due_at=due_at, provider=provider, account=account
+            )
+        case NotSent():
+            planned = _planned(parcel, "not_sent", backoff(claim.epoch, handed.wait_s), end.answer)
+            return replace(planned, provider=provider, account=account)
+        case Held(reason, wait_s, slot_at):
+            wait = timedelta(seconds=wait_s) if slot_at else backoff(0, wait_s)
+            return replace(_planned(parcel, reason, wait), slot_at=slot_at, due_at=slot_at or parcel.moment() + wait)
+    assert_never(end)
+
+
+def _planned(parcel: Parcel, reason: str, wait: timedelta, answer: str | None = None) -> Settlement:
+    return Settlement(parcel.claim.id, parcel.claim.epoch, "planned", reason, answer, due_at=parcel.moment() + wait)
 
 
 def _outgoing(parcel: Parcel, content: Content) -> Outgoing:
@@ -134,38 +172,7 @@ def _outgoing(parcel: Parcel, content: Content) -> Outgoing:
     )
 
 
-def _sent(parcel: Parcel, receipt: Receipt) -> Ended:
-    settlement = Settlement(parcel.claim.id, parcel.claim.epoch, "sent", ref=receipt.ref)
-    return Ended(settlement, Outcome.ANSWERED, moved_to=receipt.moved_to)
-
-
-def _unknown(parcel: Parcel, answer: str) -> Ended:
-    due_at = parcel.moment() + parcel.unknown_until
-    settlement = Settlement(parcel.claim.id, parcel.claim.epoch, "unknown", "unconfirmed", answer, due_at=due_at)
-    return Ended(settlement, Outcome.FAILED)
-
-
-def _again(parcel: Parcel, outcome: Outcome, answer: str, retry_after_s: float | None = None) -> Ended:
-    due_at = parcel.moment() + backoff(parcel.claim.epoch, retry_after_s)
-    settlement = Settlement(parcel.claim.id, parcel.claim.epoch, "planned", "not_sent", answer, due_at=due_at)
-    return Ended(settlement, outcome, retry_after_s)
-
-
-def _ended(parcel: Parcel, state: str, outcome: Outcome, *, reason: str, answer: str | None = None, suppress: bool = False) -> Ended:
-    return Ended(Settlement(parcel.claim.id, parcel.claim.epoch, state, reason, answer), outcome, suppress=suppress)
-
-
 def backoff(tries: int, retry_after_s: float | None = None) -> timedelta:
     """2, 4, 8 seconds ... to 10 minutes, with a fifth of jitter; a time that the provider names counts, up to an hour."""
     wait_s = min(2.0 ** min(tries, 10), 600.0) if retry_after_s is None else min(max(retry_after_s, 1.0), 3600.0)
     return timedelta(seconds=wait_s * random.uniform(1.0, 1.2))  # noqa: S311 - spreads load, guards nothing
-
-
-def tell(gate: Gate, endings: list[Ended]) -> None:
-    """Leave the gate with the worst news of the parcels: one failure among several devices is a failure."""
-    worst = next((each for each in endings if each.outcome is Outcome.FAILED), None)
-    answered = any(each.outcome is Outcome.ANSWERED for each in endings)
-    if worst is not None:
-        gate.leave(Outcome.FAILED, retry_after_s=worst.retry_after_s)
-    else:
-        gate.leave(Outcome.ANSWERED if answered else Outcome.UNUSED)

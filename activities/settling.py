@@ -8,7 +8,6 @@ from uuid import UUID
 
 from activities.places import Place
 from activities.sending import Ended
-from channels.base import Adapter
 from journeys.language.errors import Unavailable
 from storage import endpoints, messages, suppressions
 from storage.database import Connection, Database
@@ -19,20 +18,21 @@ _PAUSE_S = 0.5
 
 
 async def settle_ended(
-    connection: Connection, app: str, adapter: Adapter, ended: Sequence[Ended], places: Mapping[UUID, Place]
+    connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]
 ) -> frozenset[UUID]:
     """Settle; return the rows for which our claim held. Locks of people come first, as in a claim: no deadlock."""
     for each in ended:
-        await _keep_what_was_told(connection, app, adapter, each, places[each.settlement.id])
-    return await messages.settle(connection, app, adapter.name, [each.settlement for each in ended])
+        await _keep_what_was_told(connection, app, channel, each, places[each.settlement.id])
+    return await messages.settle(connection, app, [each.settlement for each in ended])
 
 
-async def _keep_what_was_told(connection: Connection, app: str, adapter: Adapter, each: Ended, place: Place) -> None:
+async def _keep_what_was_told(connection: Connection, app: str, channel: str, each: Ended, place: Place) -> None:
     """What the provider's answer says of the address. A device that is gone may come back, so it is not suppressed but inactive."""
-    if each.suppress and adapter.channel == PUSH:
+    if each.suppress and channel == PUSH:
         await endpoints.deactivate_device(connection, app, place.address_hash, dead_since=each.dead_since)
     elif each.suppress:
-        await suppressions.suppress(connection, app, adapter.channel, place.address_hash, reason="bounce", source=adapter.name)
+        source = each.settlement.provider or ""
+        await suppressions.suppress(connection, app, channel, place.address_hash, reason="bounce", source=source)
     if each.moved_to is not None:
         await endpoints.move_device(connection, app, place.address_hash, each.moved_to)
 

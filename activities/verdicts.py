@@ -48,6 +48,11 @@ def may_be_repeated(row: MessageRow, message_class: str) -> bool:
     return row.state == "unknown" and message_class == "transactional" and not row.maybe_doubled
 
 
+def has_slot_to_come(row: MessageRow, now: datetime) -> bool:
+    """An account's rate gave it a slot: before that there is nothing to ask."""
+    return row.state == "planned" and row.deferred_until is not None and row.deferred_until > now
+
+
 def to_json(verdict: SendVerdict) -> dict[str, Any]:
     """The form in step_outcomes."""
     claimed_at = verdict.claimed_at.isoformat() if verdict.claimed_at else None
@@ -62,6 +67,8 @@ def from_json(stored: Mapping[str, Any]) -> SendVerdict:
 def _pending_until(row: MessageRow, message_class: str, now: datetime, waits: Waits) -> datetime | None:
     if row.state == "claimed":
         return row.claim_until or now
+    if has_slot_to_come(row, now):
+        return row.deferred_until
     if row.state == "planned":
         return now + waits.planned
     if may_be_repeated(row, message_class):

@@ -94,6 +94,9 @@ def _families(gauges: Gauges) -> Iterator[Metric]:
     yield _labelled("sojourn_enrollments_open", "People inside each journey", ("app", "journey"), gauges.inside)
     names = ("app", "channel", "state", "reason")
     yield _labelled("sojourn_messages", "Messages of the enrollments and requests that began in the last day", names, gauges.messages)
+    troubles = ("app", "channel", "account", "trouble")
+    words = "Accounts that are away or told us to wait; no account: the installation's provider"
+    yield _labelled("sojourn_account_trouble", words, troubles, gauges.accounts_in_trouble)
     yield _labelled("sojourn_quarantine_rows", "Events that could not be told and need a person", ("app",), gauges.quarantined)
 
 

@@ -42,6 +42,7 @@ class MessageView(BaseModel):
     claimed_at: datetime | None
     settled_at: datetime | None
     provider: str | None = Field(examples=["smtp"])
+    account: str | None = Field(description="the app's account that was tried last; null: the installation's provider", examples=["main"])
     answer: str | None = Field(description="what the provider said")
     maybe_doubled: bool = Field(description="an unconfirmed transactional message that was sent once more")
     delivered_at: datetime | None

@@ -3,25 +3,29 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Request, Response
 from pydantic import BaseModel, Field
 
+from activities.accounts import verified
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, Word, management
 from channels.accounts import Kind, adapter_of, callback_url
 from channels.readers import READERS
 from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid, NotFound, Problem, Refused
+from journeys.language.messages import MessageClass
 from settings import Settings
-from storage import providers
+from storage import account_states, providers
+from storage.account_states import AccountKey
 from storage.database import Connection
-from storage.providers import Account
+from storage.providers import Account, Traffic
 from storage.sealing import Seal
 from workflows.hands import surroundings
 
 router = management("Providers")
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 Name = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="your name for the account", examples=["main"])]
 
 
@@ -31,7 +35,13 @@ class AccountView(BaseModel):
     channel: str = Field(examples=["email"])
     name: str = Field(examples=["main"])
     provider: str = Field(examples=["ses"])
-    place: int = Field(description="the account with the lowest place of its channel is the one that sends", examples=[1])
+    place: int = Field(description="the accounts of the lowest place are tried first", examples=[1])
+    weight: int = Field(description="shares messages among accounts of one place", examples=[1])
+    countries: list[str] = Field(description="empty: all", examples=[["DE", "AT"]])
+    classes: list[str] = Field(description="empty: both", examples=[["transactional"]])
+    per_second: float | None = Field(description="messages a second; null: no limit", examples=[14])
+    burst: int | None = Field(description="how many may leave at once after a pause; null: a tenth of a second's", examples=[5])
+    max_per_day: int | None = Field(description="messages a day in UTC; null: no limit", examples=[50_000])
     settings: dict[str, Any] = Field(examples=[{"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE"}])
     secret: list[str] = Field(examples=[["secret_access_key"]])
     webhook_url: str | None = Field(
@@ -45,10 +55,29 @@ class AccountBody(Body):
     """What the account is. A secret that is left out stays as it is, unless the provider changes."""
 
     provider: Word = Field(description="one of /v1/provider-kinds", examples=["ses"])
-    place: int = Field(1, ge=1, le=1000, description="the account with the lowest place of its channel is the one that sends")
+    place: int = Field(1, ge=1, le=1000, description="the accounts of the lowest place are tried first")
+    weight: int = Field(1, ge=0, le=1000, description="shares messages among accounts of one place; 0: only what no other one takes")
+    countries: list[Country] = Field([], max_length=250, description="two capital letters each; empty: all, and where nobody knows it")
+    classes: list[MessageClass] = Field([], max_length=2, description="what it sends; empty: both", examples=[["transactional"]])
+    per_second: float | None = Field(None, ge=0.001, le=100_000, description="messages a second, of all workers together")
+    burst: int | None = Field(None, ge=1, le=100_000, description="how many may leave at once after a pause")
+    max_per_day: int | None = Field(None, ge=1, le=1_000_000_000, description="messages a day in UTC")
     settings: dict[str, Any] = Field(
         examples=[{"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "your secret access key"}]
     )
+
+    @property
+    def traffic(self) -> Traffic:
+        """What goes through it, and how fast."""
+        return Traffic(
+            place=self.place,
+            weight=self.weight,
+            countries=tuple(self.countries),
+            classes=tuple(self.classes),
+            per_second=self.per_second,
+            burst=self.burst,
+            max_per_day=self.max_per_day,
+        )
 
 
 class FieldView(BaseModel):
@@ -65,6 +94,14 @@ class KindView(BaseModel):
     channel: str = Field(examples=["email"])
     provider: str = Field(examples=["ses"])
     settings: list[FieldView]
+
+
+class VerdictView(BaseModel):
+    """What the provider says of the account."""
+
+    verdict: Literal["ok", "refused", "cannot_be_asked"]
+    words: str = Field(description="the provider's answer, without anything secret", examples=["ses answers and knows it"])
+    remedy: str = Field(description="empty where nothing is to be done", examples=[""])
 
 
 class Resealed(BaseModel):
@@ -90,14 +127,17 @@ async def list_providers(request: Request, app: App, database: Db, limit: Limit 
     after = position(cursor, text, number, text)
     async with database.transaction(app) as connection:
         rows = await providers.of_app(connection, app)
-    following_rows = [row for row in rows if after is None or [row.channel, row.place, row.name] > after]
-    kept, following = page_of(following_rows[: limit + 1], limit, lambda row: [row.channel, row.place, row.name])
+    following_rows = [row for row in rows if after is None or [row.channel, row.traffic.place, row.name] > after]
+    kept, following = page_of(following_rows[: limit + 1], limit, lambda row: [row.channel, row.traffic.place, row.name])
     return Page(items=[_view(row, request.app.state.settings) for row in kept], next=following)
 
 
 @router.put("/providers/{channel}/{name}", summary="Set an account at a provider")
 async def put_provider(app: App, database: Db, request: Request, channel: Channel, name: Name, body: AccountBody) -> AccountView:
-    """Workers send through it within five seconds. Its settings are checked; whether the provider knows them shows when it is used."""
+    """Workers send through it within five seconds. Its settings are checked here; whether the provider knows them, /verify asks.
+
+    What is left out of place, weight, countries, classes and rates is then not set; only secrets stay.
+    """
     settings: Settings = request.app.state.settings
     kind = KINDS.get((channel, body.provider))
     if kind is None:
@@ -109,10 +149,22 @@ async def put_provider(app: App, database: Db, request: Request, channel: Channe
         whole = {**_kept_secrets(stored, app, seal, kind, body), **body.settings}
         await adapter_of(kind, body.provider, whole, surroundings(settings)).close()
         await _put(connection, app, seal, channel, name, body, kind, whole)
+        if stored is not None and stored.provider != body.provider:
+            await account_states.forget(connection, AccountKey(app, channel, name))
         written = await _stored(connection, app, channel, name)
     if written is None:
         raise NotFound("no such account")
     return _view(written, settings)
+
+
+@router.post("/providers/{channel}/{name}/verify", summary="Ask a provider whether an account works")
+async def verify_provider(app: App, database: Db, request: Request, channel: Channel, name: Name) -> VerdictView:
+    """A harmless call with the account's credentials: nothing is sent, and what the provider answers is not kept."""
+    settings: Settings = request.app.state.settings
+    async with database.transaction(app) as connection:
+        row = await providers.one(connection, app, channel, name)
+    found = await verified(app, row, Seal(settings.plain_credential_keys), surroundings(settings))
+    return VerdictView(**vars(found))
 
 
 @router.delete("/providers/{channel}/{name}", status_code=204, summary="Forget an account at a provider")
@@ -121,6 +173,7 @@ async def delete_provider(app: App, database: Db, channel: Channel, name: Name) 
     async with database.transaction(app) as connection:
         if not await providers.remove(connection, app, channel, name):
             raise NotFound("no such account")
+        await account_states.forget(connection, AccountKey(app, channel, name))
     return Response(status_code=204)
 
 
@@ -140,7 +193,7 @@ async def reseal_providers(app: App, database: Db, request: Request) -> Resealed
                     channel=row.channel,
                     name=row.name,
                     provider=row.provider,
-                    place=row.place,
+                    traffic=row.traffic,
                     settings=row.settings,
                     secrets=secrets,
                 )
@@ -155,7 +208,7 @@ async def _put(
     shown = {field: value for field, value in whole.items() if field not in kind.secret}
     try:
         await providers.put(
-            connection, app, seal, channel=channel, name=name, provider=body.provider, place=body.place, settings=shown, secrets=secrets
+            connection, app, seal, channel=channel, name=name, provider=body.provider, traffic=body.traffic, settings=shown, secrets=secrets
         )
     except ConfigurationError as error:
         raise Refused(str(error)) from error
@@ -182,9 +235,10 @@ def _opened(row: Account, app: str, seal: Seal) -> dict[str, Any]:
 
 
 def _view(row: Account, settings: Settings) -> AccountView:
-    shown = {name: value for name, value in vars(row).items() if name not in {"sealed", "inbound_key"}}
+    shown = {name: value for name, value in vars(row).items() if name not in {"sealed", "inbound_key", "traffic"}}
     calls = (row.channel, row.provider) in READERS
-    return AccountView(**shown, webhook_url=callback_url(surroundings(settings), row.provider, row.inbound_key) if calls else None)
+    url = callback_url(surroundings(settings), row.provider, row.inbound_key) if calls else None
+    return AccountView(**shown, **vars(row.traffic), webhook_url=url)
 
 
 def _kind_view(channel: str, provider: str, kind: Kind) -> KindView:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from channels.templates import content_hash as template_hash
 from journeys.language.assign import BUCKETS
-from journeys.language.check import not_run_yet, problems
+from journeys.language.check import problems
 from journeys.language.codec import content_hash, from_json, to_json
 from journeys.language.describe import duration_words
 from journeys.language.diff import Difference, differences, stays
@@ -86,8 +86,7 @@ def read(definitions: Sequence[Mapping[str, Any]]) -> list[Written]:
         except ValidationError as error:
             found += [Problem(f"/journeys/{place}{_pointer(e['loc'])}", e["type"]) for e in error.errors(include_input=False)]
             continue
-        wrong = [*problems(journey), *not_run_yet(journey)]
-        found += [Problem(f"/journeys/{place}", p.code, f"{p.pointer}: {p.message}") for p in wrong]
+        found += [Problem(f"/journeys/{place}", p.code, f"{p.pointer}: {p.message}") for p in problems(journey)]
         written.append(Written(journey, to_json(journey).decode(), content_hash(journey)))
     found += _twice([each.journey.name for each in written])
     if found:

@@ -44,6 +44,8 @@ def message_words(fact: _Fact, timezone: str | None = None) -> str:
     what = f'{fact["channel"]} "{fact["template"]}"' if fact["template"] else f"{fact['channel']} message"
     later = [word for word in _LATER if fact.get(f"{word}_at")]
     words = f"{what}: {_state_words(fact)}"
+    if fact.get("account") and fact["state"] in {"sent", "rejected", "unknown"}:
+        words += f" through {fact['account']}"
     if later:
         words += f", {later[0]}"
     if fact["reason"] and fact["state"] not in {"unknown", "rejected"}:

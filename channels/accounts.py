@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from channels.base import Adapter
+from channels.sandbox import Keep, Kept
 from channels.sms.text import Senders
-from journeys.language.errors import Invalid, Problem
+from journeys.language.errors import ConfigurationError, Invalid, Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -18,13 +19,15 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Kind:
     """One provider of one channel: the dataclass of its account, how its adapter is made, and which fields are secret.
 
-    With `has_senders` the settings also hold `senders`, and the adapter takes them beside the account.
+    With `has_senders` the settings also hold `senders`, and the adapter takes them beside the account; with `keeps` it takes what keeps
+    messages here instead.
     """
 
     account: type
     make: Callable[..., Adapter]
     secret: tuple[str, ...]
     has_senders: bool = False
+    keeps: bool = False
 
     def fields(self) -> list["AccountField"]:
         """What can be set, in the order of the dataclass. Where the provider calls us back is ours to know."""
@@ -40,12 +43,21 @@ class AccountField:
     is_secret: bool
 
 
+async def nothing_is_kept(_kept: Kept) -> None:
+    """Where an account is only looked at."""
+    raise ConfigurationError("a sandbox was used where nothing keeps its messages")
+
+
 @dataclass(frozen=True)
 class Surroundings:
-    """What an account takes from where Sojourn runs: where providers reach it, and whether a stand-in on loopback may be used."""
+    """What an account takes from where Sojourn runs: where providers reach it, whether a stand-in on loopback may be used.
+
+    `keep` keeps what goes to a sandbox.
+    """
 
     public_url: str
     may_use_stand_ins: bool
+    keep: Keep = nothing_is_kept
 
 
 def callback_url(around: Surroundings, provider: str, inbound_key: str) -> str:
@@ -68,6 +80,8 @@ def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: S
     if any(each.name == "callback_url" for each in fields(kind.account)):
         written["callback_url"] = callback_url(around, provider, inbound_key)
     account = _read(kind.account, written, "/settings")
+    if kind.keeps:
+        return kind.make(around.keep)
     return kind.make(account, _read(Senders, senders, "/settings/senders")) if kind.has_senders else kind.make(account)
 
 

@@ -23,10 +23,14 @@ class SendFailed(SojournError):
 
 
 class NotSent(SendFailed):
-    """Certainly not sent. Try again after `retry_after_s`, where the provider named it, else with backoff."""
+    """Certainly not sent. Try again after `retry_after_s`, where the provider named it, else with backoff.
 
-    def __init__(self, answer: str, retry_after_s: float | None = None) -> None:
+    `is_throttle`: the account is used too fast, and should be used more slowly.
+    """
+
+    def __init__(self, answer: str, retry_after_s: float | None = None, *, is_throttle: bool = False) -> None:
         self.retry_after_s = retry_after_s
+        self.is_throttle = is_throttle
         super().__init__(answer)
 
 
@@ -89,5 +93,8 @@ class Adapter(Protocol):
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand the message over. Raises NotSent, Rejected or Ambiguous, and nothing else."""
+
+    async def verify(self) -> None:
+        """Ask the provider whether this account works, sending nothing. Raises SendFailed with why not, or NotVerifiable."""
 
     async def close(self) -> None: ...

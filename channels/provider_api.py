@@ -75,10 +75,17 @@ def refusal(answer: Answer, code: object = None, *, suppress: bool = False) -> S
     if answer.status in _OUR_CREDENTIALS:
         return NotSent(f"{told}: the provider refuses our credentials")
     if answer.status in _TRY_LATER:
-        return NotSent(told, retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC)))
+        wait_s = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
+        return NotSent(told, wait_s, is_throttle=answer.status == httpx.codes.TOO_MANY_REQUESTS)
     if httpx.codes.is_redirect(answer.status) or httpx.codes.is_client_error(answer.status):
         return Rejected(told, suppress=suppress)
     return Ambiguous(told)
+
+
+def _success(answer: Answer) -> Answer:
+    if not answer.is_success:
+        raise refusal(answer)
+    return answer
 
 
 class ProviderApi:
@@ -134,6 +141,26 @@ class ProviderApi:
             if watch.is_past:
                 raise Ambiguous(f"no answer: {type(error).__name__}") from error
             raise NotSent(f"no connection: {type(error).__name__}") from error
+
+    async def get(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """Read something, which sends nothing. Raises NotSent where no answer came, and what `refusal` says of one that is no success."""
+        return _success(await self.look(path, headers))
+
+    async def look(self, path: str, headers: Mapping[str, str]) -> Answer:
+        """The same with any answer. Raises NotSent where none came."""
+        return await self._look("GET", path, b"", headers)
+
+    async def ask(self, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """As `get`, for an API that is asked by POST."""
+        return _success(await self._look("POST", path, content, headers))
+
+    async def _look(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        named = {"user-agent": "Sojourn", "accept": "application/json", **headers}
+        try:
+            async with asyncio.timeout(self._total_s):
+                return await self._answer(self._client.build_request(method, self.url(path), content=content, headers=named))
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            raise NotSent(f"no answer: {type(error).__name__}") from error
 
     async def _answer(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from channels.accounts import Kind
 from channels.base import Adapter
@@ -18,7 +19,7 @@ from channels.push.adm import Adm, AdmAccount
 from channels.push.apns import Apns, ApnsAccount
 from channels.push.fcm import Fcm, FcmAccount
 from channels.push.web_push import WebPush, WebPushAccount
-from channels.sandbox import Keep, Sandbox
+from channels.sandbox import Keep, Sandbox, SandboxAccount
 from channels.sms.aws import AwsAccount, AwsSms
 from channels.sms.sinch import Sinch, SinchAccount
 from channels.sms.twilio import TwilioAccount, TwilioSms
@@ -26,6 +27,7 @@ from channels.sms.vonage import Vonage, VonageAccount
 from channels.webhook.http import Http
 from journeys.language.errors import ConfigurationError
 
+CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom")
 # The accounts that an app can have of its own, set by API and CLI.
 KINDS: dict[tuple[str, str], Kind] = {
     ("email", "mailgun"): Kind(MailgunAccount, Mailgun, ("api_key", "webhook_signing_key")),
@@ -41,8 +43,8 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token", "webhook_secret"), has_senders=True),
     ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret", "webhook_auth_token"), has_senders=True),
     ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True),
+    **{(channel, "sandbox"): Kind(SandboxAccount, partial(Sandbox, channel), (), keeps=True) for channel in CHANNELS},
 }
-CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom")
 
 
 async def _show_nobody(_shown: Shown) -> bool:

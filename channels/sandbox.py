@@ -24,6 +24,11 @@ class Kept:
 Keep = Callable[[Kept], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class SandboxAccount:
+    """An account that needs nothing: what an app sends on that channel is kept."""
+
+
 class Sandbox:
     """Keeps messages of one channel through `keep`, which may raise Unavailable: a lost commit is then as ambiguous as a lost answer."""
 
@@ -43,6 +48,9 @@ class Sandbox:
         except Unavailable as error:
             raise Ambiguous("the sandbox did not answer") from error
         return Receipt(ref=str(outgoing.message_id))
+
+    async def verify(self) -> None:
+        """There is nobody to ask."""
 
     async def close(self) -> None:
         """Nothing is held open."""

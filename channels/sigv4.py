@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for one POST to an AWS API (AWS General Reference, "Signing AWS API requests")."""
+"""AWS Signature Version 4 for one request to an AWS API (AWS General Reference, "Signing AWS API requests")."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ class AwsCredentials:
 
 
 def signed_headers(
-    credentials: AwsCredentials, service: str, url: str, headers: Mapping[str, str], body: bytes, at: datetime
+    credentials: AwsCredentials, service: str, url: str, headers: Mapping[str, str], body: bytes, at: datetime, *, method: str = "POST"
 ) -> dict[str, str]:
     """The given headers with host, x-amz-date, the session token and authorization; every one of them is signed. `url` has no query."""
     stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -37,7 +37,7 @@ def signed_headers(
     names = ";".join(sorted(sent))
     lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in sorted(sent))
     path = quote(urlsplit(url).path or "/", safe="/~-._")
-    canonical = "\n".join(("POST", path, "", lines, names, hashlib.sha256(body).hexdigest()))
+    canonical = "\n".join((method, path, "", lines, names, hashlib.sha256(body).hexdigest()))
     scope = f"{stamp[:8]}/{credentials.region}/{service}/aws4_request"
     text = "\n".join((_ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
     key = _key(credentials.secret_access_key, stamp[:8], credentials.region, service)

@@ -8,16 +8,24 @@ from importlib.metadata import version
 
 import typer
 from rich.markup import escape
+from sqlalchemy.exc import ProgrammingError
 from temporalio.service import RPCError
 
+import storage.providers
+from activities.accounts import verified
 from cli.console import out
 from cli.local_keys import read_keys, settings_here
 from journeys.language.errors import Unavailable
 from settings import DEVELOPMENT_SECRET, Environment, Settings
+from storage import account_states
+from storage.account_states import AccountState, is_troubled
 from storage.checkup import Checkup, checkup
 from storage.database import Database
 from storage.migrations.runner import is_enough
+from storage.providers import Account
+from storage.sealing import Seal
 from workflows.client import connect
+from workflows.hands import surroundings
 
 OLDEST_POSTGRES = 15
 
@@ -48,7 +56,8 @@ def doctor() -> None:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    return [python(sys.version_info[:3]), *providers(settings), *await postgres(settings.database_url), await temporal()]
+    looked_at = [python(sys.version_info[:3]), *providers(settings), *await postgres(settings.database_url), await temporal()]
+    return [*looked_at, *await accounts(settings)]
 
 
 def python(running: tuple[int, int, int]) -> Finding:
@@ -136,6 +145,36 @@ def _partitions(found: Checkup) -> Iterator[Finding]:
         yield Finding("strays", f"rows outside every month in {names}", "docs/how-to/production.md says how to move them.")
     else:
         yield Finding("strays", "no row outside the monthly tables")
+
+
+async def accounts(settings: Settings) -> list[Finding]:
+    """Ask each account's provider whether it works, and say which are away or closed now. Without Postgres there is nothing to say."""
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        async with database.transaction() as connection:
+            rows = await storage.providers.of_app(connection, settings.app)
+            states = {state.key: state for state in await account_states.of_app(connection, settings.app)}
+    except (Unavailable, ProgrammingError):
+        return []
+    finally:
+        await database.close()
+    found = [await _account(settings, row) for row in rows]
+    return [*found, *(_trouble(state) for state in states.values() if is_troubled(state))]
+
+
+async def _account(settings: Settings, row: Account) -> Finding:
+    found = await verified(settings.app, row, Seal(settings.plain_credential_keys), surroundings(settings))
+    words = "cannot be verified: " if found.verdict == "cannot_be_asked" else "refused: " if found.verdict == "refused" else ""
+    return Finding(f"{row.channel} account {row.name}", f"{words}{found.words}", found.remedy)
+
+
+def _trouble(state: AccountState) -> Finding:
+    subject = f"{state.channel} {f'account {state.account}' if state.account else 'provider'}"
+    if state.away_since is not None:
+        words = f"away since {state.away_since:%Y-%m-%d %H:%M} UTC: {state.trouble or 'it does not answer'}"
+        return Finding(subject, words, "Messages wait or take another account; workers ask again by themselves.", must_be_mended=False)
+    words = f"told us to wait until {state.closed_until:%H:%M:%S} UTC"
+    return Finding(subject, words, "Lower `per_second` of the account if this comes often.", must_be_mended=False)
 
 
 async def temporal() -> Finding:

@@ -32,12 +32,12 @@ def kinds() -> None:
 @app.command("list")
 def list_accounts() -> None:
     """List the accounts, in the order in which they are tried. Secrets are not shown."""
-    table = Table("channel", "name", "provider", "place", "settings", box=None)
+    table = Table("channel", "name", "provider", "place", "takes", "settings", box=None)
     with client() as sojourn:
         rows = list(sojourn.pages("/v1/providers", 200))
     for each in rows:
         shown = [f"{name}={value}" for name, value in each["settings"].items()] + [f"{name}=(set)" for name in each["secret"]]
-        table.add_row(each["channel"], each["name"], each["provider"], str(each["place"]), escape(", ".join(shown)))
+        table.add_row(each["channel"], each["name"], each["provider"], str(each["place"]), _takes(each), escape(", ".join(shown)))
     if rows:
         out.print(table)
     else:
@@ -49,7 +49,13 @@ def set_account(
     channel: ChannelName,
     provider: Annotated[str, typer.Argument(help="one of `sojourn providers kinds`")],
     name: AccountName = "main",
-    place: Annotated[int, typer.Option(help="the account with the lowest place of its channel sends")] = 1,
+    place: Annotated[int, typer.Option(help="the accounts of the lowest place are tried first")] = 1,
+    weight: Annotated[int, typer.Option(help="shares messages among accounts of one place")] = 1,
+    country: Annotated[list[str] | None, typer.Option(help="only this country, in two capital letters; may be repeated")] = None,
+    only: Annotated[str | None, typer.Option(help="only marketing, or only transactional")] = None,
+    per_second: Annotated[float | None, typer.Option(help="messages a second, of all workers together")] = None,
+    burst: Annotated[int | None, typer.Option(help="how many may leave at once after a pause")] = None,
+    max_per_day: Annotated[int | None, typer.Option(help="messages a day in UTC")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="name=value, or name=@file for a value from a file")] = None,
     file: Annotated[Path | None, typer.Option(help="a TOML file with the settings")] = None,
 ) -> None:
@@ -61,7 +67,9 @@ def set_account(
         for field in _fields(sojourn.pages("/v1/provider-kinds", 200), channel, provider):
             if field["is_secret"] and field["is_required"] and field["name"] not in {*settings, *kept} and sys.stdin.isatty():
                 settings[field["name"]] = typer.prompt(field["name"], hide_input=True)
-        sojourn.put(f"/v1/providers/{channel}/{name}", {"provider": provider, "place": place, "settings": settings})
+        traffic = {"place": place, "weight": weight, "countries": country or [], "classes": [only] if only else []}
+        rates = {"per_second": per_second, "burst": burst, "max_per_day": max_per_day}
+        sojourn.put(f"/v1/providers/{channel}/{name}", {"provider": provider, **traffic, **rates, "settings": settings})
     out.print(f"Set: {channel} leaves through {provider} ({name}) within five seconds, unless another account comes before it.")
 
 
@@ -74,6 +82,17 @@ def webhooks() -> None:
             if each["webhook_url"]:
                 table.add_row(each["channel"], each["name"], each["provider"], escape(each["webhook_url"]))
     out.print(table)
+
+
+@app.command()
+def verify(channel: ChannelName, name: AccountName = "main") -> None:
+    """Ask the provider whether the account works. Nothing is sent."""
+    with client() as sojourn:
+        found = sojourn.post(f"/v1/providers/{channel}/{name}/verify")
+    out.print(f"{channel} {name}: {found['verdict'].replace('_', ' ')}: {escape(found['words'])}")
+    if found["remedy"]:
+        out.print(f"     {escape(found['remedy'])}")
+    raise typer.Exit(int(found["verdict"] == "refused"))
 
 
 @app.command()
@@ -90,6 +109,18 @@ def reseal() -> None:
     with client() as sojourn:
         resealed = sojourn.post("/v1/providers/reseal")["resealed"]
     out.print(f"Sealed anew: {resealed}.")
+
+
+def _takes(account: dict[str, Any]) -> str:
+    """What goes through it, and how fast: only what was set."""
+    parts = [
+        f"weight {account['weight']}" if account["weight"] != 1 else "",
+        " ".join(account["countries"]),
+        " ".join(account["classes"]),
+        f"{account['per_second']:g} a second" if account["per_second"] else "",
+        f"{account['max_per_day']} a day" if account["max_per_day"] else "",
+    ]
+    return ", ".join(part for part in parts if part) or "everything"
 
 
 def _field(field: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from journeys.language.messages import MessageClass
 from storage.database import Connection
 from storage.endpoints import THE_USER, WITHOUT_ADDRESS
 from storage.ids import address_hash, message_id
@@ -60,7 +61,7 @@ class Waiting:
     user_id: int | None
     source: str
     channel: str
-    message_class: str
+    message_class: MessageClass
     topic: str | None
     template: str | None
     address: str | None

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from storage.account_states import AccountState, everywhere, is_troubled
 from storage.database import Connection
 from storage.migrations.runner import is_enough
 
@@ -44,6 +45,8 @@ class Gauges:
     """(app, channel, state, reason, messages) of the enrollments and requests that began in the last day"""
     quarantined: list[tuple[Any, ...]]
     """(app, rows)"""
+    accounts_in_trouble: list[tuple[Any, ...]]
+    """(app, channel, account, away or closed, 1)"""
 
 
 async def is_current(connection: Connection) -> bool:
@@ -61,4 +64,9 @@ async def gauges(connection: Connection) -> Gauges:
         inside=[tuple(row) for row in await connection.execute(_INSIDE)],
         messages=[tuple(row) for row in await connection.execute(_MESSAGES)],
         quarantined=[tuple(row) for row in await connection.execute(_QUARANTINED)],
+        accounts_in_trouble=[_trouble(state) for state in await everywhere(connection) if is_troubled(state)],
     )
+
+
+def _trouble(state: AccountState) -> tuple[Any, ...]:
+    return state.app, state.channel, state.account, "away" if state.away_since else "closed", 1

@@ -34,6 +34,7 @@ class LedgerRow:
     claimed_at: datetime | None
     settled_at: datetime | None
     provider: str | None
+    account: str | None
     answer: str | None
     maybe_doubled: bool
     delivered_at: datetime | None
@@ -47,8 +48,8 @@ class LedgerRow:
 _ROWS = """
     SELECT m.id, u.user_id, m.endpoint_id, coalesce(m.address, e.address) AS address, m.source, m.journey, m.step, m.visit, m.channel,
         m.message_class, m.topic, m.template, m.template_version, m.state, m.reason, m.deferred_until, m.planned_at, m.claimed_at,
-        m.settled_at, m.provider, m.answer, m.maybe_doubled, m.delivered_at, m.bounced_at, m.complained_at, m.opened_at, m.clicked_at,
-        m.unsubscribed_at
+        m.settled_at, m.provider, m.account, m.answer, m.maybe_doubled, m.delivered_at, m.bounced_at, m.complained_at, m.opened_at,
+        m.clicked_at, m.unsubscribed_at
     FROM messages m LEFT JOIN users u ON u.app = m.app AND u.id = m.user_id
     LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id
 """

@@ -73,11 +73,19 @@ class Claim:
     id: UUID
     epoch: int
     claimed_at: datetime
+    slot_at: datetime | None = None
+    """The slot that it was given by an account's rate."""
+    maybe_doubled: bool = False
+    account: str | None = None
+    """Only with `maybe_doubled`: the account through which it may have gone out."""
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a claimed row ended. `due_at` with state planned or unknown: when somebody must look at it again."""
+    """How a claimed row ended. `due_at` with state planned or unknown: when somebody must look at it again.
+
+    `provider` and `account` had the last word (account None: the installation's); `slot_at` is the slot of a row that waits for its turn.
+    """
 
     id: UUID
     epoch: int
@@ -86,6 +94,9 @@ class Settlement:
     answer: str | None = None
     ref: str | None = None
     due_at: datetime | None = None
+    provider: str | None = None
+    account: str | None = None
+    slot_at: datetime | None = None
 
 
 def message_row(parts: Sequence[Any]) -> MessageRow:
@@ -134,15 +145,16 @@ WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
     CAST(:deferred AS timestamptz[]), CAST(:doubled AS boolean[])) AS g (id, epoch, state, reason, deferred_until, maybe_doubled)
 ), moved AS (
-  UPDATE messages m SET state = {_MOVED}, reason = CASE WHEN {_MOVED} <> 'sent' THEN g.reason END,
-    deferred_until = g.deferred_until, maybe_doubled = g.maybe_doubled,
+  UPDATE messages m SET state = {_MOVED}, reason = CASE WHEN {_MOVED} <> 'sent' THEN g.reason END, maybe_doubled = g.maybe_doubled,
+    deferred_until = CASE WHEN g.state = 'claimed' AND m.reason = 'rate_limited' THEN m.deferred_until ELSE g.deferred_until END,
+    account = CASE WHEN g.state <> 'claimed' OR g.maybe_doubled THEN m.account END,
     claim_epoch = m.claim_epoch + CASE WHEN g.state = 'claimed' THEN 1 ELSE 0 END,
     claimed_at = CASE WHEN g.state = 'claimed' THEN clock_timestamp() ELSE m.claimed_at END,
     claim_until = CASE WHEN g.state = 'claimed' THEN clock_timestamp() + make_interval(secs => :claim_for_s) END,
     template_version = coalesce(CAST(:template_version AS integer), m.template_version),
     settled_at = CASE WHEN g.state IN ('skipped', 'unknown', 'given_up') THEN clock_timestamp() END
   FROM given g WHERE m.id = g.id AND m.app = :app AND m.claim_epoch = g.epoch AND m.state NOT IN ('sent', 'rejected', 'skipped', 'given_up')
-  RETURNING m.id, m.claim_epoch, m.claimed_at, m.claim_until, m.state
+  RETURNING m.id, m.claim_epoch, m.claimed_at, m.claim_until, m.state, m.deferred_until, m.maybe_doubled, m.account
 ), listed AS (
   INSERT INTO open_messages AS o (app, message_id, kind, due_at)
   SELECT :app, id, state, CASE WHEN state = 'claimed' THEN claim_until ELSE clock_timestamp() + make_interval(secs => :unknown_for_s) END
@@ -152,21 +164,24 @@ WITH given AS (
   DELETE FROM open_messages o USING moved w
   WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND (o.kind <> 'direct' OR w.state IN ('skipped', 'given_up', 'sent'))
 )
-SELECT id, claim_epoch, claimed_at, state FROM moved
+SELECT id, claim_epoch, claimed_at, state, deferred_until, maybe_doubled, account FROM moved
 """)
 _SETTLED = f"CASE WHEN g.state IN ('planned', 'unknown') AND {TOLD.format('m')} IS NOT NULL THEN 'sent' ELSE g.state END"
 _SETTLE = text(f"""
 WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
-    CAST(:answers AS text[]), CAST(:refs AS text[]), CAST(:due AS timestamptz[])) AS g (id, epoch, state, reason, answer, ref, due_at)
+    CAST(:answers AS text[]), CAST(:refs AS text[]), CAST(:due AS timestamptz[]), CAST(:providers AS text[]), CAST(:accounts AS text[]),
+    CAST(:slots AS timestamptz[])) AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at)
 ), settled AS (
   UPDATE messages m SET state = {_SETTLED}, reason = CASE WHEN {_SETTLED} <> 'sent' THEN g.reason END, answer = g.answer,
-    provider = :provider, claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END
+    claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END,
+    deferred_until = CASE WHEN {_SETTLED} = 'planned' THEN g.slot_at END,
+    provider = coalesce(g.provider, m.provider), account = CASE WHEN g.provider IS NULL THEN m.account ELSE g.account END
   FROM given g WHERE m.id = g.id AND m.app = :app AND m.claim_epoch = g.epoch
     AND (m.state = 'claimed' OR (m.state = 'unknown' AND g.state = 'sent'))
-  RETURNING m.id, m.state, m.journey, g.ref, g.due_at
+  RETURNING m.id, m.state, m.journey, g.ref, g.due_at, g.provider
 ), referred AS (
-  INSERT INTO provider_refs (app, provider, ref, message_id) SELECT :app, :provider, ref, id FROM settled WHERE ref IS NOT NULL
+  INSERT INTO provider_refs (app, provider, ref, message_id) SELECT :app, provider, ref, id FROM settled WHERE ref IS NOT NULL
   ON CONFLICT DO NOTHING
 ), listed AS (
   UPDATE open_messages o SET kind = CASE s.state WHEN 'unknown' THEN 'unknown' ELSE 'direct' END, due_at = s.due_at
@@ -177,6 +192,9 @@ WITH given AS (
 )
 SELECT id FROM settled
 """)
+_NOTE = text(
+    "UPDATE messages SET account = :account WHERE app = :app AND id = :id AND claim_epoch = :epoch AND state = 'claimed' RETURNING id"
+)
 _FORGET = text("DELETE FROM messages WHERE app = :app AND id = :id AND state = 'planned' AND claim_epoch = 0")
 _DROP = text("""
 UPDATE messages SET state = 'skipped', reason = :reason, settled_at = clock_timestamp(), deferred_until = NULL
@@ -229,10 +247,14 @@ async def move_rows(
             "doubled": [move.maybe_doubled for move in moves],
         },
     )
-    return [Claim(row.id, row.claim_epoch, row.claimed_at) for row in rows if row.state == "claimed"]
+    return [
+        Claim(row.id, row.claim_epoch, row.claimed_at, row.deferred_until, row.maybe_doubled, row.account if row.maybe_doubled else None)
+        for row in rows
+        if row.state == "claimed"
+    ]
 
 
-async def settle(connection: Connection, app: str, provider: str, settlements: Sequence[Settlement]) -> frozenset[UUID]:
+async def settle(connection: Connection, app: str, settlements: Sequence[Settlement]) -> frozenset[UUID]:
     """Write how claimed rows ended, and return the ids for which our claim still held; the others were left as they are.
 
     A claim that ran out is unknown by now: then only `sent` is news, because the provider has told us. And what an event of the
@@ -242,7 +264,6 @@ async def settle(connection: Connection, app: str, provider: str, settlements: S
         _SETTLE,
         {
             "app": app,
-            "provider": provider,
             "ids": [settlement.id for settlement in settlements],
             "epochs": [settlement.epoch for settlement in settlements],
             "states": [settlement.state for settlement in settlements],
@@ -250,9 +271,18 @@ async def settle(connection: Connection, app: str, provider: str, settlements: S
             "answers": [settlement.answer for settlement in settlements],
             "refs": [settlement.ref for settlement in settlements],
             "due": [settlement.due_at for settlement in settlements],
+            "providers": [settlement.provider for settlement in settlements],
+            "accounts": [settlement.account for settlement in settlements],
+            "slots": [settlement.slot_at for settlement in settlements],
         },
     )
     return frozenset(row.id for row in rows)
+
+
+async def note_account(connection: Connection, app: str, message_id: UUID, epoch: int, account: str) -> bool:
+    """Write down, before it is sent there, that a claimed message goes through this account; False where the claim is not ours any more."""
+    key = {"app": app, "id": message_id, "epoch": epoch, "account": account}
+    return (await connection.execute(_NOTE, key)).first() is not None
 
 
 async def forget_planned(connection: Connection, app: str, message_id: UUID) -> None:

@@ -1,7 +1,7 @@
 """The hands of a worker process, made from its settings: adapters, renderer, ledger, and the lanes beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -11,6 +11,7 @@ from activities.functions.call import Function
 from activities.functions.delivering import deliveries_by
 from activities.messages import Delivery, Messages
 from activities.tracking import Tracker
+from activities.traffic import Traffic
 from channels.accounts import Surroundings
 from channels.email.connection import SmtpServer
 from channels.in_app.feed import Show, Shown
@@ -50,14 +51,15 @@ def hands(settings: Settings, database: Database, functions: Mapping[str, Functi
 
     Raises ConfigurationError for a provider that does not exist.
     """
-    renderer, notify = Renderer(), Notifier(settings.database_url)
+    renderer, notify, keep = Renderer(), Notifier(settings.database_url), _keeper(database)
     show = _shower(database, notify, keeps_copies=settings.environment is Environment.DEVELOPMENT)
     providers = _providers(settings, show, functions or {})
     delivery = Delivery(
-        adapters=adapters(providers, _keeper(database)),
+        adapters=adapters(providers, keep),
         renderer=renderer,
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
-        accounts=Accounts(database, Seal(settings.plain_credential_keys), surroundings(settings)),
+        accounts=Accounts(database, Seal(settings.plain_credential_keys), replace(surroundings(settings), keep=keep)),
+        traffic=Traffic(database),
         tracker=Tracker(database, settings.public_url, settings.secret.get_secret_value()),
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )

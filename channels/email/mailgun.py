@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from channels.base import Outgoing, Receipt, Rejected
+from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email import mime
 from channels.provider_api import ProviderApi, refusal
 
@@ -41,6 +41,7 @@ class Mailgun:
         basic = b64encode(f"api:{account.api_key}".encode()).decode("ascii")
         self._headers = {"authorization": f"Basic {basic}"}
         self._path = f"/v3/{quote(account.domain, safe='')}/messages.mime"
+        self._domain_path = f"/v4/domains/{quote(account.domain, safe='')}"
         self._api = ProviderApi(account.base_url or _URLS[account.region])
 
     async def send(self, outgoing: Outgoing) -> Receipt:
@@ -55,6 +56,14 @@ class Mailgun:
         if answer.is_success:
             return Receipt(answer.reference("id"))
         raise refusal(answer)
+
+    async def verify(self) -> None:
+        """The sending domain: whether the key holds, and Mailgun lets the domain send. A domain's own sending key may not read this."""
+        answer = await self._api.get(self._domain_path, self._headers)
+        domain = answer.members().get("domain")
+        state = domain.get("state") if isinstance(domain, dict) else None
+        if state != "active":
+            raise NotSent("the domain is not active at Mailgun: look at its DNS records there")
 
     async def close(self) -> None:
         await self._api.close()

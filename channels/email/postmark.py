@@ -63,6 +63,12 @@ class Postmark:
             raise NotSent(f"HTTP {answer.status} {code}: Postmark does not send for this account now")
         raise refusal(answer, code, suppress=code == _INACTIVE)
 
+    async def verify(self) -> None:
+        """The server that the token belongs to."""
+        answer = await self._api.get("/server", self._headers)
+        if answer.members().get("DeliveryType") == "Sandbox":
+            raise Rejected("the token belongs to a sandbox server, which delivers nothing")
+
     async def close(self) -> None:
         await self._api.close()
 

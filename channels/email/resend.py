@@ -19,6 +19,7 @@ from channels.email.letter import Letter, letter
 from channels.provider_api import ProviderApi, refusal
 
 _CONFLICT = 409
+_ONLY_SENDS = "restricted_api_key"
 # Of the whole message (its API's page "Send Email").
 _LARGEST = 40_000_000
 
@@ -52,6 +53,13 @@ class Resend:
         if answer.status == _CONFLICT:
             raise NotSent("HTTP 409") if name == "concurrent_idempotent_requests" else Ambiguous("HTTP 409")
         raise refusal(answer, name)
+
+    async def verify(self) -> None:
+        """Its domains. A key that may only send is refused by name, which says that it holds."""
+        answer = await self._api.look("/domains", self._headers)
+        name = answer.members().get("name")
+        if not answer.is_success and name != _ONLY_SENDS:
+            raise refusal(answer, name)
 
     async def close(self) -> None:
         await self._api.close()

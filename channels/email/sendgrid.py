@@ -54,8 +54,14 @@ class Sendgrid:
         if answer.status == _ACCEPTED:
             return Receipt(answer.headers.get("x-message-id"))
         if answer.status == _TOO_MANY:
-            raise NotSent("HTTP 429", _wait_s(answer))
+            raise NotSent("HTTP 429", _wait_s(answer), is_throttle=True)
         raise refusal(answer)
+
+    async def verify(self) -> None:
+        """Its scopes: whether the key holds, and may send mail."""
+        answer = await self._api.get("/v3/scopes", self._headers)
+        if "mail.send" not in (answer.members().get("scopes") or ()):
+            raise Rejected("the key lacks the scope mail.send")
 
     async def close(self) -> None:
         await self._api.close()

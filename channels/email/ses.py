@@ -23,6 +23,7 @@ from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 
 _PATH = "/v2/email/outbound-emails"
+_ACCOUNT_PATH = "/v2/email/account"
 _THROTTLED = ("TooManyRequestsException", "LimitExceededException", "ThrottlingException")
 _ACCOUNT = ("AccountSuspendedException", "SendingPausedException", "MailFromDomainNotVerifiedException")
 # 40 MB is what SES takes of a raw message, after base64 (SES v2 quotas).
@@ -56,8 +57,15 @@ class Ses:
             return Receipt(answer.reference("MessageId"))
         code = _code(answer)
         if code in _THROTTLED or code in _ACCOUNT:
-            raise NotSent(f"HTTP {answer.status} {code}")
+            raise NotSent(f"HTTP {answer.status} {code}", is_throttle=code in _THROTTLED)
         raise refusal(answer, code)
+
+    async def verify(self) -> None:
+        """GetAccount: whether the credentials hold and AWS lets the account send."""
+        url = self._api.url(_ACCOUNT_PATH)
+        answer = await self._api.get(_ACCOUNT_PATH, signed_headers(self._account, "ses", url, {}, b"", datetime.now(UTC), method="GET"))
+        if answer.members().get("SendingEnabled") is not True:
+            raise NotSent("SES does not let this account send: look at its reputation page")
 
     async def close(self) -> None:
         await self._api.close()

@@ -40,6 +40,11 @@ class Smtp:
                 answer = await self._deliver(mail, outgoing.deadline, None)
         return Receipt(ref=answer[:200] or None)
 
+    async def verify(self) -> None:
+        """Connect, secure and log in."""
+        connection = await self._fresh(time.monotonic() + self._server.timeout_s)
+        await connection.quit()
+
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().quit()

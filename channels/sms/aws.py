@@ -59,6 +59,10 @@ class AwsSms:
         asked = self._asked(text_of(outgoing, self._senders, longest=_LONGEST), outgoing)
         return await post_target(self._api, "SendTextMessage", self._account, asked, outgoing)
 
+    async def verify(self) -> None:
+        """DescribeAccountAttributes: whether the credentials hold."""
+        await self._api.ask("/", b"{}", _signed(self._api, "DescribeAccountAttributes", self._account, b"{}"))
+
     async def close(self) -> None:
         await self._api.close()
 
@@ -78,14 +82,17 @@ class AwsSms:
 async def post_target(api: ProviderApi, operation: str, account: AwsAccount, asked: dict[str, object], outgoing: Outgoing) -> Receipt:
     """Call one operation, of texts or of calls, and read its answer by the table above."""
     body = orjson.dumps(asked)
-    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"PinpointSMSVoiceV2.{operation}"}
-    signed = signed_headers(account, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
-    answer = await api.post("/", outgoing, content=body, headers=signed)
+    answer = await api.post("/", outgoing, content=body, headers=_signed(api, operation, account, body))
     if answer.is_success:
         return Receipt(answer.reference("MessageId"))
     raise _refused(answer)
 
 
+def _signed(api: ProviderApi, operation: str, account: AwsAccount, body: bytes) -> dict[str, str]:
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"PinpointSMSVoiceV2.{operation}"}
+    return signed_headers(account, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
+
+
 def _refused(answer: Answer) -> Exception:
     code = str(answer.members().get("__type") or "").rpartition("#")[2]
-    return NotSent(f"HTTP {answer.status} {code}") if code in _NOT_NOW else refusal(answer, code)
+    return NotSent(f"HTTP {answer.status} {code}", is_throttle=code == _NOT_NOW[0]) if code in _NOT_NOW else refusal(answer, code)

@@ -59,5 +59,9 @@ class Sinch:
             return Receipt(answer.reference("id"))
         raise refusal(answer, answer.members().get("code"))
 
+    async def verify(self) -> None:
+        """The service plan's groups: whether the token holds for this plan."""
+        await self._api.get(self._path.removesuffix("batches") + "groups?page_size=1", self._headers)
+
     async def close(self) -> None:
         await self._api.close()

@@ -24,6 +24,7 @@ _ACCOUNT = (20005, 21606, 21659, 21703, 21704)
 _INTERNAL = 20500
 _LONGEST = 1600
 _SERVICE = "MG"
+_ACCOUNTS_OWN = "AC"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,16 @@ class TwilioSms:
         sender = {"MessagingServiceSid" if text.sender.startswith(_SERVICE) else "From": text.sender}
         form = {"To": text.recipient, **sender, "Body": text.body, "StatusCallback": self._account.callback(str(outgoing.message_id))}
         return await post_form(self._api, self._path, self._account, form, outgoing)
+
+    async def verify(self) -> None:
+        """The account; a key (SK...) may not read that, so with one the newest message, which is dropped."""
+        headers = {"authorization": self._account.authorization}
+        if not self._account.key.startswith(_ACCOUNTS_OWN):
+            await self._api.get(f"{self._path}?PageSize=1", headers)
+            return
+        answer = await self._api.get(self._path.removesuffix("/Messages.json") + ".json", headers)
+        if answer.members().get("status") != "active":
+            raise NotSent("the account is suspended or closed at Twilio")
 
     async def close(self) -> None:
         await self._api.close()

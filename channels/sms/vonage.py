@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from channels.base import NotSent, Outgoing, Receipt
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt
 from channels.provider_api import ProviderApi, refusal
 from channels.sms.text import Senders, Text, text_of
 
@@ -42,6 +42,8 @@ class Vonage:
         self._headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
         self._senders = senders
         self._api = ProviderApi(account.base_url or "https://api.nexmo.com")
+        # The Account API lives on another host than the Messages API.
+        self._account_api = ProviderApi(account.base_url or "https://rest.nexmo.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = orjson.dumps(_asked(text_of(outgoing, self._senders, longest=_LONGEST), str(outgoing.message_id)))
@@ -52,8 +54,15 @@ class Vonage:
             raise NotSent("HTTP 402: the account has no credit")
         raise refusal(answer, answer.members().get("title"))
 
+    async def verify(self) -> None:
+        """The balance: whether the credentials hold."""
+        answer = await self._account_api.get("/account/get-balance", self._headers)
+        if not isinstance(answer.members().get("value"), int | float):
+            raise Ambiguous(f"HTTP {answer.status} without a balance")
+
     async def close(self) -> None:
         await self._api.close()
+        await self._account_api.close()
 
 
 def _asked(text: Text, message_id: str) -> dict[str, object]:

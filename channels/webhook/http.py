@@ -23,7 +23,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 import orjson
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, Rejected
 from channels.deadline import FirstByte, refuse_when_late, seconds_left
 from channels.egress import Destination, Egress
 from channels.retry_after import retry_after_s
@@ -74,6 +74,9 @@ class Http:
         destination = await self._egress.judge(str(outgoing.content.parts.get("url") or outgoing.address))
         status, retry_after = await self._post(destination, outgoing, body)
         return _verdict(status, retry_after, str(outgoing.message_id))
+
+    async def verify(self) -> None:
+        raise NotVerifiable("every receiver has its own URL: there is nobody to ask")
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -18,7 +18,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.nodes import Node, fields_of
-from journeys.language.steps import AnyStep, Case, Repeat, Send, WaitFor
+from journeys.language.steps import AnyStep, Case, Repeat, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
@@ -39,16 +39,6 @@ def warnings(journey: "Journey") -> list[Problem]:
     """Find what is allowed and rarely meant, and what another version will do by itself."""
     place = Place(journey.name)
     return [*_starts_nobody(journey, place), *_counts_too_little(journey, place), *_segments(journey, place)]
-
-
-def not_run_yet(journey: "Journey") -> list[Problem]:
-    """Find what can be written, stored and drawn, and not yet be run by this version."""
-    place = Place(journey.name)
-    return [
-        place.at(step.id).problem("not_run_yet", "a provider of its own is not chosen yet: take provider= out, and set it for the channel")
-        for step in all_steps(journey.steps)
-        if isinstance(step, Send) and step.message.provider is not None
-    ]
 
 
 def _starts_nobody(journey: "Journey", place: Place) -> Iterator[Problem]:

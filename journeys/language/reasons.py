@@ -80,6 +80,10 @@ NOT_YET: Mapping[str, Reason] = {
     "provider_away": Reason(
         "the provider cannot be reached at present", "nothing is lost: it is tried for 72 hours; `sojourn doctor` looks"
     ),
+    "rate_limited": Reason("it waits for its slot: the account sends no faster", "raise `per_second` of the account, or share the load"),
+    "no_account": Reason(
+        "no account of the app serves it", "look at countries and classes: `sojourn providers list`, and at `provider=` of the message"
+    ),
     "slow_provider": Reason("the provider takes long to answer", "nothing is lost: the answer is waited for"),
     "unavailable": Reason("something that is needed cannot be reached at present", "`sojourn doctor` looks; it is tried again"),
     "not_sent": Reason("the provider did not take it", "it is tried again for 72 hours; the provider's words stand beside it"),

@@ -54,7 +54,7 @@ class Provider:
             case "not_sent":
                 raise NotSent("refused the connection")
             case "throttled":
-                raise NotSent("429", retry_after_s=7)
+                raise NotSent("429", retry_after_s=7, is_throttle=True)
             case "rejected" | "dead_address":
                 raise Rejected("550 no such mailbox", suppress=word == "dead_address")
             case "ambiguous":
@@ -66,6 +66,8 @@ class Provider:
             case _:
                 raise Death(word)
         raise AssertionError
+
+    async def verify(self) -> None: ...
 
     async def close(self) -> None: ...
 

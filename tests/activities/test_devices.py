@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from activities.messages import Delivery, Messages
-from channels.base import Adapter, Outgoing, Receipt, Rejected
-from channels.push.by_device import ByDevice
+from activities.messages import Messages
+from channels.base import Outgoing, Receipt, Rejected
 from storage import endpoints
 from storage.ids import address_hash
 from tests.activities.provider import Provider
-from tests.activities.town import APP, Town, enroll, no_condition_holds, order_of
+from tests.activities.several import Several
+from tests.activities.town import APP, Town, enroll, order_of
 
 PHONE, TABLET = "phone-token", "tablet-token"
 
@@ -117,7 +117,7 @@ async def test_each_device_takes_the_account_that_reaches_it(town: Town) -> None
     await of_kind(town, "fcm:token", {"type": "android"})
     await of_kind(town, "amzn1.adm-registration.v3.x", {"type": "android", "manufacturer": "Amazon"})
     accounts = {name: Provider(name=name, channel="push") for name in ("apns", "fcm")}
-    hands = with_push(town, ByDevice(accounts))
+    hands = with_push(town, *accounts.values())
     assert (await hands.deliver(order_of(await enroll(town), channel="push"))).sent
     assert {name: account.taken for name, account in accounts.items()} == {"apns": ["a1b2c3d4" * 8], "fcm": ["fcm:token"]}
     answers = [row.answer for row in await town.rows() if row.state == "rejected"]
@@ -127,7 +127,7 @@ async def test_each_device_takes_the_account_that_reaches_it(town: Town) -> None
 async def test_firebase_reaches_apples_devices_where_there_is_no_account_at_apple(town: Town) -> None:
     await of_kind(town, "a1b2c3d4" * 8, {"type": "ios"})
     firebase = Provider(name="fcm", channel="push")
-    assert (await with_push(town, ByDevice({"fcm": firebase})).deliver(order_of(await enroll(town), channel="push"))).sent
+    assert (await with_push(town, firebase).deliver(order_of(await enroll(town), channel="push"))).sent
     assert firebase.taken == ["a1b2c3d4" * 8]
 
 
@@ -136,7 +136,8 @@ async def of_kind(town: Town, token: str, device: Mapping[str, Any]) -> None:
     await town.run("UPDATE endpoints SET device = :device WHERE id = :id", id=number, device=device)
 
 
-def with_push(town: Town, adapter: Adapter) -> Messages:
-    made = town.delivery()
-    delivery = Delivery(**{**vars(made), "adapters": {**made.adapters, "push": adapter}})
-    return Messages(town.database, delivery, no_condition_holds)
+def with_push(town: Town, *accounts: Provider) -> Messages:
+    several = Several(town)
+    for account in accounts:
+        several.adapter(account.name, account)
+    return several.hands()

@@ -202,7 +202,7 @@ async def test_a_settle_of_a_former_claim_is_refused(town: Town) -> None:
     assert (row.state, row.claim_epoch) == ("claimed", 2)
     async with town.database.transaction() as connection:
         stale = [messages.Settlement(row.id, 1, "rejected", "rejected")]
-        assert await messages.settle(connection, "demo", "scripted", stale) == frozenset()
+        assert await messages.settle(connection, "demo", stale) == frozenset()
     assert (await town.rows())[0].state == "claimed"
     assert await town.listed() == ["claimed"]
 

@@ -9,12 +9,10 @@ from sqlalchemy import text
 from activities.accounts import Accounts, Unusable
 from api.app import create_app
 from channels.accounts import Surroundings
-from channels.push.by_device import ByDevice
 from settings import Settings
 from storage import keys
 from storage.database import Database
 from storage.sealing import Seal
-from tests.channels.messages import outgoing
 from tests.channels.push.keys import P256, SERVICE_ACCOUNT
 
 RESEND = {"provider": "resend", "settings": {"api_key": "re_hush"}}
@@ -94,34 +92,30 @@ async def test_lists_come_in_pages(manager: httpx.AsyncClient) -> None:
     assert rest["next"] is None
 
 
-async def test_a_worker_sends_through_the_account_with_the_lowest_place_and_hears_of_changes(
-    manager: httpx.AsyncClient, database: Database
-) -> None:
+async def test_a_worker_knows_the_accounts_by_place_and_hears_of_changes(manager: httpx.AsyncClient, database: Database) -> None:
     now = 0.0
     accounts = Accounts(database, seal(), HERE, lambda: now)
-    assert await accounts.of("demo", "email") is None
+    assert await accounts.of("demo", "email") == ()
     await manager.put("/v1/providers/email/main", json={**RESEND, "place": 2})
     now += 6
-    first = await accounts.of("demo", "email")
-    assert first is not None
+    [first] = await accounts.of("demo", "email")
     assert first.adapter.name == "resend"
+    await manager.put("/v1/providers/email/main", json={"provider": "resend", "place": 3, "settings": {}})
     now += 6
-    assert await accounts.of("demo", "email") is first, "what has not changed keeps its connections"
+    [moved] = await accounts.of("demo", "email")
+    assert moved.account.traffic.place == 3
     await manager.put("/v1/providers/email/before", json={"provider": "sendgrid", "settings": {"api_key": "SG"}, "place": 1})
     now += 6
-    second = await accounts.of("demo", "email")
-    assert second is not None
-    assert second.adapter.name == "sendgrid"
-    assert await accounts.of("demo", "sms") is None
-    assert await accounts.of("other", "email") is None
+    assert [each.adapter.name for each in await accounts.of("demo", "email")] == ["sendgrid", "resend"]
+    assert await accounts.of("demo", "sms") == ()
+    assert await accounts.of("other", "email") == ()
     await accounts.close()
 
 
 async def test_an_account_that_does_not_open_sends_nothing_and_does_not_fall_back(manager: httpx.AsyncClient, database: Database) -> None:
     await manager.put("/v1/providers/email/main", json=RESEND)
     accounts = Accounts(database, Seal([base64.b64encode(b"x" * 32).decode()]), HERE)
-    chosen = await accounts.of("demo", "email")
-    assert chosen is not None
+    [chosen] = await accounts.of("demo", "email")
     assert isinstance(chosen.adapter, Unusable)
     await accounts.close()
 
@@ -148,12 +142,28 @@ async def test_of_push_every_provider_has_its_account_and_each_device_takes_its_
     await manager.put("/v1/providers/push/browsers", json={"provider": "web_push", "place": 2, "settings": browsers})
     await manager.put("/v1/providers/push/phones", json={"provider": "fcm", "settings": {"service_account": SERVICE_ACCOUNT}})
     accounts = Accounts(database, seal(), HERE)
-    chosen = await accounts.of("demo", "push")
-    assert chosen is not None
-    assert isinstance(chosen.adapter, ByDevice)
-    reached = [chosen.adapter.of(outgoing("push", {}, address=token)).name for token in ("fcm:token", '{"endpoint":"https://a.example"}')]
-    assert reached == ["fcm", "web_push"]
+    assert [each.adapter.name for each in await accounts.of("demo", "push")] == ["fcm", "web_push"]
     shown = (await manager.get("/v1/providers")).json()["items"]
     assert [each["secret"] for each in shown] == [["service_account"], ["private_key"]]
     assert "PRIVATE KEY" not in str(shown)
     await accounts.close()
+
+
+async def test_what_goes_through_an_account_is_set_and_shown(manager: httpx.AsyncClient) -> None:
+    shares = {"place": 2, "weight": 7, "countries": ["DE"], "classes": ["marketing"], "per_second": 14.5, "burst": 3, "max_per_day": 1000}
+    put = await manager.put("/v1/providers/email/main", json={**RESEND, **shares})
+    assert {name: put.json()[name] for name in shares} == shares
+    wrong = await manager.put("/v1/providers/email/main", json={**RESEND, "countries": ["Germany"], "per_second": 0})
+    assert {each["pointer"] for each in wrong.json()["errors"]} == {"/countries/0", "/per_second"}
+
+
+async def test_an_account_is_verified_at_its_provider(manager: httpx.AsyncClient) -> None:
+    account = {"provider": "resend", "settings": {"api_key": "re_hush", "base_url": "http://127.0.0.1:1"}}
+    await manager.put("/v1/providers/email/main", json=account)
+    away = (await manager.post("/v1/providers/email/main/verify", json={})).json()
+    assert (away["verdict"], "hush" in str(away)) == ("refused", False)
+    assert away["remedy"]
+    await manager.put("/v1/providers/sms/kept", json={"provider": "sandbox", "settings": {}})
+    kept = (await manager.post("/v1/providers/sms/kept/verify", json={})).json()
+    assert kept == {"verdict": "ok", "words": "nothing leaves: messages are kept", "remedy": ""}
+    assert (await manager.post("/v1/providers/sms/nobody/verify", json={})).status_code == 404

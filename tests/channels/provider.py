@@ -62,7 +62,7 @@ class FakeProvider:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                await self._answer(await _request(reader), writer)
+                await self._answer(await read_request(reader), writer)
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             return
         finally:
@@ -90,7 +90,7 @@ class FakeProvider:
             raise ConnectionError
 
 
-async def _request(reader: asyncio.StreamReader) -> Request:
+async def read_request(reader: asyncio.StreamReader) -> Request:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)}
     method, path, _ = first.split(" ")

@@ -229,11 +229,6 @@ STEPS = [
         f'Repeat("r", [{HELLO}], until=has("push"))',
         "r: without times= each pass must wait: add a Wait or WaitFor to its steps, or times=",
     ),
-    step(
-        "not_run_yet",
-        'Send("s", email("hello", provider="x"))',
-        "s: a provider of its own is not chosen yet: take provider= out, and set it for the channel",
-    ),
 ]
 CONDITIONS = [
     step(

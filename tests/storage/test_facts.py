@@ -63,9 +63,9 @@ async def claimed(town: Town) -> UUID:
 
 
 async def settle(town: Town, message_id: UUID, state: str) -> None:
-    ending = Settlement(message_id, 1, state, "unconfirmed" if state == "unknown" else None, "?", due_at=datetime.now(UTC))
+    ending = Settlement(message_id, 1, state, "unconfirmed" if state == "unknown" else None, "?", due_at=datetime.now(UTC), provider="fake")
     async with town.database.transaction() as connection:
-        assert await messages.settle(connection, APP, "fake", [ending]) == {message_id}
+        assert await messages.settle(connection, APP, [ending]) == {message_id}
 
 
 async def test_any_order_and_any_repeat_of_facts_comes_to_one_row(town: Town) -> None:

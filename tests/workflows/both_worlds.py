@@ -207,6 +207,8 @@ class FarEnd:
     async def send(self, outgoing: Outgoing) -> Receipt:
         return await self.providers.answer(outgoing)
 
+    async def verify(self) -> None: ...
+
     async def close(self) -> None: ...
 
 

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import WorkflowRunner
 
+from activities.breaker import Bounds, Gates
 from activities.calling import Calls
 from activities.functions.call import Function
 from activities.jobs.catalogue import KINDS
@@ -186,16 +187,23 @@ def _without_this_machine(history: str) -> str:
 
 @asynccontextmanager
 async def stage(
-    database: Database, address: str, *, with_virtual_time: bool = True, runner: WorkflowRunner | None = None, **settings: Any
+    database: Database,
+    address: str,
+    *,
+    with_virtual_time: bool = True,
+    runner: WorkflowRunner | None = None,
+    bounds: Bounds | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """Open a stage on this database and server; `settings` are those of the worker."""
+    """Open a stage on this database and server; `settings` are those of the worker, `bounds` those of its breakers."""
     queue = f"test-{uuid4().hex[:12]}"
     configured = Settings(database_url=database.engine.url.render_as_string(hide_password=False), temporal_task_queue=queue, **settings)
     client = await Client.connect(address, data_converter=pydantic_data_converter)
     skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=False, max_session_skip_count=5000))
     made = hands(configured, database)
     adapters = dict(made.delivery.adapters)
-    delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None, timing=Timing(endpoint_wait=timedelta(0)))
+    timing = Timing(endpoint_wait=timedelta(0))
+    delivery = replace(made.delivery, adapters=adapters, allowed_recipients=None, timing=timing, gates=Gates(bounds))
     messages = Messages(database, delivery, exit_conditions_hold)
     temporal = Enrollments(skipper.client if with_virtual_time else client, queue)
     entry = Entry(Definitions())

@@ -11,7 +11,6 @@ from journeys.language import (
     Call,
     Cap,
     Case,
-    Enter,
     Exit,
     If,
     Journey,
@@ -45,7 +44,7 @@ from journeys.language import (
     sent,
     trait,
 )  # fmt: skip
-from journeys.language.check import not_run_yet, problems, warnings
+from journeys.language.check import problems, warnings
 from journeys.language.errors import Invalid
 from journeys.language.steps import AnyStep
 from tests.journeys.journey_strategies import journeys
@@ -196,18 +195,14 @@ def test_a_wait_for_in_a_repeat_without_since_is_worth_a_warning() -> None:
     assert "since_left_out" not in [found.code for journey in JOURNEYS for found in warnings(journey)]
 
 
-def test_what_this_version_does_not_run_is_named() -> None:
-    later = Journey(
-        "later", starts_on=requested(), steps=[Update("u", {"a": 1}), Enter("e", "another"), HELLO, Send("p", email("p", provider="x"))]
-    )
-    assert [found.pointer for found in not_run_yet(later)] == ["later/p"]
-    assert [found for journey in JOURNEYS for found in not_run_yet(journey)] == []
+def test_a_message_may_name_its_provider() -> None:
+    assert problems(Journey("named", starts_on=requested(), steps=[Send("p", email("p", provider="ses"))])) == []
 
 
 def test_an_entry_that_starts_nobody_by_itself_is_worth_a_warning_and_no_refusal() -> None:
     for start in (segment("lapsed"), date(trait("renews_on")), schedule(at("09:00"), segment="lapsed")):
         early = Journey("early", starts_on=start, steps=[HELLO])
-        assert not_run_yet(early) == []
+        assert problems(early) == []
         assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
     assert warnings(Journey("asked", starts_on=requested(), steps=[HELLO])) == []
 
@@ -226,4 +221,4 @@ def test_the_eight_real_journeys_have_no_problems(journey: Journey) -> None:
 @settings(max_examples=30)
 @given(journeys(is_run_now=True))
 def test_random_journeys_of_this_version_are_run_by_it(journey: Journey) -> None:
-    assert problems(journey) == not_run_yet(journey) == []
+    assert problems(journey) == []

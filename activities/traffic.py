@@ -1,0 +1,183 @@
+"""What this process knows of every account, and tells the others through Postgres (storage/account_states.py).
+
+What others found out is known here within `LOOKS_EVERY_S`; slots of an account with a rate are taken from Postgres, those that are
+asked for at the same time in one statement.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from activities.breaker import Gate
+from activities.pacing import Limits, Pace, slowed, take
+from journeys.language.errors import Unavailable
+from journeys.language.messages import MessageClass
+from storage import account_states
+from storage.account_states import AccountKey, AccountState
+from storage.database import Connection, Database
+from storage.messages import note_account
+
+_log = structlog.get_logger()
+LOOKS_EVERY_S = 0.2
+# The pause of a probe that dies with its worker; a probe that ends says so itself.
+_PROBE_FOR = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """When a message may leave: `at` by the database's clock, `wait_s` from now. Not `is_booked`: ask again then."""
+
+    at: datetime
+    wait_s: float
+    is_booked: bool = True
+
+
+@dataclass
+class _Queue:
+    """Who waits for slots of one account in this process."""
+
+    limits: Limits
+    waiting: list[tuple[MessageClass, asyncio.Future[Slot]]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Traffic:
+    """One for a process."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._looked_at: dict[str, float] = {}
+        self._states: dict[AccountKey, AccountState] = {}
+        self._looking: dict[str, asyncio.Lock] = {}
+        self._queues: dict[AccountKey, _Queue] = {}
+        self._shared: set[AccountKey] = set()
+
+    async def look(self, app: str) -> None:
+        """Read what the app's accounts are like, unless that was a moment ago. Raises Unavailable."""
+        async with self._looking.setdefault(app, asyncio.Lock()):
+            if self._clock() - self._looked_at.get(app, float("-inf")) < LOOKS_EVERY_S:
+                return
+            async with self._database.transaction() as connection:
+                states = await account_states.of_app(connection, app)
+            self._states = {key: state for key, state in self._states.items() if key.app != app} | account_states.by_key(states)
+            self._looked_at[app] = self._clock()
+
+    def apply(self, key: AccountKey, gate: Gate) -> None:
+        """Let the gate know what other workers found out."""
+        state = self._states.get(key)
+        if state is not None and state.closed_until is not None:
+            gate.close_for(self._left_s(state, state.closed_until))
+        if state is not None and state.away_until is not None:
+            gate.stay_away(self._left_s(state, state.away_until))
+            self._shared.add(key)
+        elif key in self._shared:
+            self._shared.discard(key)
+            gate.reopen()
+
+    def _left_s(self, state: AccountState, until: datetime) -> float:
+        return (until - state.now).total_seconds() - (self._clock() - self._looked_at[state.app])
+
+    async def may_probe(self, key: AccountKey) -> bool:
+        """Whether this process makes the next probe. An account that no one but us found away is ours to probe."""
+        if key not in self._shared:
+            return True
+        async with self._database.transaction() as connection:
+            return await account_states.take_probe(connection, key, _PROBE_FOR)
+
+    async def slot(self, key: AccountKey, limits: Limits, message_class: MessageClass) -> Slot:
+        """Take the next free slot. Raises Unavailable."""
+        queue = self._queues.setdefault(key, _Queue(limits))
+        queue.limits = limits
+        future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        queue.waiting.append((message_class, future))
+        if queue.task is None:
+            queue.task = asyncio.ensure_future(self._serve(key, queue))
+        return await future
+
+    async def _serve(self, key: AccountKey, queue: _Queue) -> None:
+        while queue.waiting:
+            asked, queue.waiting = queue.waiting, []
+            try:
+                slots = await self._database.run(partial(_take, key=key, limits=queue.limits, asked=[each for each, _ in asked]))
+            except Exception as error:  # noqa: BLE001 - it is handed to everybody who asked, and the next ones may fare better
+                _end(asked, error)
+            else:
+                _end(asked, *slots)
+        queue.task = None
+
+    async def note(self, app: str, message_id: UUID, epoch: int, account: str) -> bool:
+        """Write down that a message goes through another account than the first of its route. Raises Unavailable."""
+        return await self._database.run(lambda connection: note_account(connection, app, message_id, epoch, account))
+
+    async def say_closed(self, key: AccountKey, seconds: float) -> None:
+        await self._tell(key, lambda connection: account_states.close_for(connection, key, timedelta(seconds=seconds)))
+
+    async def say_slowed(self, key: AccountKey) -> None:
+        await self._tell(key, lambda connection: _slow_down(connection, key))
+
+    async def say_away(self, key: AccountKey, seconds: float, trouble: str) -> None:
+        self._shared.add(key)
+        await self._tell(key, lambda connection: account_states.say_away(connection, key, timedelta(seconds=seconds), trouble))
+
+    async def say_back(self, key: AccountKey) -> None:
+        """The provider answers. Where nobody had heard that it was away, there is nothing to say."""
+        if key in self._shared:
+            await self._tell(key, lambda connection: account_states.say_back(connection, key))
+            self._shared.discard(key)
+
+    async def _tell(self, key: AccountKey, write: Callable[[Connection], Awaitable[None]]) -> None:
+        """Write news, and read the states anew before the next send. Under the lock of `look`: what is read must not be older."""
+        async with self._looking.setdefault(key.app, asyncio.Lock()):
+            self._looked_at.pop(key.app, None)
+            try:
+                await self._database.run(write)
+            except Unavailable as away:
+                # Every worker finds out by itself, and settling this send waits for Postgres too.
+                _log.warning("account_news_lost", app=key.app, channel=key.channel, account=key.account, reason=str(away))
+
+
+async def _take(connection: Connection, *, key: AccountKey, limits: Limits, asked: Sequence[MessageClass]) -> list[Slot]:
+    state = await account_states.lock(connection, key)
+    transactional = sum(1 for each in asked if each == "transactional")
+    pace, slots = take(_pace(state), limits, transactional, len(asked) - transactional, state.now)
+    await _write(connection, key, pace)
+    first, second = iter(slots.transactional), iter(slots.marketing)
+    return [_slot(next(first if each == "transactional" else second, None), slots.not_before, state.now) for each in asked]
+
+
+def _slot(at: datetime | None, not_before: datetime, now: datetime) -> Slot:
+    moment = not_before if at is None else at
+    return Slot(moment, max(0.0, (moment - now).total_seconds()), is_booked=at is not None)
+
+
+async def _slow_down(connection: Connection, key: AccountKey) -> None:
+    state = await account_states.lock(connection, key)
+    await _write(connection, key, slowed(_pace(state), state.now))
+
+
+def _pace(state: AccountState) -> Pace:
+    return Pace(**{each.name: getattr(state, each.name) for each in fields(Pace)})
+
+
+async def _write(connection: Connection, key: AccountKey, pace: Pace) -> None:
+    written = {name: value for name, value in vars(pace).items() if name != "closed_until"}
+    await account_states.write_pace(connection, key, **written)
+
+
+def _end(asked: Sequence[tuple[MessageClass, asyncio.Future[Slot]]], *ends: Slot | Exception) -> None:
+    """Answer each with its own slot, or all with one error. Who was cancelled meanwhile loses its slot."""
+    for place, (_, future) in enumerate(asked):
+        end = ends[min(place, len(ends) - 1)]
+        if future.done():
+            continue
+        if isinstance(end, Slot):
+            future.set_result(end)
+        else:
+            future.set_exception(end)

@@ -1,0 +1,249 @@
+"""The ways out of one channel: an app's accounts, or the installation's provider, and how a message finds its own among them.
+
+A claimed message goes to the first account that is not away. One that says NotSent has certainly not sent it, which is all that
+planning it again relies on; so the next account may have it at once, under the same claim and within the same deadline. Whatever else
+is said ends the try: what may have gone out never goes through another account (docs/decisions/0061).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import assert_never
+
+from prometheus_client import Counter
+
+from activities.breaker import Gate, Outcome
+from activities.pacing import Limits
+from activities.routes import Route, Wanted, route, serves
+from activities.traffic import Traffic
+from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.deadline import seconds_left
+from channels.in_app.feed import Feed
+from channels.sandbox import Sandbox
+from journeys.language.messages import MessageClass
+from storage.account_states import AccountKey
+
+_HANDED = Counter("sojourn_handed_over", "Messages handed to an account, by how it answered", ["app", "channel", "account", "end"])
+# A slot this near is waited for inside the claim; the wait for a later one costs a claim, and holds nothing.
+NEAR_S = 1.0
+# Less is not worth a new connection: the message is planned again.
+_ENOUGH_S = 1.0
+# Answers of the same moment name the same time; it is told once.
+_SAME_S = 0.25
+_NOBODY_SERVES_S = 60.0
+
+
+@dataclass(frozen=True)
+class Door(Route):
+    """One account as this process uses it."""
+
+    adapter: Adapter = field(kw_only=True)
+    gate: Gate = field(kw_only=True)
+    key: AccountKey = field(kw_only=True)
+    limits: Limits = field(kw_only=True, default=Limits())
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nobody was asked: no account serves the message, all are away, or its slot is later (`slot_at`, which is its own)."""
+
+    reason: str
+    wait_s: float
+    slot_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Handed:
+    """How handing over ended, and who had the last word; `wait_s`: in how long somebody may take it, where that is known."""
+
+    end: Receipt | NotSent | Rejected | Ambiguous | Held
+    door: Door | None = None
+    wait_s: float | None = None
+
+
+_STAYS_HERE = frozenset({Sandbox.name, Feed.name})
+Note = Callable[[str], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What an earlier try left, and how to write down that another account than the first is used.
+
+    `is_bound`: it may have gone out once already, through the account `only` (None: the first of its route), and goes nowhere else.
+    `note` answers False where the claim is no longer ours.
+    """
+
+    note: Note
+    has_slot: bool = False
+    is_bound: bool = False
+    only: str | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """How messages of one app leave on one channel."""
+
+    app: str
+    channel: str
+    doors: tuple[Door, ...]
+    traffic: Traffic | None = None
+
+    @property
+    def keeps_everything(self) -> bool:
+        """Nothing leaves the house: every account is a sandbox, or shows what it is given in the app's own feeds."""
+        return all(door.adapter.name in _STAYS_HERE for door in self.doors)
+
+    @property
+    def has_accounts(self) -> bool:
+        """The app has its own; else the one door is the installation's."""
+        return bool(self.doors[0].key.account)
+
+    def line(self, message_class: MessageClass, provider: str | None = None) -> Gate:
+        """Where local tries stand in line: before the account that is tried first, as far as that is known without an address."""
+        doors = self._serving(message_class, provider) or self.doors
+        return next((door.gate for door in doors if not door.gate.is_open), doors[0].gate)
+
+    def wait(self, message_class: MessageClass, provider: str | None = None) -> Held | None:
+        """Before a claim: None where some account may take a message of this class, else when to come back."""
+        serving = self._serving(message_class, provider)
+        if not serving:
+            return Held("no_account", _NOBODY_SERVES_S)
+        waits = [door.gate.wait_before_claim_s() for door in serving]
+        known = [wait_s for wait_s in waits if wait_s is not None]
+        return Held("provider_away", min(known)) if len(known) == len(waits) else None
+
+    async def hand_over(self, outgoing: Outgoing, wanted: Wanted, turn: Turn) -> Handed:
+        """Send through the first account that can. Raises Unavailable where Postgres does not answer; then nothing has been sent."""
+        doors = self._in_order(wanted, turn)
+        if not doors:
+            return Handed(_nobody(wanted))
+        if self.traffic is not None:
+            await self.traffic.look(self.app)
+        refused: Handed | None = None
+        waits: list[Held] = []
+        for door in doors:
+            handed = await self._through(door, outgoing, wanted, turn, is_first=door is doors[0])
+            if isinstance(handed.end, Held):
+                waits.append(handed.end)
+            elif isinstance(handed.end, NotSent):
+                refused = handed
+            else:
+                return handed
+            # Its own rate is no trouble of the account: overflow would spend what another place was chosen to spare.
+            waits_for_its_slot = isinstance(handed.end, Held) and handed.end.slot_at is not None
+            if waits_for_its_slot or seconds_left(outgoing) < _ENOUGH_S:
+                break
+        return _come_back(refused, waits)
+
+    def _serving(self, message_class: MessageClass, provider: str | None) -> list[Door]:
+        found = [door for door in self.doors if serves(door, message_class, provider)]
+        return sorted(found, key=lambda door: door.place)
+
+    def _in_order(self, wanted: Wanted, turn: Turn) -> Sequence[Door]:
+        doors = route(self.doors, wanted)
+        if not turn.is_bound:
+            return doors
+        return [door for door in doors if door.key.account == (turn.only or "")] or doors[:1]
+
+    async def _through(self, door: Door, outgoing: Outgoing, wanted: Wanted, turn: Turn, *, is_first: bool) -> Handed:
+        held = await self._admit(door, outgoing, wanted, turn)
+        if held is not None:
+            return Handed(held)
+        if not is_first and not await turn.note(door.key.account):
+            return Handed(NotSent("the claim ran out before anything was sent"), door)
+        entry = door.gate.enter()
+        if isinstance(entry, float):
+            return Handed(Held("provider_away", entry))
+        outcome, end = Outcome.UNUSED, None
+        try:
+            if entry.is_probe and self.traffic is not None and not await self.traffic.may_probe(door.key):
+                return Handed(Held("provider_away", door.gate.bounds.crowded_wait_s))
+            end = await _send(door, outgoing)
+            outcome = Outcome.FAILED if isinstance(end, NotSent | Ambiguous) else Outcome.ANSWERED
+        finally:
+            was_open, closed_until = door.gate.is_open, door.gate.closed_until
+            door.gate.leave(entry, outcome, retry_after_s=end.retry_after_s if isinstance(end, NotSent) else None)
+        _HANDED.labels(self.app, self.channel, door.key.account or door.adapter.name, _word_for(end)).inc()
+        if self.traffic is not None:
+            await _tell(self.traffic, door, end, opened=door.gate.is_open and (entry.is_probe or not was_open), closed_until=closed_until)
+        return Handed(end, door)
+
+    async def _admit(self, door: Door, outgoing: Outgoing, wanted: Wanted, turn: Turn) -> Held | None:
+        """Shut, or no slot yet? A slot that is near is waited for here."""
+        if self.traffic is not None:
+            self.traffic.apply(door.key, door.gate)
+        wait_s = door.gate.wait_s()
+        if wait_s is not None:
+            return Held("provider_away", wait_s)
+        if self.traffic is None or door.limits.is_unbounded or turn.has_slot:
+            return None
+        slot = await self.traffic.slot(door.key, door.limits, wanted.message_class)
+        if not slot.is_booked:
+            return Held("provider_away", slot.wait_s)
+        if slot.wait_s > min(NEAR_S, seconds_left(outgoing) - _ENOUGH_S):
+            return Held("rate_limited", slot.wait_s, slot.at)
+        await asyncio.sleep(slot.wait_s)
+        return None
+
+
+def _nobody(wanted: Wanted) -> Held | Rejected:
+    """A device of another kind is never served; an account for a country or a class may still be set."""
+    if wanted.reached_by:
+        return Rejected(f"no account reaches this device: it needs {' or '.join(wanted.reached_by)}")
+    return Held("no_account", _NOBODY_SERVES_S)
+
+
+async def _send(door: Door, outgoing: Outgoing) -> Receipt | NotSent | Rejected | Ambiguous:
+    left_s = seconds_left(outgoing)
+    if left_s <= 0:
+        return NotSent("the claim's time was over before anything was sent")
+    try:
+        async with asyncio.timeout(left_s):
+            return await door.adapter.send(outgoing)
+    except (NotSent, Rejected, Ambiguous) as end:
+        return end
+    except TimeoutError:
+        return Ambiguous("no answer in time")
+    except Exception as error:  # noqa: BLE001 - an adapter with a bug may have sent: the row says so, and the other rows go on
+        return Ambiguous(f"the adapter failed: {type(error).__name__}")
+
+
+async def _tell(traffic: Traffic, door: Door, end: Receipt | NotSent | Rejected | Ambiguous, *, opened: bool, closed_until: float) -> None:
+    """Let the other workers know what this answer says of the account."""
+    gate = door.gate
+    if isinstance(end, Receipt | Rejected):
+        await traffic.say_back(door.key)
+    elif opened:
+        await traffic.say_away(door.key, gate.opens_at - gate.clock(), end.answer)
+    if gate.closed_until > closed_until + _SAME_S:
+        await traffic.say_closed(door.key, gate.closed_until - gate.clock())
+    if isinstance(end, NotSent) and end.is_throttle and door.limits.per_second is not None:
+        await traffic.say_slowed(door.key)
+
+
+def _word_for(end: Receipt | NotSent | Rejected | Ambiguous) -> str:
+    match end:
+        case Receipt():
+            return "sent"
+        case NotSent():
+            return "not_sent"
+        case Rejected():
+            return "rejected"
+        case Ambiguous():
+            return "unconfirmed"
+    assert_never(end)
+
+
+def _come_back(refused: Handed | None, waits: Sequence[Held]) -> Handed:
+    """Nobody took it: when to come back. Its own slot comes before another account's recovery."""
+    first = min(waits, key=lambda held: (held.slot_at is None, held.wait_s), default=None)
+    if refused is None:
+        assert first is not None
+        return Handed(first)
+    assert isinstance(refused.end, NotSent)
+    assert refused.door is not None
+    if refused.end.retry_after_s is None:
+        return refused
+    named_s = min(refused.end.retry_after_s, refused.door.gate.bounds.longest_named_s)
+    return replace(refused, wait_s=named_s if first is None else min(named_s, first.wait_s))
