@@ -78,9 +78,8 @@ class Apns:
         """Send what wakes nobody to a token that no device has: it is refused for the token, or for us."""
         asked = nothing_to(_NO_DEVICE)
         answer = await self._post(b'{"aps":{"content-available":1}}', asked, {"apns-push-type": "background", "apns-priority": "5"})
-        refused = None if answer.is_success else _refused(answer)
-        if refused is not None and not isinstance(refused, Rejected):
-            raise refused
+        if not answer.is_success and answer.members().get("reason") not in _DEAD:
+            raise _refused(answer)
 
     async def close(self) -> None:
         await self._api.close()

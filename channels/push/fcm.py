@@ -41,6 +41,7 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTED_FOR = timedelta(hours=1)
 _MOST_BYTES = 4096
 _DEAD = ("UNREGISTERED", "SENDER_ID_MISMATCH")
+_NO_SUCH_DEVICE = ("INVALID_ARGUMENT", "UNREGISTERED")
 _UNAUTHORIZED = 401
 _THIRD_PARTY = "THIRD_PARTY_AUTH_ERROR"
 _NO_DEVICE = "sojourn-asks-whether-this-account-works"
@@ -113,9 +114,8 @@ class Fcm:
         """Ask for a validation, which sends nothing, of a message to no device: it is refused for the device, or for us."""
         asked = {"validate_only": True, "message": {"token": _NO_DEVICE, "data": {}}}
         answer = await self._post(written(asked), nothing_to(_NO_DEVICE))
-        refused = None if answer.is_success else _refused(answer)
-        if refused is not None and not isinstance(refused, Rejected):
-            raise refused
+        if not answer.is_success and _code(answer) not in _NO_SUCH_DEVICE:
+            raise _refused(answer)
 
     async def close(self) -> None:
         await self._api.close()

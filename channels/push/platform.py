@@ -36,16 +36,14 @@ def platform_of(device: Mapping[str, Any]) -> Platform | None:
 def providers_for(device: Mapping[str, Any], token: str = "") -> tuple[str, ...]:
     """The providers that can reach this device, the best first.
 
-    The token says more than the device: a browser's subscription (JSON) is only for Web Push, and a phone of Apple whose app uses
-    Firebase has a token that APNs would call dead. Of a device about which nothing is known the token decides, else it is Firebase's.
+    The token says more than the device: a browser's subscription (JSON) is only for Web Push, and APNs and Firebase would each call a
+    token of the other dead. Of a device about which nothing is known the token decides, else it is Firebase's.
     """
     if token.startswith("{"):
         return ("web_push",)
     if token.startswith(_AMAZON_TOKEN):
         return ("adm",)
     platform = platform_of(device)
-    if platform is None:
-        return ("apns", "fcm") if _APPLE_TOKEN.fullmatch(token) else ("fcm",)
-    if platform == "ios" and token and not _APPLE_TOKEN.fullmatch(token):
-        return ("fcm",)
-    return _PROVIDERS[platform]
+    if platform in (None, "ios") and token:
+        return ("apns",) if _APPLE_TOKEN.fullmatch(token) else ("fcm",)
+    return _PROVIDERS[platform or "android"]

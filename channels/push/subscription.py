@@ -11,6 +11,7 @@ from channels.push.encryption import Reader
 from channels.push.keys import from_base64url
 
 _SECRET_BYTES = 16
+_HTTPS = 443
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class Subscription:
 
     @property
     def origin(self) -> str:
-        """Whom our VAPID token is for."""
+        """Whom our VAPID token is for, as RFC 6454 writes an origin: without the port that https has anyway."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"https://{host}" if parts.port in (None, _HTTPS) else f"https://{host}:{parts.port}"
 
 
 def subscription(address: str) -> Subscription:

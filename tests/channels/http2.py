@@ -16,6 +16,8 @@ class Http2Provider(FakeProvider):
     """A FakeProvider over HTTP/2. Raw bytes as `answer` are what is no HTTP/2; those that begin as a 200 are its headers and some data."""
 
     connections: int = 0
+    last_stream: int = 1_000_000
+    """What comes later than this stream of the first connection is told that it was not read (GOAWAY), and must come again."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
@@ -72,6 +74,11 @@ class _Conversation:
                 pass
 
     async def _answer(self, stream: int) -> None:
+        if stream > self.provider.last_stream and self.provider.connections == 1:
+            self.h2.close_connection(last_stream_id=self.provider.last_stream)
+            self._flush()
+            self.writer.close()
+            return
         head = self.heads.pop(stream)
         named = {name: value for name, value in head.items() if not name.startswith(":")} | {"host": head[":authority"]}
         match self.provider.judged(Request(head[":method"], head[":path"], named, self.bodies.pop(stream, b""))):

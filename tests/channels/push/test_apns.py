@@ -96,6 +96,15 @@ class TestApns(HttpAdapterContract):
         assert isinstance(rig.provider, Http2Provider)
         assert rig.provider.connections == 1
 
+    async def test_what_apple_says_that_it_has_not_read_is_sent_once_over_a_new_connection(self, rig: PushRig) -> None:
+        assert isinstance(rig.provider, Http2Provider)
+        rig.provider.last_stream = 1
+        messages = [rig.message() for _ in range(2)]
+        for message in messages:
+            await rig.adapter.send(message)
+        assert await rig.arrived() == [str(message.message_id) for message in messages]
+        assert rig.provider.connections == 2
+
     async def test_every_field_has_its_place(self, rig: PushRig) -> None:
         everything = {**PARTS, "image": "https://acme.example/a.png", "badge": 3, "sound": "ping.caf", "collapse": "order-17", "ttl": 60}
         request = await rig.sent({**everything, "priority": "normal"})

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, Rejected
 from channels.egress import Egress
 from channels.push.keys import from_base64url, point_of
+from channels.push.subscription import subscription
 from channels.push.web_push import WebPush, WebPushAccount
 from tests.channels.certificates import make_certificate
 from tests.channels.contract import HttpAdapterContract, Told
@@ -177,3 +178,16 @@ async def test_a_name_that_leads_inside_is_refused() -> None:
     with pytest.raises(Rejected, match="public"):
         await adapter.send(push(BROWSER.subscription("https://push.example/")))
     await adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://push.example/a", "https://push.example"),
+        ("https://Push.Example:443/a", "https://push.example"),
+        ("https://push.example:8443/a?b#c", "https://push.example:8443"),
+        ("https://[2001:db8::1]/a", "https://[2001:db8::1]"),
+    ],
+)
+def test_a_token_names_the_origin_as_browsers_write_it(url: str, origin: str) -> None:
+    assert subscription(BROWSER.subscription(url)).origin == origin
