@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from activities.asking import Asking
 from activities.coming_back import match_parked
 from activities.sending import Timing
 from journeys.language.errors import Unavailable
@@ -22,14 +23,16 @@ class Swept:
     planned_again: int
     given_up: int
     matched: int = 0
+    found: int = 0
 
 
 class Sweeper:
-    """Looks every few seconds; any number of processes may run one."""
+    """Looks every few seconds; any number of processes may run one. `asking` asks providers, before anything is sent once more."""
 
-    def __init__(self, database: Database, timing: Timing, *, every_s: float = 5.0) -> None:
+    def __init__(self, database: Database, timing: Timing, asking: Asking | None = None, *, every_s: float = 5.0) -> None:
         self._database = database
         self._timing = timing
+        self._asking = asking
         self._every_s = every_s
 
     async def run(self) -> None:
@@ -45,6 +48,7 @@ class Sweeper:
         """Make one pass over what is due."""
         async with self._database.transaction() as connection:
             lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=self._timing.unknown_wait, patience=self._timing.patience)
+        found = await self._asking.ask() if self._asking is not None else 0
         matched = await self._database.run(match_parked)
         async with self._database.transaction() as connection:
             planned_again = await unconfirmed.plan_again(connection)
@@ -52,4 +56,4 @@ class Sweeper:
             given_up = await unconfirmed.give_up(connection, patience=self._timing.patience)
         if lapsed or given_up:
             _log.warning("unconfirmed_messages", lapsed=lapsed, given_up=given_up)
-        return Swept(lapsed, planned_again, given_up, matched)
+        return Swept(lapsed, planned_again, given_up, matched, found)

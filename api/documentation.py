@@ -30,6 +30,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Pausing": ("The big switches.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),
     "Providers": ("Accounts at providers, through which messages leave.", (SECRET,)),
+    "Provider webhooks": ("For providers alone, which prove who they are; the key in the address finds the account.", ()),
+    "Replies": ("What people wrote back that a person must look at.", (SECRET,)),
     "Sandbox": ("What would have left.", (SECRET,)),
     "Links in messages": ("Pages that receivers open; the signed link is the key.", ()),
     "Running it": ("For whoever runs Sojourn. Keep them inside your network.", ()),

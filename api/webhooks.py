@@ -8,7 +8,7 @@ cannot be taken in is set aside alone.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Path, Request, Response
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from activities.coming_back import Source, set_aside, take_in
 from api.body import read_bytes
 from api.errors import Malformed, Unauthenticated
+from api.strict import ERRORS
 from channels.base import SendFailed
 from channels.fetching import Fetching
 from channels.inbound import Call, CertificateNeeded, Forged, Heard, Reader, Told, Unfitting
@@ -36,16 +37,29 @@ MOST_BYTES = 10_000_000
 Provider = Annotated[str, Path(description="as in your account", examples=["ses"])]
 Key = Annotated[str, Path(max_length=64, description="the account's own; `sojourn providers webhooks` shows the whole address")]
 
+_HEARD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "All of it is kept; the body is what the provider expects to read, mostly nothing",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": ""}},
+    },
+    **{status: ERRORS[status] for status in (400, 401, 503)},
+}
+
 _log = structlog.get_logger()
 
 
-@router.get("/v1/webhooks/{provider}/{key}", summary="Answer a provider that tries the address")
+@router.get(
+    "/v1/webhooks/{provider}/{key}",
+    summary="Answer a provider that tries the address",
+    response_class=Response,
+    responses=_HEARD,
+)
 async def try_webhook(request: Request, provider: Provider, key: Key) -> Response:
     """Meta asks once, with the verify token of the account, when the address is set."""
     return await _hear(request, provider, key)
 
 
-@router.post("/v1/webhooks/{provider}/{key}", summary="Take in what a provider tells")
+@router.post("/v1/webhooks/{provider}/{key}", summary="Take in what a provider tells", response_class=Response, responses=_HEARD)
 async def take_webhook(request: Request, provider: Provider, key: Key) -> Response:
     """Only for providers. 401: the call is not proved to be the provider's, and nothing of it was kept; else 200, also for a repeat."""
     return await _hear(request, provider, key)

@@ -8,7 +8,7 @@ SendFailed                what an adapter may raise, and nothing else
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from journeys.language.errors import SojournError
@@ -83,6 +83,23 @@ class Receipt:
 
     ref: str | None = None
     moved_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A message of which nobody knows whether it went out. `claimed_at`: not long before the provider was called."""
+
+    message_id: UUID
+    address: str
+    claimed_at: datetime
+
+
+@runtime_checkable
+class Findable(Protocol):
+    """An adapter whose provider can be asked for a message by our id."""
+
+    async def find(self, sought: Sought) -> "Receipt | None":
+        """Look for the message; None: not found, which proves nothing while it is new. Raises NotSent where it cannot be asked now."""
 
 
 class Adapter(Protocol):

@@ -159,7 +159,7 @@ class ProviderApi:
         try:
             async with asyncio.timeout(self._total_s):
                 return await self._answer(self._client.build_request(method, self.url(path), content=content, headers=named))
-        except (httpx.HTTPError, TimeoutError, OSError) as error:
+        except (httpx.HTTPError, TimeoutError, OSError, Ambiguous) as error:
             raise NotSent(f"no answer: {type(error).__name__}") from error
 
     async def _answer(self, request: httpx.Request) -> Answer:

@@ -65,6 +65,14 @@ WITH due AS (
 )
 SELECT count(*) FROM given
 """)
+_TO_ASK = text("""
+SELECT m.app, m.id, m.channel, m.provider, coalesce(m.address, e.address) AS address, m.claimed_at
+FROM open_messages o JOIN messages m ON m.id = o.message_id AND m.app = o.app
+LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id
+WHERE o.kind = 'unknown' AND m.state = 'unknown' AND m.provider IS NOT NULL AND coalesce(m.address, e.address) IS NOT NULL
+  AND m.settled_at <= clock_timestamp() - make_interval(secs => :after_s)
+ORDER BY m.settled_at DESC LIMIT :most
+""")
 _NOT_OUT = text("""
 WITH over AS (
   UPDATE messages SET state = 'given_up', reason = 'not_sent', settled_at = clock_timestamp()
@@ -75,7 +83,11 @@ SELECT count(*) FROM over
 """)
 _CONFIRM = text("""
 WITH sent AS (UPDATE messages SET state = 'sent', reason = NULL WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id),
-gone AS (DELETE FROM open_messages o USING sent s WHERE o.message_id = s.id)
+gone AS (DELETE FROM open_messages o USING sent s WHERE o.message_id = s.id),
+referred AS (
+  INSERT INTO provider_refs (app, provider, ref, message_id) SELECT :app, CAST(:provider AS text), CAST(:ref AS text), id FROM sent
+  WHERE CAST(:ref AS text) IS NOT NULL AND CAST(:provider AS text) IS NOT NULL ON CONFLICT DO NOTHING
+)
 SELECT count(*) FROM sent
 """)
 _LIST = text("""
@@ -101,6 +113,24 @@ class Unconfirmed:
     answer: str | None
 
 
+@dataclass(frozen=True)
+class Unsettled:
+    """An unconfirmed message that its provider may be asked about."""
+
+    app: str
+    id: UUID
+    channel: str
+    provider: str
+    address: str
+    claimed_at: datetime
+
+
+async def to_ask(connection: Connection, *, after: timedelta, most: int) -> list[Unsettled]:
+    """Unconfirmed messages of every app that have been so for at least `after`, the newest first."""
+    rows = (await connection.execute(_TO_ASK, {"after_s": after.total_seconds(), "most": most})).mappings()
+    return [Unsettled(**row) for row in rows]
+
+
 async def let_claims_lapse(connection: Connection, *, repeat_after: timedelta, patience: timedelta) -> int:
     """Turn claims whose time is over into unconfirmed messages; return how many."""
     waits = {"repeat_s": repeat_after.total_seconds(), "patience_s": patience.total_seconds(), "most": _MOST}
@@ -117,9 +147,10 @@ async def give_up(connection: Connection, *, patience: timedelta) -> int:
     return int((await connection.execute(_GIVE_UP, {"patience_s": patience.total_seconds(), "most": _MOST})).scalar_one())
 
 
-async def confirm(connection: Connection, app: str, message_id: UUID) -> bool:
-    """The provider told that an unconfirmed message went out. False when it was not unconfirmed."""
-    return bool((await connection.execute(_CONFIRM, {"app": app, "id": message_id})).scalar_one())
+async def confirm(connection: Connection, app: str, message_id: UUID, *, provider: str | None = None, ref: str | None = None) -> bool:
+    """Somebody knows that an unconfirmed message went out; `ref` is the provider's id of it. False when it was not unconfirmed."""
+    keys = {"app": app, "id": message_id, "provider": provider, "ref": ref}
+    return bool((await connection.execute(_CONFIRM, keys)).scalar_one())
 
 
 async def did_not_go_out(connection: Connection, app: str, message_id: UUID) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from activities.accounts import Accounts
+from activities.asking import Asking
 from activities.exits import LeavingOrder
 from activities.functions.call import Function
 from activities.functions.delivering import deliveries_by
@@ -64,6 +65,11 @@ def hands(settings: Settings, database: Database, functions: Mapping[str, Functi
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )
     return Hands(Messages(database, delivery, exit_conditions_hold), delivery, renderer, notify)
+
+
+def asking(settings: Settings, database: Database) -> Asking:
+    """Make what asks providers about messages that may have gone out."""
+    return Asking(database, Seal(settings.plain_credential_keys), surroundings(settings))
 
 
 def surroundings(settings: Settings) -> Surroundings:

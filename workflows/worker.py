@@ -32,7 +32,7 @@ from workflows.definitions import Definitions
 from workflows.entry import Entry
 from workflows.erasures import Erasures
 from workflows.errands import Errands, errands
-from workflows.hands import Hands, hands
+from workflows.hands import Hands, asking, hands
 from workflows.job import JobWorkflow
 from workflows.job_starter import JobStarter, attend
 from workflows.journey import JourneyWorkflow
@@ -148,7 +148,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
-            group.create_task(Sweeper(database, made.delivery.timing).run()),
+            group.create_task(Sweeper(database, made.delivery.timing, asking(settings, database)).run()),
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, notify).run()),
         ]

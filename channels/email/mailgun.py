@@ -11,10 +11,11 @@ It knows no idempotency key; our id goes out as the variable `sojourn_message` (
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from channels.base import NotSent, Outgoing, Receipt, Rejected
+from channels.base import NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email import mime
+from channels.inbound import MESSAGE, objects, our_id, word
 from channels.provider_api import ProviderApi, refusal
 
 _URLS = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
@@ -42,6 +43,7 @@ class Mailgun:
         self._headers = {"authorization": f"Basic {basic}"}
         self._path = f"/v3/{quote(account.domain, safe='')}/messages.mime"
         self._domain_path = f"/v4/domains/{quote(account.domain, safe='')}"
+        self._events = f"/v3/{quote(account.domain, safe='')}/events"
         self._api = ProviderApi(account.base_url or _URLS[account.region])
 
     async def send(self, outgoing: Outgoing) -> Receipt:
@@ -64,6 +66,18 @@ class Mailgun:
         state = domain.get("state") if isinstance(domain, dict) else None
         if state != "active":
             raise NotSent("the domain is not active at Mailgun: look at its DNS records there")
+
+    async def find(self, sought: Sought) -> Receipt | None:
+        """By its events of that address since shortly before: our id stands among their variables."""
+        since = {"recipient": sought.address, "begin": f"{sought.claimed_at.timestamp() - 60:.0f}", "ascending": "yes", "limit": "300"}
+        answer = await self._api.look(f"{self._events}?{urlencode(since)}", self._headers)
+        if not answer.is_success:
+            raise NotSent(f"HTTP {answer.status}")
+        for event in objects(answer.members().get("items")):
+            if our_id(word(event, "user-variables", MESSAGE)) == sought.message_id:
+                reference = word(event, "message", "headers", "message-id")
+                return Receipt(f"<{reference.strip('<>')}>" if reference else None)
+        return None
 
     async def close(self) -> None:
         await self._api.close()

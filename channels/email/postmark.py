@@ -11,11 +11,13 @@ It knows no idempotency key; our id goes out as the metadata `sojourn_message` a
 """
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import orjson
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email.letter import Letter, letter
+from channels.inbound import objects, word
 from channels.provider_api import ProviderApi, refusal
 
 _INACTIVE = 406
@@ -68,6 +70,15 @@ class Postmark:
         answer = await self._api.get("/server", self._headers)
         if answer.members().get("DeliveryType") == "Sandbox":
             raise Rejected("the token belongs to a sandbox server, which delivers nothing")
+
+    async def find(self, sought: Sought) -> Receipt | None:
+        """By our id among the metadata of what it has sent (its API's page "Messages", outbound message search)."""
+        query = urlencode({"count": "1", "offset": "0", "metadata_sojourn_message": str(sought.message_id)})
+        answer = await self._api.look(f"/messages/outbound?{query}", self._headers)
+        if not answer.is_success:
+            raise NotSent(f"HTTP {answer.status}")
+        found = objects(answer.members().get("Messages"))
+        return Receipt(word(found[0], "MessageID") or None) if found else None
 
     async def close(self) -> None:
         await self._api.close()

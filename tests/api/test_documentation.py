@@ -54,6 +54,9 @@ OPENS_TO: dict[str, frozenset[str]] = {
     "GET /c/{token}": EVERYBODY,
     "GET /o/{token}.gif": EVERYBODY,
     "GET /tls-allowed": EVERYBODY,
+    # Only to providers, which prove who they are.
+    "GET /v1/webhooks/{provider}/{key}": frozenset(),
+    "POST /v1/webhooks/{provider}/{key}": frozenset(),
 }
 
 
@@ -164,6 +167,7 @@ def _filled(path: str) -> str:
 
 
 EVERYTHING = """
+INSERT INTO unclear_replies (app, user_id, channel, body) VALUES ('demo', 1, 'sms', 'stop by later');
 INSERT INTO users (app, id, user_id) OVERRIDING SYSTEM VALUE VALUES ('demo', 1, 'ann');
 INSERT INTO identities (app, kind, value, user_id) VALUES ('demo', 'u', 'ann', 1);
 INSERT INTO endpoints (app, id, user_id, channel, address, address_hash, confirmed_at) OVERRIDING SYSTEM VALUE
@@ -228,6 +232,8 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/stop", f"/v1/jobs/{UUID(int=1)}/stop", {}),
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/resume", f"/v1/jobs/{UUID(int=1)}/resume", {}),
     ("GET", "/v1/messages/00000000-0000-8000-8000-0000000000bb", f"/v1/messages/{UUID(int=1)}", None),
+    ("POST", "/v1/messages/00000000-0000-8000-8000-0000000000bb/resolve", f"/v1/messages/{UUID(int=1)}/resolve", {"went_out": True}),
+    ("POST", "/v1/unclear-replies/1/decide", "/v1/unclear-replies/2/decide", {"decision": "stays"}),
     ("GET", "/v1/enrollments?user_id=ann", "/v1/enrollments?user_id=nobody", None),
     ("GET", "/v1/messages?user_id=ann", "/v1/messages?user_id=nobody", None),
     ("GET", "/v1/sandbox/messages?user_id=ann", "/v1/sandbox/messages?user_id=nobody", None),
@@ -243,6 +249,7 @@ LISTS = (
     "enrollments",
     "jobs",
     "quarantine",
+    "unclear-replies",
     "messages",
     "sandbox/messages",
 )
@@ -283,6 +290,9 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
         ("POST", "/v1/users/{user_id}/client-token"),
         # A key opens none of these.
         *(tuple(name.split(" ")) for name, who in OPENS_TO.items() if who is CLIENTS),
+        # The key in the address names the app.
+        ("GET", "/v1/webhooks/{provider}/{key}"),
+        ("POST", "/v1/webhooks/{provider}/{key}"),
     }
     assert {shape for shape in shapes - own if not any(_matches(shape, one) for one in swept)} == set()
 
