@@ -12,9 +12,9 @@ from activities.exits import ConditionsHold, facts_of, has_ended
 from activities.judging import after, is_change, move_for
 from activities.orders import SendOrder, SendVerdict
 from activities.places import NOWHERE, Place, nowhere, place_of, places_to_plan, raw, raw_or_none
-from activities.rules import Go, Known, Ruling, Skip, Terms, look_back, ruling
+from activities.rules import Go, Known, Ruling, Skip, Terms, look_at_transactional, look_back, ruling
 from activities.sending import Timing
-from activities.terms import terms_of, topic_of
+from activities.terms import located_of, terms_of, topic_of
 from activities.verdicts import Waits, exited, from_json, given_up, has_slot_to_come, may_be_repeated, to_json, verdict_of
 from journeys.language.evaluate import value
 from storage import enrollments, held, outcomes
@@ -233,23 +233,25 @@ class _Step:
         return Taken(self.enrolled, self.standing, self._topic, taken, tuple(now_stand))
 
     async def _rulings(self, places: Sequence[Place]) -> list[Ruling]:
-        terms = self._terms()
+        terms = self._terms(places[0].address if places else None)
         since = look_back(terms.caps, self.now, terms.zone) if self.order.message_class == "marketing" else None
-        claimed = await claimed_since(self.connection, self.asked, since) if since else ()
+        with_transactional = look_at_transactional(terms.caps)
+        claimed = await claimed_since(self.connection, self.asked, since, with_transactional=with_transactional) if since else ()
         known = Known(self.now, self.standing.consents, self.standing.suppressed, claimed)
         return [self._or_no_template(ruling(terms, place.as_target(), known)) for place in places]
 
     def _or_no_template(self, verdict: Ruling) -> Ruling:
         return Skip("no_template") if isinstance(verdict, Go) and self.standing.template_version is None else verdict
 
-    def _terms(self) -> Terms:
+    def _terms(self, address: str | None) -> Terms:
         return terms_of(
             channel=self.order.channel,
             message_class=self.order.message_class,
             topic=self._topic,
-            timezone=self.enrolled.person.timezone,
+            located=located_of(self.order.channel, self.enrolled.person, self.standing, address),
             settings=self.standing.settings,
             quiet_hours=self.order.quiet_hours,
+            send_window=self.order.send_window,
             caps=self.order.caps,
             allowed_recipients=self.house.allowed_recipients,
         )

@@ -13,8 +13,8 @@ from uuid import UUID
 from activities.judging import is_change, move_for
 from activities.messages import Delivery
 from activities.places import Place, place_of, raw
-from activities.rules import Defer, Go, Known, Ruling, Skip, look_back, ruling
-from activities.terms import terms_of, topic_of
+from activities.rules import Defer, Go, Known, Ruling, Skip, look_at_transactional, look_back, ruling
+from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
 from storage import direct_sends
 from storage.database import Connection
@@ -120,14 +120,16 @@ class _Judging:
             channel=waiting.channel,
             message_class=message_class,
             topic=_topic_of(case),
-            timezone=case.person.timezone if case.person else None,
+            located=located_of(waiting.channel, case.person, standing, case.place.address),
             settings=standing.settings,
             quiet_hours=None,
+            send_window=None,
             caps=None,
             allowed_recipients=self.delivery.allowed_for(self.way),
         )
         since = look_back(terms.caps, standing.now, terms.zone) if message_class == "marketing" else None
-        claimed = await claimed_since(self.connection, case.asked, since) if since else ()
+        with_transactional = look_at_transactional(terms.caps)
+        claimed = await claimed_since(self.connection, case.asked, since, with_transactional=with_transactional) if since else ()
         verdict = ruling(terms, case.place.as_target(), Known(standing.now, standing.consents, standing.suppressed, claimed))
         if isinstance(verdict, Go) and waiting.template is not None and standing.template_version is None:
             return Skip("no_template")

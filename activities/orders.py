@@ -9,7 +9,7 @@ from pydantic import Field as Bound
 from journeys.language.conditions import AnyCondition, Expression, Prop
 from journeys.language.events import Events, Exits
 from journeys.language.facts import EventFact
-from journeys.language.messages import Cap, MessageClass, QuietHours
+from journeys.language.messages import Cap, MessageClass, QuietHours, SendWindow
 from journeys.language.verdict import SendVerdict
 
 __all__ = ["SendOrder", "SendVerdict"]
@@ -21,8 +21,9 @@ WaysOut = Annotated[Events | Exits | AnyCondition, Bound(discriminator="kind")]
 class SendOrder:
     """One Send of one enrollment. Fields may be added with a default, never renamed or removed: orders lie in running workflows.
 
-    `exits_on`, `quiet_hours`, `caps`, `key` and `to` are the journey's own values, defaults of journey and step already applied;
-    quiet hours and caps that stay unset take the app's. `visit` counts the times that the step was reached, from 1.
+    `exits_on`, `quiet_hours`, `send_window`, `caps`, `key` and `to` are the journey's own values, defaults of journey and step already
+    applied; hours that stay unset take the app's, and the app's caps hold beside these. `visit` counts the times that the step was
+    reached, from 1.
     """
 
     app: str
@@ -46,3 +47,4 @@ class SendOrder:
     """The last step only: the transaction that settles it also closes the enrollment with this reason."""
     may_wait: bool = False
     """False: the local try of at most 2 seconds. True: the ordinary activity, with the adapter's whole timeout."""
+    send_window: SendWindow | None = None

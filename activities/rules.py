@@ -7,12 +7,14 @@ whole channel is closed to us. The lane's SQL reads the same rules.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from journeys.language.messages import Cap, QuietHours
-from journeys.language.moments import quiet_until
+from journeys.language.durations import Duration
+from journeys.language.messages import Cap
+from journeys.language.permitted import ANY_HOUR, Hours, closed_by, next_permitted
+from journeys.language.zones import period_began, shifted
 from storage.standing import Claimed, Consent
 
 NEEDS_CONSENT = frozenset({"sms", "whatsapp", "voice"})
@@ -25,13 +27,13 @@ _SUBSCRIPTION = re.compile(r'\{"endpoint":"([^"]+)"')
 
 @dataclass(frozen=True)
 class Terms:
-    """Under which terms a message is sent. `zone` is the person's; quiet hours and caps are the journey's or else the app's."""
+    """Under which terms a message is sent. `zone` is the person's; `caps` are the app's and the journey's."""
 
     channel: str
     message_class: Literal["marketing", "transactional"]
     topic: str
     zone: ZoneInfo
-    quiet_hours: QuietHours | None = None
+    hours: Hours = ANY_HOUR
     caps: Sequence[Cap] = ()
     allowed_recipients: frozenset[str] | None = None
     """Addresses and @domains, lower case; None: everybody."""
@@ -82,12 +84,17 @@ def ruling(terms: Terms, target: Target, known: Known) -> Ruling:
         return Skip(reason)
     if terms.message_class == "transactional":
         return Go()
-    return _quiet(terms, known.now) or _capped(terms, known) or Go()
+    return _closed(terms, known.now) or _capped(terms, known) or Go()
 
 
 def look_back(caps: Sequence[Cap], now: datetime, zone: ZoneInfo) -> datetime | None:
     """From when on claimed messages must be known to judge these caps; None without caps."""
     return min((_window_start(cap, now, zone) for cap in caps), default=None)
+
+
+def look_at_transactional(caps: Sequence[Cap]) -> bool:
+    """Whether some cap counts transactional messages too."""
+    return any(cap.counts == "everything" for cap in caps)
 
 
 def _no_way_there(terms: Terms, target: Target, known: Known) -> str | None:
@@ -135,28 +142,35 @@ def _newest_word(consents: Sequence[Consent], channel: str, topic: str) -> bool 
     return max(said, key=lambda each: each.order).is_granted if said else None
 
 
-def _quiet(terms: Terms, now: datetime) -> Ruling | None:
-    if terms.quiet_hours is None:
+def _closed(terms: Terms, now: datetime) -> Ruling | None:
+    against = closed_by(terms.hours, now, terms.zone)
+    if against is None:
         return None
-    until = quiet_until(terms.quiet_hours, now, terms.zone)
-    if until is None:
-        return None
-    return Skip("quiet_hours") if terms.quiet_hours.then == "skip" else Defer(until, "quiet_hours")
+    reason, hours = against
+    if hours.then == "skip":
+        return Skip(reason)
+    until = next_permitted(terms.hours, now, terms.zone)
+    return Skip("never_permitted") if until is None else Defer(until, reason)
 
 
 def _capped(terms: Terms, known: Known) -> Ruling | None:
-    for cap in terms.caps:
-        if cap.channel not in {None, terms.channel}:
-            continue
-        start = _window_start(cap, known.now, terms.zone)
-        counted = sum(1 for each in known.claimed if each.at > start and cap.channel in {None, each.channel})
-        if counted >= cap.at_most:
-            return Skip("capped")
-    return None
+    caps = [cap for cap in terms.caps if cap.channel in {None, terms.channel} and cap.topic in {None, terms.topic}]
+    return Skip("capped") if any(_is_reached(cap, terms, known) for cap in caps) else None
+
+
+def _is_reached(cap: Cap, terms: Terms, known: Known) -> bool:
+    """Of one message to several devices the first claim counts; one that was claimed just when a rolling window began is out of it."""
+    start = _window_start(cap, known.now, terms.zone)
+    counted = [each for each in known.claimed if _counts(cap, each) and each.at >= start]
+    if isinstance(cap.per, Duration):
+        counted = [each for each in counted if each.at > start]
+    return len(counted) >= cap.at_most
+
+
+def _counts(cap: Cap, claimed: Claimed) -> bool:
+    is_of_class = cap.counts == "everything" or claimed.message_class == "marketing"
+    return is_of_class and cap.channel in {None, claimed.channel} and cap.topic in {None, claimed.topic}
 
 
 def _window_start(cap: Cap, now: datetime, zone: ZoneInfo) -> datetime:
-    if cap.per == "day":
-        midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        return midnight.astimezone(now.tzinfo) - timedelta(microseconds=1)
-    return now - cap.per.timedelta
+    return shifted(now, -cap.per.timedelta) if isinstance(cap.per, Duration) else period_began(cap.per, now, zone)

@@ -1,19 +1,16 @@
-"""The terms of one Send: the journey's, or else the app's defaults from its settings."""
+"""The terms of one Send: the hours of the journey or else the app's, and the caps of both."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter
-
+from activities.app_settings import AppQuietHours, AppSendWindow, limits_of
 from activities.rules import Terms
-from journeys.language.messages import Cap, MessageClass, QuietHours
+from activities.zones import PHONE_CHANNELS, Located, locate
+from journeys.language.messages import Cap, MessageClass, QuietHours, SendWindow
+from journeys.language.permitted import Hours
+from storage.standing import Person, Standing
 
 GENERAL = "general"
-UTC_ZONE = ZoneInfo("UTC")
-_QUIET_HOURS: TypeAdapter[QuietHours | None] = TypeAdapter(QuietHours | None)
-_CAPS: TypeAdapter[tuple[Cap, ...]] = TypeAdapter(tuple[Cap, ...])
 
 
 def terms_of(
@@ -21,20 +18,24 @@ def terms_of(
     channel: str,
     message_class: MessageClass,
     topic: str,
-    timezone: str | None,
+    located: Located,
     settings: Mapping[str, Any],
     quiet_hours: QuietHours | None,
+    send_window: SendWindow | None,
     caps: tuple[Cap, ...] | None,
     allowed_recipients: frozenset[str] | None,
 ) -> Terms:
-    """Fill in what the order leaves open. `settings` are the app's: quiet_hours and caps as the journey language writes them."""
+    """Fill in what the order leaves open from the app's settings. Hours of a journey stand instead of the app's, its caps beside them."""
+    limits = limits_of(settings)
+    quiet = (quiet_hours,) if quiet_hours else tuple(each for each in limits.quiet_hours if _is_for(each, channel, located))
+    windows = (send_window,) if send_window else tuple(each for each in limits.send_windows if _is_for(each, channel, located))
     return Terms(
         channel=channel,
         message_class=message_class,
         topic=topic,
-        zone=zone_of(timezone, settings),
-        quiet_hours=quiet_hours or _QUIET_HOURS.validate_python(settings.get("quiet_hours")),
-        caps=_CAPS.validate_python(settings.get("caps", ())) if caps is None else caps,
+        zone=located.zone,
+        hours=Hours(quiet, windows),
+        caps=(*limits.caps, *(caps or ())),
         allowed_recipients=allowed_recipients,
     )
 
@@ -44,16 +45,12 @@ def topic_of(topic: str | None, message_class: MessageClass, settings: Mapping[s
     return topic or (str(settings.get("topic") or GENERAL) if message_class == "marketing" else "")
 
 
-def zone_of(timezone: str | None, settings: Mapping[str, Any]) -> ZoneInfo:
-    """The person's zone, else the app's, else UTC; a name that this machine's zone data does not know counts as none."""
-    of_app = settings.get("timezone")
-    return (timezone and _known(timezone)) or (isinstance(of_app, str) and _known(of_app)) or UTC_ZONE
+def located_of(channel: str, person: Person | None, standing: Standing, address: str | None = None) -> Located:
+    """Where the recipient is taken to be: of the number that is written to, or else of any that the person has."""
+    phone = address if channel in PHONE_CHANNELS and address else standing.phone
+    timezone, attributes = (person.timezone, person.attributes) if person else (None, {})
+    return locate(timezone, phone, attributes, standing.settings)
 
 
-@lru_cache(maxsize=1024)
-def _known(name: str) -> ZoneInfo | None:
-    """Looked for on the disk, so what is not there is remembered too."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
+def _is_for(hours: AppQuietHours | AppSendWindow, channel: str, located: Located) -> bool:
+    return hours.channel in {None, channel} and hours.country in {None, located.country}

@@ -56,6 +56,7 @@ class PastMessage:
     journey: str | None
     channel: str
     message_class: str
+    topic: str | None
     claimed_at: datetime
     sent_at: datetime | None
     delivered_at: datetime | None
@@ -129,7 +130,7 @@ _CONSENTS = text("""
     FROM consents c WHERE c.app = :app AND c.user_id = ANY(CAST(:ids AS bigint[])) ORDER BY c.id
 """)
 _MESSAGES = text("""
-    SELECT m.user_id, m.source, m.step, m.template, m.journey, m.channel, m.message_class, m.claimed_at,
+    SELECT m.user_id, m.source, m.step, m.template, m.journey, m.channel, m.message_class, m.topic, m.claimed_at,
         CASE WHEN m.state = 'sent' THEN m.settled_at END, m.delivered_at, m.opened_at, m.clicked_at
     FROM messages m WHERE m.app = :app AND m.user_id = ANY(CAST(:ids AS bigint[])) AND m.claimed_at < :until
         AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') ORDER BY m.claimed_at

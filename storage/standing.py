@@ -54,6 +54,8 @@ class Claimed:
 
     channel: str
     at: datetime
+    topic: str | None = None
+    message_class: str = "marketing"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Standing:
-    """The answer. `now` is the database's clock while the lock is held; `suppressed` holds address hashes."""
+    """The answer. `now` is the database's clock while the lock is held; `suppressed` holds address hashes.
+
+    `phone` is the number that the person confirmed last, whatever the channel.
+    """
 
     now: datetime
     app_name: str = ""
@@ -92,6 +97,7 @@ class Standing:
     suppressed: frozenset[bytes] = frozenset()
     user_id: str | None = None
     """The caller's id of the person."""
+    phone: str | None = None
 
 
 _STANDING = text("""
@@ -115,6 +121,8 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
   (SELECT jsonb_agg(jsonb_build_array(e.id, e.address, encode(e.address_hash, 'hex'), e.state = 'active', e.confirmed_at, e.device)
                     ORDER BY e.confirmed_at DESC, e.id DESC)
      FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel) AS endpoints,
+  (SELECT e.address FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.state = 'active'
+      AND e.channel IN ('sms', 'whatsapp', 'voice') ORDER BY e.confirmed_at DESC, e.id DESC LIMIT 1) AS phone,
   (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id))
      FROM (SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
             WHERE c.app = a.id AND c.user_id = w.user_id AND c.channel IN (w.channel, '*')
@@ -125,13 +133,17 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
       UNION ALL SELECT w.address_hash)) AS suppressed
 FROM apps a, asked w WHERE a.id = :app ORDER BY w.place
 """)
-# One step to several devices is one message to a person, and the step at hand does not count against itself.
+# One step to several devices is one message to a person, and the step at hand does not count against itself. An id tells when the
+# enrollment or request began, so older months are left out where nothing that began then can have been claimed since: no enrollment
+# that was still open, and no direct send, which waits for 72 hours at most, held and put off included for a month.
 _CLAIMED = text("""
-SELECT m.channel, min(m.claimed_at) AS at FROM messages m
-WHERE m.app = :app AND m.user_id = :user_id AND m.message_class = 'marketing'
-  AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') AND m.claimed_at > CAST(:since AS timestamptz)
+SELECT m.channel, m.topic, m.message_class, min(m.claimed_at) AS at FROM messages m
+WHERE m.app = :app AND m.user_id = :user_id AND (m.message_class = 'marketing' OR CAST(:with_transactional AS boolean))
+  AND m.id >= (SELECT time_floor(least(CAST(:since AS timestamptz) - interval '31 days', min(e.started_at))) FROM enrollments e
+    WHERE e.app = :app AND e.user_id = :user_id AND (e.state <> 'closed' OR e.ended_at >= CAST(:since AS timestamptz)))
+  AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') AND m.claimed_at >= CAST(:since AS timestamptz)
   AND NOT (m.source = :source AND m.step = :step AND m.visit = :visit)
-GROUP BY m.source, m.step, m.visit, m.channel
+GROUP BY m.source, m.step, m.visit, m.channel, m.topic, m.message_class
 """)
 _PLANNED_ADDRESS = text("""
 SELECT m.address FROM messages m WHERE m.app = :app AND m.source = :source AND m.step = :step AND m.visit = :visit
@@ -247,6 +259,7 @@ def _standing(row: Any) -> Standing:
         consents=tuple(Consent(*parts) for parts in row.consents or ()),
         suppressed=frozenset(row.suppressed or ()),
         user_id=row.user_id,
+        phone=row.phone,
     )
 
 
@@ -255,10 +268,11 @@ def _endpoint(parts: Sequence[Any]) -> Endpoint:
     return Endpoint(number, address, bytes.fromhex(digest), is_active, datetime.fromisoformat(confirmed_at), device)
 
 
-async def claimed_since(connection: Connection, asked: Asked, since: datetime) -> tuple[Claimed, ...]:
-    """The marketing messages that count for caps, the step at hand left out: one for each step, however many devices it went to."""
+async def claimed_since(connection: Connection, asked: Asked, since: datetime, *, with_transactional: bool = False) -> tuple[Claimed, ...]:
+    """The messages that count for caps, the step at hand left out: one for each step, however many devices it went to."""
     keys = {name: getattr(asked, name) for name in ("app", "user_id", "source", "step", "visit")}
-    return tuple(Claimed(row.channel, row.at) for row in await connection.execute(_CLAIMED, {**keys, "since": since}))
+    rows = await connection.execute(_CLAIMED, {**keys, "since": since, "with_transactional": with_transactional})
+    return tuple(Claimed(row.channel, row.at, row.topic, row.message_class) for row in rows)
 
 
 async def planned_address(connection: Connection, asked: Asked) -> str | None:

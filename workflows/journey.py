@@ -356,6 +356,7 @@ class JourneyWorkflow:
             exits_on=journey.exits_on,
             key=journey.key,
             quiet_hours=step.quiet_hours or journey.quiet_hours,
+            send_window=step.send_window or journey.send_window,
             caps=None if journey.caps is None else tuple(journey.caps),
             provider=step.message.provider,
             to=step.to,

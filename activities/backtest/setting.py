@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as parsed_dataclass
 
+from activities.app_settings import limits_of
 from activities.backtest.turning import Turning
 from activities.rules import Terms
 from activities.terms import terms_of, topic_of
+from activities.zones import Located
 from journeys.language.codec import from_json
 from journeys.language.conditions import AnyCondition, Condition, Device, Did, Has, InSegment, LastDid, MessageWas, Near, Trait
 from journeys.language.events import Event
@@ -41,7 +43,7 @@ class Setting:
 
     asked: Asked
     journey: Journey
-    terms: dict[tuple[str, str | None], Terms]
+    terms: dict[tuple[str, Located], Terms]
 
     @classmethod
     def of(cls, text: str) -> "Setting":
@@ -78,26 +80,27 @@ class Setting:
     @cached_property
     def with_messages(self) -> bool:
         """Whether some rule or condition asks for messages of then."""
-        caps = self.journey.caps if self.journey.caps is not None else (self.asked.settings or {}).get("caps")
+        caps = (*(self.journey.caps or ()), *limits_of(self.asked.settings or {}).caps)
         return bool(caps) or any(isinstance(each, MessageWas) for each in nodes_in(self.journey))
 
-    def terms_of(self, step: Send, timezone: str | None) -> Terms:
-        """The rules of a Send for people of this zone."""
-        known = self.terms.get((step.id, timezone))
+    def terms_of(self, step: Send, located: Located) -> Terms:
+        """The rules of a Send for people of this zone and country."""
+        known = self.terms.get((step.id, located))
         if known is None:
-            known = self.terms[step.id, timezone] = self._terms(step, timezone)
+            known = self.terms[step.id, located] = self._terms(step, located)
         return known
 
-    def _terms(self, step: Send, timezone: str | None) -> Terms:
+    def _terms(self, step: Send, located: Located) -> Terms:
         settings = self.asked.settings or {}
         message_class = step.message_class or self.journey.message_class
         return terms_of(
             channel=step.message.channel,
             message_class=message_class,
             topic=topic_of(step.topic or self.journey.topic, message_class, settings),
-            timezone=timezone,
+            located=located,
             settings=settings,
             quiet_hours=step.quiet_hours or self.journey.quiet_hours,
+            send_window=step.send_window or self.journey.send_window,
             caps=None if self.journey.caps is None else tuple(self.journey.caps),
             allowed_recipients=None,
         )

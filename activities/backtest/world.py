@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from activities.backtest.setting import Setting
 from activities.places import raw_or_none
 from activities.rules import EVERY, Defer, Go, Known, Ruling, Skip, Target, ruling
+from activities.zones import PHONE_CHANNELS, Located, locate
 from journeys.language import moments
 from journeys.language.evaluate import holds, value
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
@@ -45,7 +46,7 @@ class Person:
             past,
             tuple(EventFact(each.id, each.name, each.occurred_at, each.properties, each.arrival, each.received_at) for each in past.events),
             past.attributes,
-            [Claimed(each.channel, each.claimed_at) for each in others if each.message_class == "marketing"],
+            [Claimed(each.channel, each.claimed_at, each.topic, each.message_class) for each in others],
             [
                 MessageFact(each.source, each.step, each.template, each.sent_at, each.delivered_at, each.opened_at, each.clicked_at)
                 for each in others
@@ -120,10 +121,11 @@ class PastWorld:
         if any(isinstance(each, Go) for each in rulings):
             self._note_sent(order)
             return SendVerdict("settled", sent=True, claimed_at=self._now)
-        deferred = [each.until for each in rulings if isinstance(each, Defer)]
+        deferred = [each for each in rulings if isinstance(each, Defer)]
         if deferred:
             self._passage.deferred.append(order.step.id)
-            return SendVerdict("deferred", reasons=("quiet_hours",), until=min(deferred))
+            reasons = tuple(sorted({each.reason for each in deferred}))
+            return SendVerdict("deferred", reasons=reasons, until=min(each.until for each in deferred))
         reasons = tuple(sorted({each.reason for each in rulings if isinstance(each, Skip)}))
         self._passage.skipped += [(order.step.id, reason) for reason in reasons]
         return SendVerdict("settled", reasons=reasons)
@@ -182,7 +184,7 @@ class PastWorld:
         return said_by(self._person.past.consents, self._now)
 
     def _rulings(self, step: Send, facts: Facts) -> list[Ruling]:
-        terms = self._setting.terms_of(step, self._person.past.timezone)
+        terms = self._setting.terms_of(step, self._located(step))
         claimed = [each for each in self._person.claimed if each.at <= self._now]
         if self._setting.asked.as_if_reachable:
             agreed = (Consent(terms.channel, EVERY, is_granted=True, order=0),)
@@ -215,11 +217,19 @@ class PastWorld:
         is_suppressed = endpoint.suppressed_at is not None and endpoint.suppressed_at <= self._now
         return Target(endpoint.address, b"x" if is_suppressed else b""), is_suppressed
 
+    def _located(self, step: Send) -> Located:
+        """By the number that was confirmed last; that of a `to` is not looked at."""
+        past = self._person.past
+        phones = [each for each in past.endpoints if each.is_active and each.channel in PHONE_CHANNELS]
+        of_channel = [each for each in phones if each.channel == step.message.channel]
+        phone = next((each.address for each in (*of_channel, *phones)), None)
+        return locate(past.timezone, phone, self._person.attributes, self._setting.asked.settings or {})
+
     def _note_sent(self, order: Order) -> None:
         step = order.step
         self._passage.sent.append((self._now, step.id))
-        if self._setting.terms_of(step, self._person.past.timezone).message_class == "marketing":
-            self._person.claimed.append(Claimed(step.message.channel, self._now))
+        terms = self._setting.terms_of(step, self._located(step))
+        self._person.claimed.append(Claimed(step.message.channel, self._now, terms.topic, terms.message_class))
         fact = MessageFact(self._passage.entry.id, step.id, step.message.template, sent_at=self._now)
         self._person.messages.append(replace(fact, delivered_at=self._now))
 

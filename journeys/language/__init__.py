@@ -3,7 +3,7 @@
 from journeys.language.durations import ALWAYS, ago, ahead, at, best_time, days, hours, minutes, on, seconds, weeks
 from journeys.language.entries import date, requested, schedule, segment
 from journeys.language.journey import Journey
-from journeys.language.messages import Cap, QuietHours, custom, email, in_app, push, sms, voice, webhook, whatsapp
+from journeys.language.messages import Cap, QuietHours, SendWindow, custom, email, in_app, push, sms, voice, webhook, whatsapp
 from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, failed, rehearse
 from journeys.language.steps import (
     Arm,
@@ -59,6 +59,7 @@ __all__ = [
     "QuietHours",
     "Repeat",
     "Send",
+    "SendWindow",
     "Split",
     "Switch",
     "Update",

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from journeys.language.check_conditions import conditions_in
+from journeys.language.check_hours import hours_problems
 from journeys.language.check_steps import step_problems
 from journeys.language.conditions import Captured, Entry, InSegment
 from journeys.language.durations import Duration
@@ -17,6 +18,7 @@ from journeys.language.entries import DateEntry, Requested, ScheduleEntry, Segme
 from journeys.language.errors import Problem
 from journeys.language.events import Events
 from journeys.language.findings import Place
+from journeys.language.messages import QuietHours, SendWindow
 from journeys.language.nodes import Node, fields_of
 from journeys.language.steps import AnyStep, Case, Repeat, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
@@ -27,12 +29,17 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _RESERVED = ("entry", "now")
+_Hours = tuple[QuietHours | None, SendWindow | None]
 
 
 def problems(journey: "Journey") -> list[Problem]:
     """Find everything that is wrong with a journey, in the order in which it is written; an empty list means none."""
     place = Place(journey.name)
-    return [*_fields(journey, place), *_ids(journey, place), *_walk(journey.steps, place, journey.ends_after)]
+    return [
+        *_fields(journey, place),
+        *_ids(journey, place),
+        *_walk(journey.steps, place, journey.ends_after, (journey.quiet_hours, journey.send_window)),
+    ]
 
 
 def warnings(journey: "Journey") -> list[Problem]:
@@ -96,6 +103,7 @@ def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:
     for name, duration in _durations(journey):
         if duration.seconds <= 0:
             yield place.problem("no_duration", f"{name} must be longer than 0: write a length of time, such as days(7)")
+    yield from hours_problems(journey.quiet_hours, journey.send_window, place)
     everything = place.at("exits_on").after(all_steps(journey.steps))
     yield from conditions_in(journey.exits_on, everything)
     yield from _without(journey.starts_on, place.at("starts_on"), (Entry, Captured), "nothing has been captured before it starts")
@@ -134,12 +142,21 @@ def _ids(journey: "Journey", place: Place) -> Iterator[Problem]:
             yield place.at(name).problem("id_reserved", f"{name!r} has a meaning in since=: choose another id")
 
 
-def _walk(steps: Sequence[AnyStep], place: Place, longest: Duration) -> Iterator[Problem]:
+def _hours_of(step: Send, hours: "_Hours", place: Place) -> Iterator[Problem]:
+    """What the Send says itself, together with what it takes from the journey."""
+    quiet, window = hours
+    if step.quiet_hours is not None or step.send_window is not None:
+        yield from hours_problems(step.quiet_hours or quiet, step.send_window or window, place)
+
+
+def _walk(steps: Sequence[AnyStep], place: Place, longest: Duration, hours: "_Hours") -> Iterator[Problem]:
     for number, step in enumerate(steps, 1):
         yield from step_problems(step, place.at(step.id), longest)
+        if isinstance(step, Send):
+            yield from _hours_of(step, hours, place.at(step.id))
         inside = place.repeating(all_steps(step.steps)) if isinstance(step, Repeat) else place
         for branch in branches(step):
-            yield from _walk(branch, inside.after([step]), longest)
+            yield from _walk(branch, inside.after([step]), longest, hours)
         if always_leaves(step) and number < len(steps):
             yield place.at(steps[number].id).problem("unreachable", f"every way through {step.id!r} exits: remove the steps behind it")
         place = place.after(all_steps([step]))

@@ -32,6 +32,7 @@ from journeys.language.conditions import (
 )
 from journeys.language.durations import Ago, Ahead, At, BestTime, Day, Duration, Instant, On
 from journeys.language.events import Event, Events, Exits
+from journeys.language.messages import Cap, SendWindow
 from journeys.language.payloads import pairs
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Request, Send, Split, Switch, Update, Wait, WaitFor
 
@@ -74,6 +75,21 @@ def moment_words(moment: Any) -> str:
             return f"{clock} on {moment_words(of)}"
         case _:
             return value_words(moment)
+
+
+def cap_words(cap: Cap) -> str:
+    """`3 per 7 days by email`."""
+    per = cap.per if isinstance(cap.per, str) else duration_words(cap.per)
+    by = f" by {cap.channel}" if cap.channel else ""
+    topic = f" on {cap.topic}" if cap.topic else ""
+    return f"{cap.at_most} per {per}{by}{topic}{', transactional ones counted' if cap.counts == 'everything' else ''}"
+
+
+def window_words(window: SendWindow) -> str:
+    """`09:00 to 18:00 on Monday and Tuesday`."""
+    hours = "the whole day" if window.start == window.end else f"{window.start} to {window.end}"
+    days = [day.capitalize() for day in window.days or ()]
+    return f"{hours} on {' and '.join(filter(None, (', '.join(days[:-1]), days[-1])))}" if days else hours
 
 
 def value_words(value: Any) -> str:

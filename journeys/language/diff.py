@@ -7,11 +7,20 @@ from difflib import SequenceMatcher
 from typing import Any, Literal, cast
 
 from journeys.language.conditions import ConditionNode, ExpressionNode, Shifted, Timed
-from journeys.language.describe import condition_words, duration_words, events_words, moment_words, step_words, ways_out_words
+from journeys.language.describe import (
+    cap_words,
+    condition_words,
+    duration_words,
+    events_words,
+    moment_words,
+    step_words,
+    ways_out_words,
+    window_words,
+)
 from journeys.language.durations import Always, At, BestTime, Day, Duration, Instant, On
 from journeys.language.events import Events, Exits, Goal
 from journeys.language.journey import Journey
-from journeys.language.messages import Cap, Message, QuietHours
+from journeys.language.messages import Cap, Message, QuietHours, SendWindow
 from journeys.language.nodes import Node, fields_of, shape
 from journeys.language.steps import AnyStep, Repeat, Split
 from journeys.language.walk import all_steps
@@ -198,8 +207,9 @@ def words_of(value: Any) -> str:
         case QuietHours():
             return f"{value.start} to {value.end}, then {value.then}"
         case Cap():
-            per = value.per if isinstance(value.per, str) else duration_words(value.per)
-            return f"{value.at_most} per {per}" + (f" by {value.channel}" if value.channel else "")
+            return cap_words(value)
+        case SendWindow():
+            return f"{window_words(value)}, then {value.then}"
         case ConditionNode():
             return condition_words(cast("Any", value))
         case At() | On() | BestTime() | Instant() | Day() | ExpressionNode() | Shifted() | Timed():

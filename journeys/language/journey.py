@@ -16,7 +16,7 @@ from journeys.language.entries import WayIn
 from journeys.language.errors import Invalid
 from journeys.language.events import Events, Exits, Goal
 from journeys.language.facts import EventFact
-from journeys.language.messages import Cap, MessageClass, QuietHours
+from journeys.language.messages import Cap, MessageClass, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.steps import Step
 
@@ -59,6 +59,7 @@ class Journey(Node):
     message_class: MessageClass = "marketing"
     topic: str | None = None
     quiet_hours: QuietHours | None = None
+    send_window: SendWindow | None = None
     caps: Annotated[Sequence[Cap], AfterValidator(tuple)] | None = None
     kind: Literal["journey"] = "journey"
 

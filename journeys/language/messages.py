@@ -1,11 +1,13 @@
-"""What is sent, and the limits that an author may set for sending: content and provider, quiet hours, caps."""
+"""What is sent, and the limits that an author may set for sending: content and provider, quiet hours, send windows, caps."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
+from pydantic import AfterValidator
 from pydantic import Field as Bound
 
 from journeys.language.conditions import Channel
-from journeys.language.durations import ClockTime, Duration
+from journeys.language.durations import ClockTime, Duration, Weekday
 from journeys.language.nodes import KW_ONLY, Node, node
 
 MessageClass = Literal["marketing", "transactional"]
@@ -70,11 +72,40 @@ class QuietHours(Node):
 
 
 @node
+class SendWindow(Node):
+    """Only from one time to another on the person's wall, on these weekdays or on every one; equal times mean the whole day.
+
+    Over midnight, when start is later than end, it belongs to the day on which it begins. What is due outside waits for the next
+    opening, or is skipped.
+    """
+
+    start: ClockTime
+    end: ClockTime
+    _: KW_ONLY
+    days: Annotated[Sequence[Weekday], AfterValidator(tuple)] | None = None
+    then: Literal["wait", "skip"] = "wait"
+    kind: Literal["send_window"] = "send_window"
+
+
+CalendarPeriod = Literal["day", "week", "month"]
+"""Of the person's calendar; a week begins on Monday."""
+
+
+def _is_marketing(counts: str) -> bool:
+    return counts == "marketing"
+
+
+@node
 class Cap(Node):
-    """At most so many messages per rolling duration or per calendar day of the person; of one channel, or of all."""
+    """At most so many messages per rolling duration, or per calendar day, week or month of the person.
+
+    Of one channel and one topic, or of all. `counts="everything"` counts transactional messages too, which no cap holds back.
+    """
 
     at_most: Annotated[int, Bound(ge=0)]
     _: KW_ONLY
-    per: Duration | Literal["day"]
+    per: Duration | CalendarPeriod
     channel: Channel | None = None
+    topic: str | None = None
+    counts: Annotated[Literal["marketing", "everything"], Bound(exclude_if=_is_marketing)] = "marketing"
     kind: Literal["cap"] = "cap"

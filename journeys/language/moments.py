@@ -1,4 +1,4 @@
-"""When a moment of a journey is: the calendar of a person, expressions moved by durations, and quiet hours. Times out are aware UTC."""
+"""When a moment of a journey is: the calendar of a person, and expressions moved by durations. Times out are aware UTC."""
 
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import assert_never
@@ -6,12 +6,12 @@ from typing import assert_never
 from journeys.language.conditions import Captured, Device, Entry, LastDid, Location, Prop, Shifted, Timed, TimeExpression, Trait, When
 from journeys.language.durations import WEEKDAYS, Ago, Ahead, At, BestTime, Day, Instant, On
 from journeys.language.facts import EventFact, Facts
-from journeys.language.messages import QuietHours
+from journeys.language.permitted import clock_of
 from journeys.language.reading import value
 from journeys.language.steps import Moment
-from journeys.language.zones import LAST, instant_of, local_to_utc, second_local_to_utc, shifted, utc_to_local, wall_time, zone_of
+from journeys.language.zones import LAST, instant_of, local_to_utc, shifted, utc_to_local, wall_time, zone_of
 
-__all__ = ["instant", "instant_as_of", "local_to_utc", "quiet_until"]
+__all__ = ["instant", "instant_as_of", "local_to_utc"]
 
 _DAY = timedelta(days=1)
 
@@ -23,9 +23,9 @@ def instant(moment: Moment, facts: Facts, now: datetime) -> datetime | None:
     """
     match moment:
         case At(clock):
-            return _next(now, zone_of(facts.timezone), _clock(clock))
+            return _next(now, zone_of(facts.timezone), clock_of(clock))
         case On(weekday, clock):
-            return _next(now, zone_of(facts.timezone), _clock(clock), WEEKDAYS.index(weekday))
+            return _next(now, zone_of(facts.timezone), clock_of(clock), WEEKDAYS.index(weekday))
         case BestTime():
             return now
         case _:
@@ -56,19 +56,12 @@ def instant_as_of(moment: When, facts: Facts, at: datetime, event: EventFact | N
             assert_never(moment)
 
 
-def quiet_until(quiet: QuietHours, now: datetime, zone: tzinfo) -> datetime | None:
-    """Say when the quiet hours around `now` end on the person's wall; None when it is not quiet now."""
-    start, end, wall = _clock(quiet.start), _clock(quiet.end), utc_to_local(now, zone).time()
-    is_quiet = start <= wall < end if start <= end else wall >= start or wall < end
-    return _next(now, zone, end, is_second_counted=True) if is_quiet else None
-
-
 def _wall(moment: TimeExpression, facts: Facts, at: datetime, event: EventFact | None, zone: tzinfo) -> datetime | None:
     """Under `.at(...)` all arithmetic is that of the wall: seven days before a date are seven dates, summer time or not."""
     match moment:
         case Timed(inner, clock):
             found = _wall(inner, facts, at, event, zone)
-            return None if found is None else datetime.combine(found.date(), _clock(clock))
+            return None if found is None else datetime.combine(found.date(), clock_of(clock))
         case Shifted(inner, by):
             found = _wall(inner, facts, at, event, zone)
             return None if found is None else shifted(found, by.timedelta)
@@ -76,7 +69,7 @@ def _wall(moment: TimeExpression, facts: Facts, at: datetime, event: EventFact |
             return wall_time(value(moment, facts, at, event), zone)
 
 
-def _next(now: datetime, zone: tzinfo, clock: time, weekday: int | None = None, *, is_second_counted: bool = False) -> datetime:
+def _next(now: datetime, zone: tzinfo, clock: time, weekday: int | None = None) -> datetime:
     """The first time after now at which the wall shows this."""
     today = utc_to_local(now, zone).date()
     for ahead in range(-1, 9):
@@ -85,11 +78,7 @@ def _next(now: datetime, zone: tzinfo, clock: time, weekday: int | None = None, 
         wall = datetime.combine(today + _DAY * ahead, clock)
         if weekday is not None and wall.weekday() != weekday:
             continue
-        found = [local_to_utc(wall, zone), *([second_local_to_utc(wall, zone)] if is_second_counted else [])]
-        if max(found) > now:
-            return min(each for each in found if each > now)
+        found = local_to_utc(wall, zone)
+        if found > now:
+            return found
     raise AssertionError("every week has each day")
-
-
-def _clock(text: str) -> time:
-    return time(int(text[:2]), int(text[3:]))

@@ -45,6 +45,14 @@ NOT_SENT: Mapping[str, Reason] = {
         "it was inside the quiet hours",
         'change `quiet_hours` of step, journey or app; with then="wait" it is put off instead of dropped',
     ),
+    "outside_window": Reason(
+        "it was outside the hours or days in which messages may leave",
+        'change `send_window` of step, journey or app; with then="wait" it is put off instead of dropped',
+    ),
+    "never_permitted": Reason(
+        "quiet hours and send window leave no moment of the week",
+        "make the hours of step, journey and app meet: GET /v1/settings shows the app's",
+    ),
     "capped": Reason(
         "they had reached the limit of messages",
         "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",

@@ -18,13 +18,14 @@ from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.journey import Journey
 from journeys.language.keys import counts
 from journeys.language.messages import Cap, MessageClass
+from journeys.language.permitted import Hours, closed_by, next_permitted
 from journeys.language.play import Player
 from journeys.language.resolving import changes, naming, object_of
 from journeys.language.steps import Call, Enter, Moment, Split, Update, Wait, WaitFor
 from journeys.language.verdict import CallVerdict, SendVerdict
 from journeys.language.walk import all_steps
 from journeys.language.world import Errand, Order, Progress, Question, Recall
-from journeys.language.zones import day_began, zone_of
+from journeys.language.zones import period_began, zone_of
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 """When rehearsals begin: Monday, 2 March 2026, 12:00 UTC."""
@@ -125,6 +126,21 @@ def rehearse(
     return stage.run(dict(arms or {}))
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """A message that left, with what caps count it by."""
+
+    fact: MessageFact
+    at: datetime
+    channel: str
+    topic: str
+    message_class: MessageClass
+
+    def counts_for(self, cap: Cap) -> bool:
+        is_of_class = cap.counts == "everything" or self.message_class == "marketing"
+        return is_of_class and cap.channel in (None, self.channel) and cap.topic in (None, self.topic)
+
+
 class Stage:
     """The rehearsal's World. Nothing in it really waits, so its coroutines run to the end in one go."""
 
@@ -153,7 +169,8 @@ class Stage:
         self._now = entry.occurred_at
         self._numbers = count(1)
         self._coming: list[tuple[datetime, int, EventFact | Hand]] = []
-        self._messages: list[tuple[MessageFact, str, MessageClass]] = []
+        self._messages: list[_Sent] = []
+        self._zone = zone_of(user.timezone)
         self._entry = entry
         self._events = [self._entry]
         self._exit_condition = journey.exit_condition
@@ -228,7 +245,7 @@ class Stage:
         if verdict.status == "settled" and verdict.sent:
             self.sent.append(step)
             fact = MessageFact(self._user.user_id, step, template, sent_at=self._now, delivered_at=self._now)
-            self._messages.append((fact, channel, self._class(order)))
+            self._messages.append(_Sent(fact, self._now, channel, self._topic(order), self._class(order)))
             self._note(step, f"{channel} {template} sent", "sent")
         elif verdict.status == "settled":
             self.skipped.append((step, ", ".join(verdict.reasons)))
@@ -306,7 +323,7 @@ class Stage:
     def _mark(self, event: EventFact) -> None:
         """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
         step = event.properties.get("step")
-        self._messages = [(_marked(fact, event) if fact.step == step else fact, channel, kind) for fact, channel, kind in self._messages]
+        self._messages = [replace(each, fact=_marked(each.fact, event)) if each.fact.step == step else each for each in self._messages]
 
     def _wait_words(self, words: str, step: str, until: datetime) -> str:
         """The interpreter's words without the id, and with the person's own time where no length tells it."""
@@ -316,7 +333,7 @@ class Stage:
         return short if step in self._lengths else f"{short} until {self._wall(until)}"
 
     def _wall(self, at: datetime) -> str:
-        wall = at.astimezone(zone_of(self._user.timezone))
+        wall = at.astimezone(self._zone)
         return f"{wall:%a} {wall.day} {wall:%b %H:%M}"
 
     def _note(self, step: str, words: str, kind: LineKind = "done") -> None:
@@ -330,7 +347,7 @@ class Stage:
             timezone=self._user.timezone,
             endpoints=tuple(EndpointFact(channel, self._entry.occurred_at) for channel in self._user.channels),
             events=tuple(self._events),
-            messages=tuple(fact for fact, _, _ in self._messages),
+            messages=tuple(each.fact for each in self._messages),
             segments=frozenset(self._user.segments),
             unsubscribed_topics=frozenset(self._user.unsubscribed_topics),
             entry=self._entry,
@@ -354,15 +371,15 @@ class Stage:
         return order.step.message_class or self._journey.message_class
 
     def _verdict(self, order: Order) -> SendVerdict:
-        """As activities/rules.py judges: what forbids comes before what only delays, and a cap is asked last."""
+        """As activities/rules.py judges: what forbids comes before what only delays, and a cap is asked last. The app sets nothing."""
         if self._exit_condition is not None and holds(self._exit_condition, self._facts(order.captured), self._now):
             return SendVerdict("exited", reasons=("exited: condition",))
         reason = self._refusal(order)
         if reason is None and self._class(order) == "marketing":
-            delayed = self._quiet(order)
+            delayed = self._closed(order)
             if delayed is not None:
                 return delayed
-            reason = "capped" if any(self._is_reached(cap, order.step.message.channel) for cap in self._journey.caps or ()) else None
+            reason = "capped" if any(self._is_reached(cap, order) for cap in self._journey.caps or ()) else None
         if reason is not None:
             return SendVerdict("settled", reasons=(reason,))
         if order.step.id in self._dead and order.step.to is None:
@@ -371,14 +388,18 @@ class Stage:
             return SendVerdict("settled", reasons=("rejected",), claimed_at=self._now)
         return SendVerdict("settled", sent=True, claimed_at=self._now)
 
-    def _quiet(self, order: Order) -> SendVerdict | None:
+    def _closed(self, order: Order) -> SendVerdict | None:
         quiet = order.step.quiet_hours or self._journey.quiet_hours
-        ends = moments.quiet_until(quiet, self._now, zone_of(self._user.timezone)) if quiet else None
-        if quiet is None or ends is None:
+        window = order.step.send_window or self._journey.send_window
+        hours = Hours((quiet,) if quiet else (), (window,) if window else ())
+        against = closed_by(hours, self._now, self._zone)
+        if against is None:
             return None
-        if quiet.then == "skip":
-            return SendVerdict("settled", reasons=("quiet_hours",))
-        return SendVerdict("deferred", reasons=("quiet_hours",), until=ends)
+        reason, closed = against
+        until = next_permitted(hours, self._now, self._zone)
+        if closed.then == "skip" or until is None:
+            return SendVerdict("settled", reasons=(reason if closed.then == "skip" else "never_permitted",))
+        return SendVerdict("deferred", reasons=(reason,), until=until)
 
     def _refusal(self, order: Order) -> str | None:
         channel = order.step.message.channel
@@ -388,8 +409,7 @@ class Stage:
             return "suppressed"
         if channel in self._user.refuses:
             return "opted_out"
-        topic = order.step.topic or self._journey.topic or "general"
-        return "unsubscribed" if self._class(order) == "marketing" and topic in self._user.unsubscribed_topics else None
+        return "unsubscribed" if self._class(order) == "marketing" and self._topic(order) in self._user.unsubscribed_topics else None
 
     def _has_address(self, order: Order) -> bool:
         match order.step.to:
@@ -401,16 +421,17 @@ class Stage:
                 named = value(expression, self._facts(order.captured), self._now)
                 return isinstance(named, str) and _is_address(order.step.message.channel, named)
 
-    def _is_reached(self, cap: Cap, channel: str) -> bool:
-        if cap.channel not in (None, channel):
+    def _is_reached(self, cap: Cap, order: Order) -> bool:
+        if cap.channel not in (None, order.step.message.channel) or cap.topic not in (None, self._topic(order)):
             return False
-        since = day_began(self._now, zone_of(self._user.timezone)) if cap.per == "day" else self._now - cap.per.timedelta
-        counted = [
-            fact
-            for fact, of_channel, kind in self._messages
-            if kind == "marketing" and cap.channel in (None, of_channel) and fact.sent_at is not None and fact.sent_at > since
-        ]
-        return len(counted) >= cap.at_most
+        is_rolling = isinstance(cap.per, Duration)
+        since = self._now - cap.per.timedelta if isinstance(cap.per, Duration) else period_began(cap.per, self._now, self._zone)
+        counted = [each for each in self._messages if each.counts_for(cap)]
+        return sum(1 for each in counted if each.at > since or (each.at == since and not is_rolling)) >= cap.at_most
+
+    def _topic(self, order: Order) -> str:
+        """As activities/terms.py says it: what is transactional needs no topic."""
+        return order.step.topic or self._journey.topic or ("general" if self._class(order) == "marketing" else "")
 
 
 def _first_way_in(journey: Journey) -> str:

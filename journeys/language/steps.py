@@ -25,7 +25,7 @@ from journeys.language.conditions import (
 )
 from journeys.language.durations import At, BestTime, Day, Duration, Instant, On
 from journeys.language.events import Events
-from journeys.language.messages import Message, MessageClass, QuietHours
+from journeys.language.messages import Message, MessageClass, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.payloads import Json, Object, Payload
 
@@ -53,6 +53,7 @@ class Send(Node):
     topic: str | None = None
     message_class: MessageClass | None = None
     quiet_hours: QuietHours | None = None
+    send_window: SendWindow | None = None
     to: Expression | str | None = None
     kind: Literal["send"] = "send"
 

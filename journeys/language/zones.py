@@ -6,7 +6,7 @@ The only module of the language that reads zone data.
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 FIRST = datetime.min.replace(tzinfo=UTC)
@@ -59,10 +59,17 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         return edge.replace(tzinfo=moment.tzinfo)
 
 
-def day_began(now: datetime, zone: tzinfo) -> datetime:
-    """The instant at which the person's calendar day began."""
+def period_began(period: Literal["day", "week", "month"], now: datetime, zone: tzinfo) -> datetime:
+    """The instant at which the person's calendar day, week (on Monday) or month began."""
     midnight = utc_to_local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    return local_to_utc(midnight, zone)
+    match period:
+        case "day":
+            began = midnight
+        case "week":
+            began = shifted(midnight, -timedelta(days=midnight.weekday()))
+        case "month":
+            began = midnight.replace(day=1)
+    return local_to_utc(began, zone)
 
 
 def wall_time(value: Any, zone: tzinfo) -> datetime | None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from activities.rules import Defer, Go, Known, Ruling, Skip, Target, Terms, look_back, ruling
 from journeys.language.durations import days, hours
-from journeys.language.messages import Cap, QuietHours
+from journeys.language.messages import Cap, QuietHours, SendWindow
+from journeys.language.permitted import Hours
 from storage.standing import Claimed, Consent
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -45,8 +46,13 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 NOTHING = Known(NOON)
+OF_NEWS = Known(NOON, claimed=[Claimed("email", NOON - timedelta(minutes=5), "news")])
+OF_NEED = Known(NOON, claimed=[Claimed("email", NOON - timedelta(minutes=5), None, "transactional")])
+FEBRUARY_23H, FEBRUARY_22H = datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 2, 28, 22, 59, tzinfo=UTC)
 ANNS_IS_BAD = Known(NOON, suppressed=frozenset({b"ann"}))
 NEEDED = "transactional"
+OTHERWISE_NOT = SendWindow("14:00", "18:00", then="skip")
+AFTERNOON = SendWindow("14:00", "18:00")
 LUNCH = QuietHours("12:00", "14:00")  # 11:00 to 13:00 UTC in winter
 AFTER_LUNCH = Defer(at(2, 13), "quiet_hours")
 
@@ -81,19 +87,34 @@ CASES: list[tuple[str, Terms, Target, Known, Ruling]] = [
     ("a browser is on the list by the URL of its subscription", terms(allowed_recipients=frozenset({PUSH_URL})), BROWSER, NOTHING, Go()),
     ("a browser that is not on the list", terms(allowed_recipients=frozenset({"x"})), BROWSER, NOTHING, Skip("not_allowed_here")),
     ("on an empty list is nobody", terms(allowed_recipients=frozenset()), ANN, NOTHING, Skip("not_allowed_here")),
-    ("quiet hours wait", terms(quiet_hours=LUNCH), ANN, NOTHING, AFTER_LUNCH),
-    ("quiet hours skip", terms(quiet_hours=QuietHours("12:00", "14:00", then="skip")), ANN, NOTHING, Skip("quiet_hours")),
-    ("outside quiet hours", terms(quiet_hours=QuietHours("21:00", "08:00")), ANN, NOTHING, Go()),
-    ("quiet hours are nothing to transactional", terms("email", NEEDED, quiet_hours=LUNCH), ANN, NOTHING, Go()),
+    ("quiet hours wait", terms(hours=Hours([LUNCH])), ANN, NOTHING, AFTER_LUNCH),
+    ("quiet hours skip", terms(hours=Hours([QuietHours("12:00", "14:00", then="skip")])), ANN, NOTHING, Skip("quiet_hours")),
+    ("outside quiet hours", terms(hours=Hours([QuietHours("21:00", "08:00")])), ANN, NOTHING, Go()),
+    ("quiet hours are nothing to transactional", terms("email", NEEDED, hours=Hours([LUNCH])), ANN, NOTHING, Go()),
+    ("outside the window waits", terms(hours=Hours((), [AFTERNOON])), ANN, NOTHING, Defer(at(2, 13), "outside_window")),
+    ("outside the window skips", terms(hours=Hours((), [OTHERWISE_NOT])), ANN, NOTHING, Skip("outside_window")),
+    ("inside the window", terms(hours=Hours((), [SendWindow("09:00", "18:00")])), ANN, NOTHING, Go()),
+    ("a window is nothing to transactional", terms("email", NEEDED, hours=Hours((), [OTHERWISE_NOT])), ANN, NOTHING, Go()),
+    ("no moment is left", terms(hours=Hours([LUNCH], [SendWindow("12:00", "14:00")])), ANN, NOTHING, Skip("never_permitted")),
     ("capped", terms(caps=[Cap(1, per=days(7))]), ANN, claimed("sms", at(1, 12)), Skip("capped")),
     ("the cap's time has rolled on", terms(caps=[Cap(1, per=days(1))]), ANN, claimed("sms", at(1, 12)), Go()),
     ("a cap of another channel", terms(caps=[Cap(0, per=days(7), channel="sms")]), ANN, NOTHING, Go()),
     ("a channel's cap counts it alone", terms(caps=[Cap(1, per=days(7), channel="email")]), ANN, claimed("sms", at(2, 11)), Go()),
     ("a cap of the day: after its midnight", terms(caps=[Cap(1, per="day")]), ANN, claimed("email", at(1, 23)), Skip("capped")),
     ("a cap of the day: the evening before", terms(caps=[Cap(1, per="day")]), ANN, claimed("email", at(1, 22, 59)), Go()),
+    ("a cap of the week: on its Monday", terms(caps=[Cap(1, per="week")]), ANN, claimed("email", at(1, 23)), Skip("capped")),
+    ("a cap of the week: the Sunday before", terms(caps=[Cap(1, per="week")]), ANN, claimed("email", at(1, 22, 59)), Go()),
+    ("a cap of the month: on its first day", terms(caps=[Cap(1, per="month")]), ANN, claimed("email", FEBRUARY_23H), Skip("capped")),
+    ("a cap of the month: the month before", terms(caps=[Cap(1, per="month")]), ANN, claimed("email", FEBRUARY_22H), Go()),
+    ("a cap of another topic", terms(caps=[Cap(0, per="day", topic="news")]), ANN, NOTHING, Go()),
+    ("a topic's cap counts it alone", terms(caps=[Cap(1, per="day", topic="general")]), ANN, OF_NEWS, Go()),
+    ("a topic's cap is reached", terms(topic="news", caps=[Cap(1, per="day", topic="news")]), ANN, OF_NEWS, Skip("capped")),
+    ("transactional ones use up no cap", terms(caps=[Cap(1, per="day")]), ANN, OF_NEED, Go()),
+    ("unless the cap counts everything", terms(caps=[Cap(1, per="day", counts="everything")]), ANN, OF_NEED, Skip("capped")),
+    ("the strictest of several caps", terms(caps=[Cap(9, per="day"), Cap(1, per=days(7))]), ANN, claimed("sms", at(1, 12)), Skip("capped")),
     ("caps are nothing to transactional", terms("email", NEEDED, caps=[Cap(0, per=hours(1))]), ANN, NOTHING, Go()),
-    ("what forbids comes before what delays", terms(quiet_hours=LUNCH), ANN, ANNS_IS_BAD, Skip("suppressed")),
-    ("quiet hours come before caps", terms(quiet_hours=LUNCH, caps=[Cap(0, per=days(1))]), ANN, NOTHING, AFTER_LUNCH),
+    ("what forbids comes before what delays", terms(hours=Hours([LUNCH])), ANN, ANNS_IS_BAD, Skip("suppressed")),
+    ("quiet hours come before caps", terms(hours=Hours([LUNCH]), caps=[Cap(0, per=days(1))]), ANN, NOTHING, AFTER_LUNCH),
 ]
 
 
@@ -114,7 +135,7 @@ any_terms = st.builds(
     message_class=st.sampled_from(["marketing", "transactional"]),
     topic=st.sampled_from(["general", "news"]),
     zone=st.just(BERLIN),
-    quiet_hours=st.sampled_from([None, QuietHours("12:00", "14:00"), QuietHours("12:00", "14:00", then="skip")]),
+    hours=st.sampled_from([Hours(), Hours([LUNCH]), Hours([QuietHours("12:00", "14:00", then="skip")]), Hours((), [AFTERNOON])]),
     caps=st.lists(st.builds(Cap, st.integers(0, 2), per=st.sampled_from([days(1), "day"])), max_size=2),
 )
 moments = st.integers(0, 72 * 60).map(lambda minutes: NOON - timedelta(minutes=minutes))

@@ -96,6 +96,21 @@ JOURNEY = [
         "goal=X.within(days(0))",
         ": the time within which the goal counts must be longer than 0: write a length of time, such as days(7)",
     ),
+    of(
+        "quiet_too_long",
+        'quiet_hours=QuietHours("10:00", "09:00")',
+        ": these quiet hours last longer than 22 hours: leave two hours of the day in which to send",
+    ),
+    of(
+        "window_days",
+        'send_window=SendWindow("09:00", "17:00", days=[])',
+        ": days= names each weekday of the window once: write them, or leave it out for every day",
+    ),
+    of(
+        "never_permitted",
+        'quiet_hours=QuietHours("21:00", "08:00"), send_window=SendWindow("22:00", "06:00")',
+        ": the send window lies inside the quiet hours: let them leave some time in which to send",
+    ),
     of("no_duration", "caps=[Cap(3, per=hours(0))]", ": a cap's per must be longer than 0: write a length of time, such as days(7)"),
     of(
         "not_known_here",

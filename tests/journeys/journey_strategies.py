@@ -19,6 +19,7 @@ from journeys.language import (
     QuietHours,
     Repeat,
     Send,
+    SendWindow,
     Split,
     Switch,
     Update,
@@ -46,6 +47,8 @@ from journeys.language.events import Events
 from journeys.language.steps import AnyStep
 from journeys.language.walk import all_steps, always_leaves
 from tests.journeys.strategies import CAUGHT, DURATIONS, EVENTS, Known, conditions, expressions, json_values, whens, wheres
+
+OTHER_CAPS = [Cap(2, per="week", topic="news"), Cap(9, per="month", counts="everything")]
 
 
 @st.composite
@@ -98,6 +101,7 @@ class _Writer:
         limits: dict[str, Any] = {}
         if not self.is_run_now:
             limits["quiet_hours"] = self.draw(st.sampled_from((None, QuietHours("21:00", "08:00", then="skip"))))
+            limits["send_window"] = self.draw(st.sampled_from((None, SendWindow("09:00", "17:00", days=["monday", "friday"]))))
             limits["topic"] = self.draw(st.sampled_from((None, "surveys")))
             limits["to"] = self.draw(st.one_of(st.none(), st.just("a@example.com"), expressions(known)))
         return Send(name, message, otherwise=self.maybe(known, name, depth), **limits)
@@ -195,7 +199,8 @@ def journeys(draw: DrawFn, *, is_run_now: bool = False) -> Journey:
     if not is_run_now:
         starts = draw(st.sampled_from((starts, segment("lapsed"), schedule(at("09:00"), segment="vip"), requested(), _DATE)))
         optional = {
-            "caps": draw(st.sampled_from((None, [], [Cap(3, per=days(7), channel="email"), Cap(1, per="day")]))),
+            "caps": draw(st.sampled_from((None, [], [Cap(3, per=days(7), channel="email"), Cap(1, per="day")], OTHER_CAPS))),
+            "send_window": draw(st.sampled_from((None, SendWindow("22:00", "12:00", then="skip")))),
             "quiet_hours": draw(st.sampled_from((None, QuietHours("21:00", "08:00")))),
             "holdout": draw(st.sampled_from((0, 10, 2.5))),
         }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from pydantic import TypeAdapter
 
-from journeys.language import QuietHours, days, event, hours
+from journeys.language import QuietHours, SendWindow, days, event, hours
 from journeys.language.codec import from_json, to_json
 from journeys.language.events import Events
 from journeys.language.facts import EventFact
@@ -101,6 +101,10 @@ def cases(draw: DrawFn) -> Case:
     )
 
 
+AFTERNOON = SendWindow("12:00", "20:00", then="skip")
+EVERY_KIND = [Cap(1, per="week", topic="surveys"), Cap(2, per="month", counts="everything")]
+
+
 def _runnable(journey: Journey, draw: DrawFn) -> Journey:
     """Entered by an event, held out never, by a provider that this house has, with values for every rule."""
     starts_on = journey.starts_on if isinstance(journey.starts_on, Events) else event("signed_up")
@@ -114,7 +118,8 @@ def _runnable(journey: Journey, draw: DrawFn) -> Journey:
         again_after=None,
         message_class=draw(st.sampled_from(("marketing", "transactional"))),
         quiet_hours=draw(st.sampled_from((None, QuietHours("21:00", "08:00"), QuietHours("02:30", "02:30")))),
-        caps=draw(st.sampled_from((None, [Cap(1, per="day")], [Cap(2, per=days(7), channel="email")]))),
+        send_window=draw(st.sampled_from((None, None, SendWindow("09:00", "17:00", days=["monday", "sunday"]), AFTERNOON))),
+        caps=draw(st.sampled_from((None, [Cap(1, per="day")], [Cap(2, per=days(7), channel="email")], EVERY_KIND))),
         topic=draw(st.sampled_from((None, "surveys"))),
         ends_after=draw(st.sampled_from((days(540), days(540), days(3), hours(30)))),
     )

@@ -235,7 +235,7 @@ def test_caps_count_what_would_have_been_sent_and_what_others_sent_then() -> Non
 
     def message(of: str) -> PastMessage:
         at = MONDAY_NOON - timedelta(days=1)
-        return PastMessage("s", "x", None, of, "email", "marketing", at, at, None, None, None)
+        return PastMessage("s", "x", None, of, "email", "marketing", "general", at, at, None, None, None)
 
     assert one(journey, past(happened(ENTRY), messages=(message("other"),))).skipped == [("hello", "capped"), ("more", "capped")]
     # What this journey itself sent then is what is being played.

@@ -1,5 +1,6 @@
 """What `problems` finds: everything at once, each with its journey, step and remedy."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from journeys.language import (
     Exit,
     If,
     Journey,
+    QuietHours,
     Repeat,
     Send,
+    SendWindow,
     Split,
     Switch,
     Update,
@@ -74,6 +77,10 @@ def codes(*steps: Any, name: str = "checked", **fields: Any) -> list[tuple[str, 
         ({"again_after": days(-1)}, ("", "no_duration")),
         ({"goal": X.within(days(0))}, ("", "no_duration")),
         ({"caps": [Cap(3, per=hours(0))]}, ("", "no_duration")),
+        ({"quiet_hours": QuietHours("10:00", "09:00")}, ("", "quiet_too_long")),
+        ({"send_window": SendWindow("09:00", "17:00", days=[])}, ("", "window_days")),
+        ({"send_window": SendWindow("09:00", "17:00", days=["monday", "monday"])}, ("", "window_days")),
+        ({"quiet_hours": QuietHours("21:00", "08:00"), "send_window": SendWindow("22:00", "06:00")}, ("", "never_permitted")),
         ({"starts_on": X.where(entry("n") == 1)}, ("starts_on", "not_known_here")),
         ({"starts_on": X.where(trait("n") == 1)}, ("starts_on", "where_asks_more")),
         ({"starts_on": date(entry("on"))}, ("starts_on", "not_known_here")),
@@ -91,6 +98,8 @@ def test_a_field_is_wrong(fields: dict[str, Any], expected: tuple[str, str]) -> 
 @pytest.mark.parametrize(
     ("step", "code"),
     [
+        (Send("s", email("s"), quiet_hours=QuietHours("10:00", "09:00")), "quiet_too_long"),
+        (Send("s", email("s"), quiet_hours=QuietHours("08:00", "20:00"), send_window=SendWindow("09:00", "17:00")), "never_permitted"),
         (Wait("now", days(1)), "id_reserved"),
         (Wait("1st", days(1)), "id_not_plain"),
         (Wait("w", days(0)), "no_duration"),
@@ -222,3 +231,10 @@ def test_the_eight_real_journeys_have_no_problems(journey: Journey) -> None:
 @given(journeys(is_run_now=True))
 def test_random_journeys_of_this_version_are_run_by_it(journey: Journey) -> None:
     assert problems(journey) == []
+
+
+def test_a_send_is_judged_by_its_own_hours_together_with_the_journeys() -> None:
+    night = QuietHours("21:00", "08:00")
+    late = Send("late", email("late"), send_window=SendWindow("22:00", "07:00"))
+    assert codes(late, quiet_hours=night) == [("late", "never_permitted")]
+    assert codes(replace(late, quiet_hours=QuietHours("00:00", "01:00")), quiet_hours=night) == []

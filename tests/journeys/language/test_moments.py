@@ -1,4 +1,4 @@
-"""The calendar of a person: next times, moved times, quiet hours, and the two odd hours of the year."""
+"""The calendar of a person: next times, moved times, and the two odd hours of the year."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.language import QuietHours, at, best_time, captured, days, entry, hours, minutes, on, trait
+from journeys.language import at, best_time, captured, days, entry, hours, minutes, on, trait
 from journeys.language.durations import Day, Instant
 from journeys.language.facts import EventFact, Facts
-from journeys.language.moments import instant, quiet_until
+from journeys.language.moments import instant
 from journeys.language.steps import Moment
 from journeys.language.zones import instant_of, local_to_utc, utc_to_local, zone_of
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 BERLIN = ZoneInfo("Europe/Berlin")
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 def known(zone: str | None = "Europe/Berlin", **attributes: Any) -> Facts:
@@ -79,42 +78,9 @@ def test_the_next_half_past_two_of_the_night_the_clocks_go_forward_is_half_past_
     assert instant(at("02:30"), known(), before) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        ("2026-03-02T20:59", None),
-        ("2026-03-02T21:00", "2026-03-03T08:00"),
-        ("2026-03-03T07:59", "2026-03-03T08:00"),
-        ("2026-03-03T08:00", None),
-    ],
-)
-def test_quiet_hours_over_midnight(now: str, expected: str | None) -> None:
-    until = quiet_until(QuietHours("21:00", "08:00"), _utc(now), ZoneInfo("UTC"))
-    assert until == (expected and _utc(expected))
-
-
-def test_equal_times_mean_no_quiet_hours() -> None:
-    assert quiet_until(QuietHours("08:00", "08:00"), NOON, ZoneInfo("UTC")) is None
-
-
-def test_quiet_hours_that_end_in_the_doubled_hour_end_twice() -> None:
-    quiet = QuietHours("21:00", "01:30")
-    assert quiet_until(quiet, datetime(2026, 11, 1, 5, 15, tzinfo=UTC), NEW_YORK) == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
-    assert quiet_until(quiet, datetime(2026, 11, 1, 6, 15, tzinfo=UTC), NEW_YORK) == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
-
-
 clocks = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 zones = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)
 times = st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants bounds without
-
-
-@given(clocks, clocks, times, zones)
-def test_after_quiet_hours_it_is_not_quiet_and_less_than_two_days_have_passed(start: str, end: str, now: datetime, zone: ZoneInfo) -> None:
-    quiet = QuietHours(start, end)
-    until = quiet_until(quiet, now, zone)
-    if until is not None:
-        assert now < until < now + timedelta(days=2)
-        assert quiet_until(quiet, until, zone) is None or _is_odd_day(until, zone)
 
 
 @given(clocks, times, zones)
@@ -128,10 +94,6 @@ def test_the_next_time_is_in_the_future_and_on_the_wall(clock: str, now: datetim
 @given(st.text(max_size=30))
 def test_no_text_makes_reading_a_time_raise(text: str) -> None:
     instant_of(text, BERLIN)
-
-
-def _utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _is_odd_day(moment: datetime, zone: ZoneInfo) -> bool:
