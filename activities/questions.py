@@ -30,6 +30,8 @@ class MomentWanted:
     enrollment_id: str
     moment: Moment
     captured: Mapping[str, EventFact] = field(default_factory=dict)
+    step: str = ""
+    visit: int = 0
 
 
 @dataclass(frozen=True)

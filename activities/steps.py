@@ -11,12 +11,14 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.best_time import best_time
 from activities.knowledge import facts_for
 from activities.messages import Messages
 from activities.moves import Moves
 from activities.orders import SendOrder
 from activities.questions import Decision, Ending, EventsWanted, MomentWanted
 from journeys.language import moments
+from journeys.language.durations import BestTime
 from journeys.language.facts import EventFact, Facts
 from journeys.language.keys import counts
 from journeys.language.verdict import SendVerdict
@@ -75,6 +77,8 @@ class Steps:
                 return None
             now = await enrollments.database_now(connection)
             facts = await facts_for(connection, enrollment, person, wanted.captured, wanted.moment, now)
+            if isinstance(wanted.moment, BestTime):
+                return await best_time(connection, wanted, wanted.moment, facts, now)
         return moments.instant(wanted.moment, facts, now)
 
     @activity.defn(name="recall events")

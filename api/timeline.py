@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, Field
 
+from activities.knowledge import located_in
 from api.paging import Cursor, Limit, moment, page_of, position, text
 from api.strict import App, Db, UserId, Word, management
 from api.temporal import Trying, Workflows, WorkflowsIfThere
@@ -21,6 +22,7 @@ from journeys.language.steps import AnyStep
 from journeys.language.walk import all_steps
 from journeys.language.whereabouts import UNTIL
 from storage import people, timeline
+from storage.standing import Person
 from storage.timeline import Inside, Moment
 
 router = management("Users")
@@ -59,7 +61,10 @@ class Timeline(BaseModel):
     """One page, the newest first; ask again with `cursor` set to `next`, unless that is null."""
 
     user_id: str | None = Field(examples=["user-4711"])
-    timezone: str | None = Field(description="the user's zone, for local times", examples=["Europe/Berlin"])
+    timezone: str | None = Field(description="the zone in which they are taken to be, for local times", examples=["Europe/Berlin"])
+    timezone_by: Literal["attribute", "phone", "location", "app", "nothing"] = Field(
+        description="how the zone is known: the user's attribute, number or location, the app's setting, or nothing: then it is UTC"
+    )
     now: list[Now] = Field(description="the journeys that the user is in, on the first page only")
     items: list[TimelineItem]
     next: str | None = Field(None, description="the cursor of the next page", examples=["WyIyMDI2LTExLTIzIl0"])
@@ -90,6 +95,7 @@ async def get_timeline(
     async with database.transaction(app) as connection:
         person = await people.internal_id(connection, app, user_id)
         who = await people.person(connection, app, user_id)
+        located = await located_in(connection, app, Person(person, who.user_id, who.attributes, who.timezone))
         lines = await timeline.timeline(connection, app, person, journey=journey, step=step, before=before, most=limit + 1)
         inside = await timeline.inside(connection, app, person, journey=journey) if before is None else []
         wanted = {(line.fact["journey"], line.fact["version"]) for line in lines if line.fact.get("version")}
@@ -97,9 +103,10 @@ async def get_timeline(
     kept, following = page_of(lines, limit, lambda line: [line.at, line.kind, line.id])
     return Timeline(
         user_id=who.user_id,
-        timezone=who.timezone,
+        timezone=located.zone.key,
+        timezone_by=located.zone_by,
         now=await asyncio.gather(*(_now(workflows, each) for each in inside)),
-        items=[_item(line, definitions, user_id, who.timezone) for line in kept],
+        items=[_item(line, definitions, user_id, located.zone.key) for line in kept],
         next=following,
     )
 

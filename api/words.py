@@ -40,7 +40,7 @@ def left_words(reason: str | None) -> str:
 
 
 def message_words(fact: _Fact, timezone: str | None = None) -> str:
-    """Say what became of a message: its state, why, and what the receiver's side told later."""
+    """Say what became of a message: its state, why, and what the receiver's side told later. Times are told in `timezone`."""
     what = f'{fact["channel"]} "{fact["template"]}"' if fact["template"] else f"{fact['channel']} message"
     later = [word for word in _LATER if fact.get(f"{word}_at")]
     words = f"{what}: {_state_words(fact)}"
@@ -51,7 +51,7 @@ def message_words(fact: _Fact, timezone: str | None = None) -> str:
     if fact["reason"] and fact["state"] not in {"unknown", "rejected"}:
         words += f", because {reason_words(fact['reason'], **_names(fact))}"
     if fact["state"] == "deferred" and fact["deferred_until"]:
-        words += f", until {_local(fact['deferred_until'], timezone)}"
+        words += f", until {_local(fact['deferred_until'], timezone)} ({timezone or 'UTC'})"
     if fact.get("answer") and fact["state"] != "sent":
         words += f"; {fact.get('provider') or 'the provider'} said: {fact['answer']}"
     return words + (" (it may have come twice)" if fact["maybe_doubled"] else "")
@@ -67,6 +67,8 @@ def _state_words(fact: _Fact) -> str:
 def moment_words(kind: str, fact: _Fact, *, step: AnyStep | None = None, holdout: float = 0, timezone: str | None = None) -> str:
     """Say one line of a timeline. `step` is the one that the fact is about, where it is known; times are told in `timezone`."""
     match kind:
+        case "step" if fact["verdict"].get("kind") == "best_time":
+            return f"{fact['journey']}: {fact['step'].partition(':')[2]}: {_best_time_words(fact['verdict'])}"
         case "step":
             return _step_words(fact, step)
         case "message":
@@ -134,6 +136,21 @@ def _send_words(verdict: _Fact) -> str:
         return "not sent, because the journey had ended for them"
     why = ", ".join(map(reason_words, verdict.get("reasons") or ()))
     return "sent" if verdict.get("sent") else f"not sent{f', because {why}' if why else ''}"
+
+
+def _best_time_words(verdict: _Fact) -> str:
+    """Until when it waits and why then: `waits until Tue 24 Nov 18:00: opened or clicked 7 of 9 times between 18 and 19`."""
+    hour = verdict["hour"]
+    between = f"between {hour} and {(hour + 1) % 24} o'clock"
+    match verdict["known_by"]:
+        case "person":
+            why = f"{verdict['seen']} of {verdict['of']} times they opened or clicked {between}"
+        case "everybody":
+            why = f"their own hours are not known yet, and people here read most {between}"
+        case _:
+            return "goes on at once: nothing is known yet of the hours at which they, or people here, read"
+    when = "goes on at once" if verdict["is_now"] else f"waits until {_local(verdict['until'], verdict['zone'])} ({verdict['zone']})"
+    return f"{when}: {why}"
 
 
 def _decided_words(name: str, branch: int | None, step: AnyStep | None) -> str:

@@ -26,6 +26,14 @@ _COLOURS = {
     "consent": "cyan",
     "unclear": "yellow",
 }
+# How the zone is known, where it is not the person's own.
+_KNOWN_BY = {
+    "attribute": "",
+    "phone": ", as their number tells",
+    "location": ", as their location tells",
+    "app": ", the app's, for theirs is not known",
+    "nothing": ", for no zone is known",
+}
 _STATES = {"sent": "green", "skipped": "yellow", "rejected": "red", "given_up": "red", "unknown": "red"}
 
 
@@ -60,7 +68,8 @@ def _story(sojourn: Client, user_id: str, most: int, query: dict[str, str | None
 def lines(story: Any, user_id: str) -> Iterator[str]:
     """The story by days, the oldest first, and what goes on now."""
     zone = zone_of(story["timezone"])
-    yield f"[bold]{escape(story['user_id'] or user_id)}[/]  [dim]times in {escape(story['timezone'] or 'UTC')}[/]"
+    times = f"times in {story['timezone'] or 'UTC'}{_KNOWN_BY[story['timezone_by']]}"
+    yield f"[bold]{escape(story['user_id'] or user_id)}[/]  [dim]{escape(times)}[/]"
     if story["next"]:
         yield "[dim](what was before is left out: --most shows more)[/]"
     told = [(datetime.fromisoformat(item["at"]).astimezone(zone), item) for item in reversed(story["items"])]

@@ -18,11 +18,22 @@ _DEVICE = text(
     " ORDER BY confirmed_at DESC, id DESC LIMIT 1"
 )
 
+_PHONE = text(
+    "SELECT address FROM endpoints WHERE app = :app AND user_id = :user_id AND channel IN ('sms', 'whatsapp', 'voice') AND state = 'active'"
+    " ORDER BY confirmed_at DESC, id DESC LIMIT 1"
+)
+
 
 async def last_did(connection: Connection, app: str, user_id: int, names: Sequence[str], at: datetime) -> Mapping[str, datetime]:
     """When the person (by internal id) last did each of these up to `at`; what they never did is not in it. History counts."""
     rows = await connection.execute(_LAST_DID, {"app": app, "user_id": user_id, "names": list(names), "at": at})
     return {row.name: row.at for row in rows}
+
+
+async def phone(connection: Connection, app: str, user_id: int) -> str | None:
+    """The active number that was confirmed last, whatever the channel, or None without one."""
+    found: str | None = (await connection.execute(_PHONE, {"app": app, "user_id": user_id})).scalar()
+    return found
 
 
 async def device(connection: Connection, app: str, user_id: int) -> Mapping[str, Any] | None:

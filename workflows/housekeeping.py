@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import events, idempotency, in_app, jobs, one_time_codes, provider_events, tracked_links
+from storage import best_hours, events, idempotency, in_app, jobs, one_time_codes, provider_events, tracked_links
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ async def run(database: Database, stopping: asyncio.Event) -> None:
 
 
 async def keep_house(database: Database) -> None:
-    """Make the partitions of the next months, and forget what is kept for a while.
+    """Make the partitions of the next months, count when people read, and forget what is kept for a while.
 
     Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one.
     Where the links of one message led is forgotten after 400 days: then they are unknown. In-app messages go when they are over.
@@ -53,7 +53,10 @@ async def keep_house(database: Database) -> None:
     async with database.transaction() as connection:
         forgotten["links"] = await tracked_links.forget_old(connection, datetime.now(UTC) - LINKS_FOR)
     forgotten["in_app"] = await _forget_in_app(database)
-    log.info("house kept", forgotten=forgotten)
+    async with database.transaction() as connection:
+        # What came a minute ago has been committed by now.
+        counted = await best_hours.count_everybody(connection, datetime.now(UTC) - timedelta(minutes=1))
+    log.info("house kept", forgotten=forgotten, reading_hours_counted=counted)
 
 
 async def _forget_in_app(database: Database) -> int:

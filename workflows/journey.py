@@ -303,7 +303,9 @@ class JourneyWorkflow:
         return chosen
 
     async def instant(self, step: str, moment: Moment, captured: Mapping[str, EventFact]) -> datetime | None:
-        wanted = MomentWanted(self._enrollment.app, self._enrollment.enrollment_id, moment, captured)
+        standing = self._player.standing
+        visit = standing.visit if standing else 0
+        wanted = MomentWanted(self._enrollment.app, self._enrollment.enrollment_id, moment, captured, step, visit)
         found: datetime | None = await self._ask("compute moment", wanted, datetime | None, summary=f"when: {step}")  # type: ignore[arg-type]
         return found
 

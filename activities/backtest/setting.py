@@ -16,6 +16,7 @@ from activities.terms import terms_of, topic_of
 from activities.zones import Located
 from journeys.language.codec import from_json
 from journeys.language.conditions import AnyCondition, Condition, Device, Did, Has, InSegment, LastDid, MessageWas, Near, Trait
+from journeys.language.durations import BestTime
 from journeys.language.events import Event
 from journeys.language.journey import Journey
 from journeys.language.nodes import Node
@@ -115,6 +116,7 @@ class Setting:
             *(["attributes are those of today"] if _has(inside, Trait, Near) else []),
             *(["addresses and devices that conditions ask about are those of today"] if _has(inside, Has, Device) else []),
             *(["nobody is in a segment"] if _has(inside, InSegment) else []),
+            *(["nothing is known of the hours at which people read: a best time is now"] if _has(inside, BestTime) else []),
             *(["every call succeeds and gives nothing back"] if _has(inside, Call) else []),
             *(["messages of this journey are delivered at once, and nobody opens or clicks them"] if _has(inside, MessageWas) else []),
         ]

@@ -128,7 +128,7 @@ class On(Node):
 
 @node
 class BestTime(Node):
-    """The hour at which this person opens most, within so long. Until such hours are learned it is now."""
+    """The beginning of the hour at which this person reads most, within so long; else at which everybody does, else now."""
 
     within: Duration
     _: KW_ONLY

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from journeys.language.best_hours import BestHours
+
 
 @dataclass(frozen=True)
 class EventFact:
@@ -55,3 +57,4 @@ class Facts:
     entered_at: datetime | None = None
     captured: Mapping[str, EventFact] = field(default_factory=dict)
     source: str = ""
+    best_hours: BestHours | None = None

@@ -3,6 +3,7 @@
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import assert_never
 
+from journeys.language.best_hours import next_best
 from journeys.language.conditions import Captured, Device, Entry, LastDid, Location, Prop, Shifted, Timed, TimeExpression, Trait, When
 from journeys.language.durations import WEEKDAYS, Ago, Ahead, At, BestTime, Day, Instant, On
 from journeys.language.facts import EventFact, Facts
@@ -19,15 +20,15 @@ _DAY = timedelta(days=1)
 def instant(moment: Moment, facts: Facts, now: datetime) -> datetime | None:
     """Say when a Wait or WaitFor ends. None: the moment is missing or no time (reason `no_moment`); it may also be past.
 
-    `at` and `on` are the next such time after now. `best_time` is now: which hour suits whom has still to be learned.
+    `at` and `on` are the next such time after now. `best_time` is now where nothing is known of their hours.
     """
     match moment:
         case At(clock):
             return _next(now, zone_of(facts.timezone), clock_of(clock))
         case On(weekday, clock):
             return _next(now, zone_of(facts.timezone), clock_of(clock), WEEKDAYS.index(weekday))
-        case BestTime():
-            return now
+        case BestTime(within):
+            return next_best(facts.best_hours, now, within.timedelta, zone_of(facts.timezone)) if facts.best_hours else now
         case _:
             return instant_as_of(moment, facts, now)
 

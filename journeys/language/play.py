@@ -316,7 +316,7 @@ class Player:
             if until is None:
                 return "no_moment"
             if until <= self._world.now():
-                # As long as nobody's best time is known it is now, and now has not passed.
+                # The best time may be now, and now has not passed.
                 return "waited" if isinstance(step.until, BestTime) else "past"
             record.until = until
         while await self._pause(record.until, _wait_words(step, record.until), step.reset_by, since):

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Literal
 
 from journeys.language import moments
+from journeys.language.best_hours import assumed
 from journeys.language.conditions import AnyCondition
 from journeys.language.describe import condition_words
 from journeys.language.durations import BestTime, Duration
@@ -52,6 +53,8 @@ class Person:
     refuses: tuple[str, ...] = ()
     unsubscribed_topics: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
+    best_hour: int | None = None
+    """At which hour of their day they are assumed to read most, for `best_time`. None: nothing is known, so it is now."""
 
 
 ANYBODY = Person()
@@ -284,7 +287,7 @@ class Stage:
         if found is None:
             self._note(step, "no_moment")
         elif isinstance(moment, BestTime):
-            self._note(step, "their best time is not known yet: now")
+            self._note(step, self._best_time_words())
         elif found <= self._now:
             self._note(step, f"{self._wall(found)} has passed")
         return found
@@ -320,6 +323,11 @@ class Stage:
                 self._note(event.name, "came", "event")
                 player.arrive(event)
 
+    def _best_time_words(self) -> str:
+        if self._user.best_hour is None:
+            return "their best time is not known yet: now"
+        return f"their best time is assumed to be {self._user.best_hour:02}:00"
+
     def _mark(self, event: EventFact) -> None:
         """message_opened and message_clicked, with the step as a property, are facts about that step's message."""
         step = event.properties.get("step")
@@ -354,6 +362,7 @@ class Stage:
             entered_at=self._entry.occurred_at,
             captured=captured,
             source=self._user.user_id,
+            best_hours=None if self._user.best_hour is None else assumed(self._user.best_hour),
         )
 
     def _result(self, step: str, visit: int) -> CallVerdict:

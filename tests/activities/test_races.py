@@ -164,7 +164,7 @@ async def test_without_the_lock_the_same_races_find_violations(town: Town, monke
     for name in ("_LOCK_PERSON", "_LOCK_ENROLLED"):
         statement = str(getattr(standing, name)).replace("FOR NO KEY UPDATE OF u", "").replace("FOR NO KEY UPDATE", "")
         monkeypatch.setattr(standing, name, text(statement))
-    read = claiming.read_standing
+    read = standing.read_standing
 
     async def read_slowly(connection: Connection, asked: standing.Asked) -> standing.Standing:
         found = await read(connection, asked)
