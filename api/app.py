@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from temporalio.client import Client
 
 from api import (
+    app_settings,
     backtests,
     bulk,
     client_tokens,
@@ -89,6 +90,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     one_time_codes.router,
     pauses.router,
+    app_settings.router,
     providers.router,
     keys.router,
     sandbox.router,

@@ -1,5 +1,6 @@
 """Statements about apps: the tenants, to which everything else belongs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import text
@@ -11,6 +12,9 @@ _NAME = text("SELECT name FROM apps WHERE id = :app")
 _SETTINGS = text("SELECT settings FROM apps WHERE id = :app")
 _SET = text("UPDATE apps SET settings = settings || jsonb_build_object(CAST(:name AS text), CAST(:value AS jsonb)) WHERE id = :app")
 _DOMAIN = text("SELECT EXISTS (SELECT FROM apps WHERE settings #>> '{tracking,domain}' = :domain)")
+_CHANGE = text(
+    "UPDATE apps SET settings = (settings || CAST(:changes AS jsonb)) - CAST(:removed AS text[]) WHERE id = :app RETURNING settings"
+)
 _ALL = text("SELECT id FROM apps ORDER BY id")
 
 
@@ -24,7 +28,10 @@ async def ids(connection: Connection) -> list[str]:
 
 
 async def settings(connection: Connection, app: str) -> dict[str, Any]:
-    """The app's defaults: topic, from, reply_to, postal_address, timezone, quiet_hours, caps, tracking, as far as they are set."""
+    """The app's defaults, as far as they are set.
+
+    topic, from, reply_to, postal_address, timezone, quiet_hours, send_windows, caps, tracking.
+    """
     found: dict[str, Any] | None = (await connection.execute(_SETTINGS, {"app": app})).scalar()
     return found or {}
 
@@ -37,6 +44,14 @@ async def set_setting(connection: Connection, app: str, name: str, value: object
 async def has_tracking_domain(connection: Connection, domain: str) -> bool:
     """Tell whether the links of any app lead to this domain."""
     return bool((await connection.execute(_DOMAIN, {"domain": domain})).scalar())
+
+
+async def change_settings(connection: Connection, app: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Set some of the app's defaults, remove those that are None, leave the others; return what then is set."""
+    removed = [name for name, value in changes.items() if value is None]
+    values = {"app": app, "changes": dict(changes), "removed": removed}
+    changed: dict[str, Any] = (await connection.execute(_CHANGE, values)).scalar_one()
+    return changed
 
 
 async def name(connection: Connection, app: str) -> str:
