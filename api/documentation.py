@@ -28,6 +28,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Tracking": ("Which opens and clicks are counted, and where links lead on their way.", (SECRET,)),
     "In-app": ("What a user's own client shows: messages to show now, and an inbox.", (CLIENT,)),
     "Pausing": ("The big switches.", (SECRET,)),
+    "App": ("Its settings: who mails are from, when and how often messages may leave.", (SECRET,)),
     "Keys": ("API keys and what they may do.", (SECRET,)),
     "Providers": ("Accounts at providers, through which messages leave.", (SECRET,)),
     "Provider webhooks": ("For providers alone, which prove who they are; the key in the address finds the account.", ()),

@@ -25,6 +25,8 @@ RETURNS = {"_refusal", "_too_soon", "_no_way_there", "_not_wanted", "refusal", "
 IN_SQL = re.compile(r"\b(?:end_)?reason = '([a-z_]+)'")
 CODE = re.compile(r"[a-z][a-z0-9_]+(?::.*)?")
 # Words of a person's own, and of jobs and keys, which are no codes of a message or an enrollment.
+# Made from a status of Temporal's by lowering its name.
+LOWERED = {"terminated", "canceled", "failed", "timed_out", "completed"}
 NOT_CODES = {"sent", "done", "none", "all"}
 
 
@@ -43,11 +45,47 @@ def test_the_scan_finds_reasons() -> None:
     assert {"no_endpoint", "capped", "quiet_hours", "not_again", "paused", "merged", "gave_up", "template_error", "slow_provider"} <= found
 
 
+def test_every_reason_on_the_page_is_one_that_the_code_can_give() -> None:
+    """The other way round: words of a code that nothing gives any more would only mislead."""
+    others = [path for path in (*SOURCES, *(ROOT / "workflows").rglob("*.py")) if path.name != "reasons.py"]
+    texts = {part for path in others for node in ast.walk(ast.parse(path.read_text())) for part in _texts(node)}
+    said = {match for text in texts for match in re.findall(r"(?<![a-z_])[a-z][a-z0-9_]+(?![a-z_])", text)}
+    assert set(REASONS) - said - LOWERED == set()
+
+
+def test_what_the_ledger_is_told_in_these_places_is_scanned() -> None:
+    """The rules, a claim, a try's end, the lane and a template: each of them must be seen by the scan, or it looks at nothing."""
+    places = {
+        "activities/rules.py": {"no_endpoint", "suppressed", "unsubscribed", "no_consent", "not_allowed_here", "capped", "never_permitted"},
+        "journeys/language/permitted.py": {"quiet_hours", "outside_window"},
+        "activities/claiming.py": {"gave_up", "exited", "no_template", "paused"},
+        "activities/sending.py": {"rejected", "unconfirmed", "not_sent"},
+        "activities/judging.py": {"provider_away"},
+        "activities/direct.py": {"gave_up", "no_template"},
+        "channels/render.py": {"no_content_for_channel", "missing_variable", "template_too_large", "template_error"},
+    }
+    for place, expected in places.items():
+        found = {code.partition(":")[0] for code in _codes(ast.parse((ROOT / place).read_text()))}
+        assert expected <= found, place
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
 def _codes(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=(ast.Name(id=name) | ast.Attribute(attr=name)), args=args) if name in CALLS:
                 yield from _constants(args)
+            case ast.Call(func=ast.Name(id="Settlement"), args=[_, _, _, reason, *_]):
+                yield from _constants([reason])
+            case ast.Dict(keys=keys, values=values):
+                failed = [value for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant) and key.value == "failed"]
+                yield from _constants(failed)
+            case ast.Assign(targets=[ast.Name(id="Code")], value=ast.Subscript(slice=codes)):
+                yield from _constants([codes])
             case ast.keyword(arg=name, value=value) if name in KEYWORDS:
                 yield from _constants([value])
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in RETURNS:

@@ -19,7 +19,7 @@ evening = [NOON.replace(hour=17, minute=20) - DAY * each for each in range(1, 8)
 
 def best_of(readings: list[datetime], now: datetime = NOON, within: timedelta = DAY) -> datetime | None:
     best = of_person(readings, now, BERLIN)
-    return best and next_best(best, now, within, BERLIN)
+    return None if best is None else next_best(best, now, within, BERLIN)
 
 
 def test_the_hour_at_which_they_opened_most_is_next() -> None:
