@@ -18,7 +18,7 @@ from storage import apps
 router = management("App")
 
 Clock = Annotated[str, StringConstraints(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-ChannelName = Literal["email", "sms", "whatsapp", "voice", "push", "in_app", "webhook"]
+ChannelName = Literal["email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom"]
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 _LONGEST_QUIET_S = 22 * 3600
 _LISTS = ("quiet_hours", "send_windows", "caps")

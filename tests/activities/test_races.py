@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from activities import claiming, direct
+from activities import claiming
 from activities.direct import DirectLane
 from activities.orders import SendOrder
 from journeys.language.verdict import SendVerdict
@@ -143,7 +143,7 @@ async def plan(town: Town, people: Sequence[Runner], *, is_to_addresses: bool) -
 
 @pytest.mark.parametrize("leaving", ["topic", "suppressed"])
 async def test_in_200_races_of_each_kind_the_lane_claims_nothing_for_who_left_before(town: Town, leaving: str) -> None:
-    lane = DirectLane(town.database, town.delivery(), asyncio.Event(), slots=AT_ONCE)
+    lane = DirectLane(town.database, town.delivery(), asyncio.Event())
     people = await runners(town, 200)
     for first in range(0, len(people), AT_ONCE):
         field = people[first : first + AT_ONCE]
@@ -172,6 +172,6 @@ async def test_without_the_lock_the_same_races_find_violations(town: Town, monke
         return found
 
     monkeypatch.setattr(claiming, "read_standing", read_slowly)
-    monkeypatch.setattr(direct, "read_standing", read_slowly, raising=False)
+
     await races(town, leave_topic, 60)
     assert await town.run(_VIOLATIONS) != []
