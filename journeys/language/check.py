@@ -20,7 +20,7 @@ from journeys.language.events import Events
 from journeys.language.findings import Place
 from journeys.language.messages import QuietHours, SendWindow
 from journeys.language.nodes import Node, fields_of
-from journeys.language.steps import AnyStep, Case, Repeat, WaitFor
+from journeys.language.steps import AnyStep, Case, Repeat, Send, WaitFor
 from journeys.language.walk import all_steps, always_leaves, branches, nodes_in
 
 if TYPE_CHECKING:
