@@ -29,8 +29,9 @@ async def unconfirmed(town: Town, provider: str, url: str) -> UUID:
     await town.hands().deliver(order_of(await enroll(town)))
     await town.run("UPDATE messages SET provider = :p, settled_at = settled_at - interval '2 minutes'", p=provider)
     async with town.database.transaction() as connection:
-        place: dict[str, Any] = {"channel": "email", "name": "main", "provider": provider, "place": 1}
-        await providers.put(connection, APP, SEAL, **place, settings={**SETTINGS[provider], "base_url": url}, secrets={})
+        settings = {**SETTINGS[provider], "base_url": url}
+        account = {"channel": "email", "name": "main", "provider": provider}
+        await providers.put(connection, APP, SEAL, **account, traffic=providers.Traffic(), settings=settings, secrets={})
     [row] = await town.rows()
     assert row.state == "unknown"
     return UUID(str(row.id))

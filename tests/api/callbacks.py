@@ -49,10 +49,10 @@ class Callbacks:
         whole = {**caller.settings, **settings}
         secrets = {key: value for key, value in whole.items() if key in SECRET}
         shown = {key: value for key, value in whole.items() if key not in SECRET}
-        place: dict[str, Any] = {"channel": caller.channel, "name": name, "provider": caller.provider, "place": 1}
+        place = {"channel": caller.channel, "name": name, "provider": caller.provider}
         async with self.database.transaction() as connection:
             seal = Seal(Settings().plain_credential_keys)
-            await providers.put(connection, "demo", seal, **place, settings=shown, secrets=secrets)
+            await providers.put(connection, "demo", seal, **place, traffic=providers.Traffic(), settings=shown, secrets=secrets)
             [row] = [each for each in await providers.of_app(connection, "demo") if (each.channel, each.name) == (caller.channel, name)]
         self.urls[caller.channel, caller.provider] = f"{PUBLIC}/v1/webhooks/{caller.provider}/{row.inbound_key}"
         return self.urls[caller.channel, caller.provider]
