@@ -129,8 +129,9 @@ class Traffic:
     async def say_back(self, key: AccountKey) -> None:
         """The provider answers. Where nobody had heard that it was away, there is nothing to say."""
         if key in self._shared:
+            # What was read before must not shut the gate again while the news is written.
+            self._states.pop(key, None)
             await self._tell(key, lambda connection: account_states.say_back(connection, key))
-            self._shared.discard(key)
 
     async def _tell(self, key: AccountKey, write: Callable[[Connection], Awaitable[None]]) -> None:
         """Write news, and read the states anew before the next send. Under the lock of `look`: what is read must not be older."""

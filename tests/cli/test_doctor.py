@@ -2,15 +2,20 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from cli.doctor import postgres, providers, python, temporal
+from cli.doctor import accounts, postgres, providers, python, temporal
 from cli.sojourn import run
 from settings import Environment, Settings
+from storage import account_states
+from storage.account_states import AccountKey
 from storage.database import Database
+from storage.providers import Traffic
+from storage.providers import put as put_account
+from storage.sealing import Seal
 
 PYTHONS = [
     ((3, 11, 7), True),  # seen to let a header through
@@ -85,3 +90,29 @@ async def test_something_to_mend_gives_exit_code_one(monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def temporal_address(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
+
+
+async def test_accounts_are_asked_and_those_in_trouble_named(database: Database, database_url: str) -> None:
+    settings = Settings(database_url=database_url)
+    key = AccountKey("demo", "email", "main")
+    async with database.transaction() as connection:
+        for channel, name, provider, written, secrets in (
+            ("email", "main", "resend", {"base_url": "http://127.0.0.1:1"}, {"api_key": "re_hush"}),
+            ("sms", "kept", "sandbox", {}, {}),
+        ):
+            await put_account(
+                connection, "demo", Seal(settings.plain_credential_keys), channel=channel, name=name, provider=provider, traffic=Traffic(),
+                settings=written, secrets=secrets,
+            )  # fmt: skip
+        await account_states.say_away(connection, key, timedelta(minutes=1), "HTTP 401: the provider refuses our credentials")
+        await account_states.close_for(connection, AccountKey("demo", "sms", "kept"), timedelta(minutes=1))
+    found = await accounts(settings)
+    assert [(each.subject, each.is_well) for each in found] == [
+        ("email account main", False),
+        ("sms account kept", True),
+        ("email account main", True),
+        ("sms account kept", True),
+    ]
+    assert "refused" in found[0].words
+    assert "HTTP 401" in found[2].words
+    assert "hush" not in str(found)
