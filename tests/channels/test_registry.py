@@ -3,7 +3,8 @@
 import pytest
 
 from channels.email.connection import SmtpServer
-from channels.registry import CHANNELS, Providers, adapters
+from channels.readers import READERS
+from channels.registry import CHANNELS, KINDS, Providers, adapters
 from channels.sandbox import Kept
 from journeys.language.errors import ConfigurationError
 
@@ -35,3 +36,24 @@ def test_an_unknown_provider_names_the_setting_and_the_choices() -> None:
 def test_webhooks_without_a_secret_are_refused_at_the_start() -> None:
     with pytest.raises(ConfigurationError, match="SOJOURN_WEBHOOK_SECRET"):
         adapters(Providers({"webhook": "http"}, SmtpServer("127.0.0.1", 25)), keep)
+
+
+def test_what_proves_a_provider_is_sealed() -> None:
+    """A field that is added to an account and forgotten in its line of the table would be stored and shown in the clear."""
+    proofs = {
+        (place, field.name): field.is_secret
+        for place, kind in KINDS.items()
+        for field in kind.fields()
+        if field.name.startswith("webhook_") and field.name != "webhook_public_key"
+    }
+    assert [place for place, is_secret in proofs.items() if not is_secret] == []
+
+
+def test_every_account_whose_provider_calls_us_has_what_proves_it() -> None:
+    proofs = {"topics", "secret", "app_secret"}
+    bare = [
+        place
+        for place, kind in KINDS.items()
+        if place in READERS and not any(field.name in proofs or field.name.startswith("webhook_") for field in kind.fields())
+    ]
+    assert bare == []

@@ -19,6 +19,7 @@ from settings import Settings
 from storage import erasures, keys
 from storage.database import Database
 from storage.events import Accepted, Incoming, accept
+from storage.ids import address_hash
 from tests.workflows.stage import APP, Stage
 from workflows.erasures import Erasures, forget
 
@@ -128,6 +129,17 @@ async def make_full_life(scene: Stage, manager: httpx.AsyncClient, who: str) -> 
         who=who,
     )
     await scene.execute(
+        "INSERT INTO provider_events (app, account, provider, event_id, kind, word, address_hash, occurred_at, raw)"
+        " VALUES ('demo', 'email/main', 'ses', 'x', 'bounced', 'Bounce', :hash, now(), :raw)",
+        hash=address_hash(APP, "email", ADDRESS),
+        raw=f'{{"email": "{ADDRESS}"}}',
+    )
+    await scene.execute(
+        "INSERT INTO unclear_replies (app, user_id, channel, body)"
+        " SELECT app, user_id, 'sms', 'stop, Quillington' FROM identities WHERE value = :who",
+        who=who,
+    )
+    await scene.execute(
         "INSERT INTO interventions (app, enrollment_id, request, kind, outcome, detail, done_by)"
         " SELECT app, id, 'r', 'exit', 'done', '{\"reason\": \"Quillington\"}', 'k' FROM enrollments"
     )
@@ -147,7 +159,7 @@ async def test_nothing_is_left_of_somebody_who_was_erased(scene: Stage, manager:
     tables = {place.split(".")[0] for place in before}
     assert tables >= {
         "users", "identities", "endpoints", "consents", "events", "enrollments", "refused_entries", "messages", "direct_sends",
-        "sandbox_messages", "idempotency_keys", "quarantine", "interventions", "jobs",
+        "sandbox_messages", "idempotency_keys", "quarantine", "interventions", "jobs", "provider_events", "unclear_replies",
     }  # fmt: skip
     assert await histories_with(scene, SECRETS)
     counted = await scene.execute("SELECT count(*) AS messages, (SELECT count(*) FROM enrollments) AS enrollments FROM messages")
