@@ -76,6 +76,16 @@ def test_a_certificate_that_is_none_or_over_proves_nothing(certificate: bytes) -
         open_envelope(call(envelope("m", NOW, id_="1"), certificate=certificate), settings())
 
 
+def test_a_signature_has_one_spelling() -> None:
+    """The last letter of base64 before its padding has bits that nobody reads: another letter with the same bits is another text."""
+    made = envelope("m", NOW, id_="1")
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = made["Signature"][-3]
+    alike = letters[letters.index(last) ^ 1]
+    with pytest.raises(Forged):
+        open_envelope(call({**made, "Signature": f"{made['Signature'][:-3]}{alike}=="}), settings())
+
+
 @pytest.mark.parametrize("late", [timedelta(hours=1, minutes=1), timedelta(hours=-1, minutes=-1)])
 def test_an_envelope_that_is_not_of_this_hour_is_refused(late: timedelta) -> None:
     with pytest.raises(Forged, match="hour"):
