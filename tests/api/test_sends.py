@@ -139,3 +139,12 @@ async def test_messages_are_filtered_and_paged(manager: httpx.AsyncClient) -> No
     rest = (await manager.get("/v1/messages", params={"limit": 2, "cursor": page["next"]})).json()
     assert [m["address"] for m in page["items"] + rest["items"]] == ["a2@example.com", "a1@example.com", "a0@example.com"]
     assert (await manager.get("/v1/messages", params={"state": "sent"})).json()["items"] == []
+
+
+async def test_a_caller_says_whether_a_message_is_counted(manager: httpx.AsyncClient, database: Database) -> None:
+    for wish in (False, {"opens": False}, None):
+        assert (await manager.post("/v1/messages", json={**MAIL, "tracking": wish})).status_code == 202
+    async with database.transaction() as connection:
+        kept = (await connection.exec_driver_sql("SELECT content -> 'tracking' FROM direct_sends ORDER BY created_at")).scalars().all()
+    assert kept == [False, {"opens": False}, None]
+    assert (await manager.post("/v1/messages", json={**MAIL, "tracking": {"open": False}})).status_code == 422

@@ -55,6 +55,22 @@ async def test_the_same_within_a_minute_is_written_once(client: httpx.AsyncClien
     assert 1 <= len(await hits(database)) <= 2  # a minute may end meanwhile
 
 
+async def test_a_click_costs_one_transaction(app: FastAPI, client: httpx.AsyncClient, link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.head(SIGNER.open_url(replace(MARK, link=b"")))  # which apps there are is known by now
+    database, opened = app.state.database, 0
+    transaction = database.transaction
+
+    def counted(name: str | None = None) -> object:
+        nonlocal opened
+        opened += 1
+        return transaction(name)
+
+    monkeypatch.setattr(database, "transaction", counted)
+    for number in (1, 2, 3):
+        assert (await client.get(link, headers=PERSON)).status_code == 302
+        assert opened == number
+
+
 async def test_looking_is_not_following(client: httpx.AsyncClient, database: Database, link: str) -> None:
     answers = [await client.head(link), await client.head(SIGNER.open_url(replace(MARK, link=b"")))]
     assert [answer.status_code for answer in answers] == [302, 200]
