@@ -237,7 +237,7 @@ class _Step:
         since = look_back(terms.caps, self.now, terms.zone) if self.order.message_class == "marketing" else None
         with_transactional = look_at_transactional(terms.caps)
         claimed = await claimed_since(self.connection, self.asked, since, with_transactional=with_transactional) if since else ()
-        known = Known(self.now, self.standing.consents, self.standing.suppressed, claimed)
+        known = Known(self.now, self.standing.consents, self.standing.suppressed, claimed, self.standing.replied)
         return [self._or_no_template(ruling(terms, place.as_target(), known)) for place in places]
 
     def _or_no_template(self, verdict: Ruling) -> Ruling:
@@ -254,6 +254,7 @@ class _Step:
             send_window=self.order.send_window,
             caps=self.order.caps,
             allowed_recipients=self.house.allowed_recipients,
+            only_answers=self.standing.only_answers,
         )
 
     @property

@@ -22,6 +22,7 @@ from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.ways import Way
 from channels.base import Content
+from channels.whatsapp.letter import window_is_open
 from channels.wishes import About, wish_of
 from journeys.language.errors import Unavailable
 from storage import direct_sends
@@ -152,6 +153,7 @@ class DirectLane:
             unsubscribe_url=leave,
             device=taken.place.device,
             country=taken.person.attributes.get("country") if taken.person else None,
+            may_answer=window_is_open(taken.standing.replied.get(taken.place.address_hash), taken.standing.now),
         )
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:

@@ -16,6 +16,7 @@ from activities.places import Place, place_of, raw
 from activities.rules import Defer, Go, Known, Ruling, Skip, look_at_transactional, look_back, ruling
 from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
+from channels.whatsapp.letter import CHANNEL
 from storage import direct_sends
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
@@ -126,11 +127,13 @@ class _Judging:
             send_window=None,
             caps=None,
             allowed_recipients=self.delivery.allowed_for(self.way),
+            only_answers=_only_answers(case),
         )
         since = look_back(terms.caps, standing.now, terms.zone) if message_class == "marketing" else None
         with_transactional = look_at_transactional(terms.caps)
         claimed = await claimed_since(self.connection, case.asked, since, with_transactional=with_transactional) if since else ()
-        verdict = ruling(terms, case.place.as_target(), Known(standing.now, standing.consents, standing.suppressed, claimed))
+        known = Known(standing.now, standing.consents, standing.suppressed, claimed, standing.replied)
+        verdict = ruling(terms, case.place.as_target(), known)
         if isinstance(verdict, Go) and waiting.template is not None and standing.template_version is None:
             return Skip("no_template")
         return verdict
@@ -180,3 +183,9 @@ def _class_of(waiting: Waiting) -> MessageClass:
 
 def _topic_of(case: _Case) -> str:
     return topic_of(case.waiting.topic, _class_of(case.waiting), case.standing.settings)
+
+
+def _only_answers(case: _Case) -> bool:
+    """A free text on WhatsApp: the template's, or one that was given as it is."""
+    parts = case.waiting.content.get("parts")
+    return case.standing.only_answers if parts is None else case.waiting.channel == CHANNEL and "template" not in parts

@@ -22,6 +22,7 @@ from activities.traffic import Traffic
 from activities.verdicts import Waits, verdict_of
 from activities.ways import Door, Held, Way
 from channels.base import Adapter
+from channels.whatsapp.letter import window_is_open
 from channels.wishes import About
 from storage.account_states import AccountKey
 from storage.database import Connection, Database
@@ -201,6 +202,7 @@ class Messages:
             device=place.device,
             country=person.attributes.get("country"),
             provider=order.provider,
+            may_answer=window_is_open(taken.standing.replied.get(place.address_hash), taken.standing.now),
         )
 
 

@@ -5,12 +5,13 @@ whole channel is closed to us. The lane's SQL reads the same rules.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from channels.whatsapp.letter import window_is_open
 from journeys.language.durations import Duration
 from journeys.language.messages import Cap
 from journeys.language.permitted import ANY_HOUR, Hours, closed_by, next_permitted
@@ -37,6 +38,8 @@ class Terms:
     caps: Sequence[Cap] = ()
     allowed_recipients: frozenset[str] | None = None
     """Addresses and @domains, lower case; None: everybody."""
+    only_answers: bool = False
+    """A free text on WhatsApp, with no approved template beside it: only who wrote to us within a day may get it."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Known:
     consents: Sequence[Consent] = ()
     suppressed: frozenset[bytes] = frozenset()
     claimed: Sequence[Claimed] = field(default=())
+    replied: Mapping[bytes, datetime] = field(default_factory=dict)
+    """Address hash -> when it last wrote to us."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ Ruling = Go | Skip | Defer
 
 def ruling(terms: Terms, target: Target, known: Known) -> Ruling:
     """Judge one target. What forbids comes before what only delays; a cap is asked last, because by then it may have run out."""
-    reason = _no_way_there(terms, target, known) or _not_wanted(terms, known)
+    reason = _no_way_there(terms, target, known) or _not_wanted(terms, known) or _window_closed(terms, target, known)
     if reason:
         return Skip(reason)
     if terms.message_class == "transactional":
@@ -134,6 +139,11 @@ def _not_wanted(terms: Terms, known: Known) -> str | None:
     if terms.channel in NEEDS_CONSENT and not (whole or topic):
         return "no_consent"
     return None
+
+
+def _window_closed(terms: Terms, target: Target, known: Known) -> str | None:
+    is_open = window_is_open(known.replied.get(target.address_hash), known.now)
+    return "window_closed" if terms.only_answers and not is_open else None
 
 
 def _newest_word(consents: Sequence[Consent], channel: str, topic: str) -> bool | None:

@@ -9,9 +9,10 @@ from typing import Any, Protocol, assert_never
 
 from activities.routes import Wanted, country_of
 from activities.ways import Handed, Held, Turn, Way
-from channels.base import Ambiguous, Content, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected
 from channels.push.platform import providers_for
 from channels.render import RenderFailed
+from channels.whatsapp.letter import fitting
 from journeys.language.errors import Unavailable
 from journeys.language.messages import MessageClass
 from storage.messages import Claim, Settlement
@@ -73,6 +74,8 @@ class Parcel:
     """The person's attribute `country`, as it is; a phone number says its own."""
     provider: str | None = None
     """Of the accounts only those of this name or provider."""
+    may_answer: bool = False
+    """WhatsApp's window is open: a free text may leave."""
 
     def moment(self) -> datetime:
         """The database's clock, as far as we can tell without asking."""
@@ -95,7 +98,7 @@ class Ended:
 async def send(way: Way, parcel: Parcel) -> Ended:
     """Render and hand over one parcel. Never raises but for cancellation: every end is a settlement."""
     try:
-        content = await parcel.compose()
+        content = fitting(await parcel.compose(), is_open=parcel.may_answer)
         handed = await way.hand_over(_outgoing(parcel, content), _wanted(way, parcel), _turn(way, parcel))
     except RenderFailed as failed:
         return Ended(Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code))
@@ -137,7 +140,7 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
     account = door.key.account or None if door else None
     match end:
         case Receipt(ref):
-            return Settlement(claim.id, claim.epoch, "sent", ref=ref, provider=provider, account=account)
+            return _priced(Settlement(claim.id, claim.epoch, "sent", ref=ref, provider=provider, account=account), end.cost)
         case Rejected():
             return Settlement(claim.id, claim.epoch, "rejected", "rejected", end.answer, provider=provider, account=account)
         case Ambiguous():
@@ -152,6 +155,10 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
             wait = timedelta(seconds=wait_s) if slot_at else backoff(0, wait_s)
             return replace(_planned(parcel, reason, wait), slot_at=slot_at, due_at=slot_at or parcel.moment() + wait)
     assert_never(end)
+
+
+def _priced(settlement: Settlement, cost: Cost | None) -> Settlement:
+    return settlement if cost is None else replace(settlement, units=cost.units, price=cost.price, currency=cost.currency)
 
 
 def _planned(parcel: Parcel, reason: str, wait: timedelta, answer: str | None = None) -> Settlement:

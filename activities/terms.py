@@ -24,6 +24,7 @@ def terms_of(
     send_window: SendWindow | None,
     caps: tuple[Cap, ...] | None,
     allowed_recipients: frozenset[str] | None,
+    only_answers: bool = False,
 ) -> Terms:
     """Fill in what the order leaves open from the app's settings. Hours of a journey stand instead of the app's, its caps beside them."""
     limits = limits_of(settings)
@@ -37,6 +38,7 @@ def terms_of(
         hours=Hours(quiet, windows),
         caps=(*limits.caps, *(caps or ())),
         allowed_recipients=allowed_recipients,
+        only_answers=only_answers,
     )
 
 

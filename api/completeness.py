@@ -175,7 +175,7 @@ _FILE_OF = {
     "push": "push.toml",
     "voice": "voice.txt",
     "in_app": "in_app.toml",
-    "whatsapp": "whatsapp.txt",
+    "whatsapp": "whatsapp.toml or whatsapp.txt",
     "webhook": "webhook.toml",
     "custom": "custom.toml",
 }

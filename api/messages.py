@@ -1,6 +1,7 @@
 """Messages: what was sent, to whom, or why not."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -45,6 +46,9 @@ class MessageView(BaseModel):
     account: str | None = Field(description="the app's account that was tried last; null: the installation's provider", examples=["main"])
     answer: str | None = Field(description="what the provider said")
     maybe_doubled: bool = Field(description="an unconfirmed transactional message that was sent once more")
+    units: int | None = Field(description="segments of a text, calls, WhatsApp messages; null where nothing is counted", examples=[2])
+    price: Decimal | None = Field(description="of all units, by the account's prices", examples=["0.1450"])
+    currency: str | None = Field(examples=["EUR"])
     delivered_at: datetime | None
     bounced_at: datetime | None
     complained_at: datetime | None

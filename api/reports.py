@@ -1,8 +1,10 @@
 """Reports of a journey: how many entered, came through each step, were sent what, and reached the goal; per arm and against the holdout."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -54,6 +56,13 @@ class Reason(BaseModel):
     n: int = Field(examples=[17])
 
 
+class Amount(BaseModel):
+    """Money, by the prices that accounts name."""
+
+    amount: Decimal = Field(examples=["70.325"])
+    currency: str = Field(examples=["EUR"])
+
+
 class MessagesView(BaseModel):
     """Messages of a Send that has come to an end for its person: one for each device or address. What is still tried is not among them."""
 
@@ -68,6 +77,8 @@ class MessagesView(BaseModel):
     bounced: int
     complained: int
     unsubscribed: int
+    units: int = Field(description="segments of texts, calls, WhatsApp messages; 0 where nothing is counted", examples=[1180])
+    costs: list[Amount] = Field(description="of those whose account names a price")
 
 
 class Way(BaseModel):
@@ -151,6 +162,7 @@ class JourneyReport(BaseModel):
     converted: ShareView | None = Field(description="null without a goal, or when nobody entered")
     holdout: HoldoutReport | None = Field(description="null when nobody is held out")
     splits: list[SplitReport]
+    costs: list[Amount] = Field(description="of all messages whose account names a price")
     steps: list[StepReport]
     now: list[Place]
     gone_steps: list[str] = Field(description="steps that people came through and the live version no longer has")
@@ -213,6 +225,7 @@ async def get_report(
         goal=_goal_words(live),
         converted=_share_view(_converted(live, counts)),
         holdout=_holdout(live, counts, everybody),
+        costs=_amounts(counts),
         splits=[] if split else [_split(live, rows, each) for each in all_steps(live.steps) if isinstance(each, Split)],
         steps=[_step(line, counts, here) for line in lines(live)],
         now=[Place(**place) for place in places],
@@ -317,7 +330,17 @@ def _messages(step: Send, counts: Tally) -> MessagesView:
 
     states = {state: found.get(state, 0) for state in ("sent", "unknown", "rejected")}
     told = {what: counts.n(what, step.id) for what in TOLD}
-    return MessagesView(**states, skipped=because("skipped"), given_up=because("given_up"), **told)
+    counted = {"units": counts.n("units", step.id), "costs": _amounts(counts, step.id)}
+    return MessagesView(**states, skipped=because("skipped"), given_up=because("given_up"), **told, **counted)
+
+
+def _amounts(counts: Tally, step: str | None = None) -> list[Amount]:
+    """Of one step, or of all; counted in millionths."""
+    by: Counter[str] = Counter()
+    for (what, of, currency), n in counts.by.items():
+        if what == "cost" and step in (None, of):
+            by[currency] += n
+    return [Amount(amount=Decimal(n) / 1_000_000, currency=currency) for currency, n in sorted(by.items())]
 
 
 def _share_view(found: Share | None) -> ShareView | None:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from api import idempotency
 from api.idempotency import IdempotencyKey
 from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
+from api.talk import VoiceParts, WhatsappParts
 from channels.base import Rejected
 from channels.email.headers import mailbox, safe_text
 from channels.in_app.parts import InAppParts
@@ -19,6 +20,7 @@ from channels.push.checks import sources_of, unsayable
 from channels.push.payload import Push
 from channels.push.platform import providers_for
 from channels.templates import channels_of
+from channels.voice.speech import BadSsml, spoken
 from journeys.language.errors import Invalid, Problem
 from storage import apps, direct_sends, people, providers, templates
 from storage.database import Connection
@@ -69,8 +71,8 @@ class CustomParts(_Parts):
 _PARTS: dict[str, TypeAdapter[Any]] = {
     "email": TypeAdapter(EmailParts),
     "sms": TypeAdapter(TextParts),
-    "whatsapp": TypeAdapter(TextParts),
-    "voice": TypeAdapter(TextParts),
+    "whatsapp": TypeAdapter(WhatsappParts),
+    "voice": TypeAdapter(VoiceParts),
     "push": TypeAdapter(Push),
     "in_app": TypeAdapter(InAppParts),
     "webhook": TypeAdapter(WebhookParts),
@@ -94,9 +96,10 @@ class NewMessage(Body):
     template: Word | None = Field(None, examples=["receipt"])
     data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
     content: dict[str, Any] | None = Field(
-        None, description="email: subject, html, text, from, reply_to; sms, whatsapp, voice: text; push: title, body, image, url, data, "
-        "badge, sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, "
-        "priority, expires, caps, display; webhook: url, body; custom: function, fields"
+        None, description="email: subject, html, text, from, reply_to; sms: text; whatsapp: text, template (name, language, body, header, "
+        "buttons, content_sid); voice: text or ssml, voice, language; push: title, body, image, url, data, badge, sound, ttl, collapse, "
+        "silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, priority, expires, caps, display; "
+        "webhook: url, body; custom: function, fields"
     )  # fmt: skip
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
@@ -184,6 +187,8 @@ async def _raw(connection: Connection, app: str, body: NewMessage) -> Mapping[st
     if body.channel == "push":
         parts = Push.model_validate(parts).parts()
         await _must_be_sayable(connection, app, body, {**parts, "optional": ",".join(parts.get("optional", ()))}, "/content")
+    if "ssml" in parts:
+        _check_ssml(parts["ssml"])
     return {"parts": await _with_sender(connection, app, parts) if body.channel == "email" else parts}
 
 
@@ -195,6 +200,13 @@ async def _must_be_sayable(connection: Connection, app: str, body: NewMessage, f
         through = [each for each in providers_for({}, body.address) if each in through][:1]
     if found := [words for each in through for words in unsayable(each, fields)]:
         raise Invalid([Problem(pointer, "cannot_say", words) for words in found])
+
+
+def _check_ssml(ssml: str) -> None:
+    try:
+        spoken(ssml)
+    except BadSsml as error:
+        raise Invalid([Problem("/content/ssml", "bad_ssml", str(error))]) from error
 
 
 async def _with_sender(connection: Connection, app: str, parts: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from journeys.language import reasons
@@ -54,7 +55,15 @@ def message_words(fact: _Fact, timezone: str | None = None) -> str:
         words += f", until {_local(fact['deferred_until'], timezone)} ({timezone or 'UTC'})"
     if fact.get("answer") and fact["state"] != "sent":
         words += f"; {fact.get('provider') or 'the provider'} said: {fact['answer']}"
-    return words + (" (it may have come twice)" if fact["maybe_doubled"] else "")
+    return words + _cost_words(fact) + (" (it may have come twice)" if fact["maybe_doubled"] else "")
+
+
+def _cost_words(fact: _Fact) -> str:
+    """How many segments a text took, and what was paid, where either says something."""
+    units = fact.get("units") or 0
+    counted = f"{units} segments" if units > 1 and fact["channel"] == "sms" else ""
+    paid = f"{Decimal(fact['price']).normalize():f} {fact['currency']}" if fact.get("price") is not None else ""
+    return f" ({', '.join(part for part in (counted, paid) if part)})" if counted or paid else ""
 
 
 def _state_words(fact: _Fact) -> str:

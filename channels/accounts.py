@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from channels.base import Adapter
 from channels.sandbox import Keep, Kept
 from channels.sms.text import Senders
+from channels.tariff import Tariff
 from journeys.language.errors import ConfigurationError, Invalid, Problem
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -19,8 +20,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Kind:
     """One provider of one channel: the dataclass of its account, how its adapter is made, and which fields are secret.
 
-    With `has_senders` the settings also hold `senders`, and the adapter takes them beside the account; with `keeps` it takes what keeps
-    messages here instead.
+    With `has_senders` the settings also hold `senders`, with a `tariff` its fields, and the adapter takes both beside the account; with
+    `keeps` it takes what keeps messages here instead.
     """
 
     account: type
@@ -28,12 +29,18 @@ class Kind:
     secret: tuple[str, ...]
     has_senders: bool = False
     keeps: bool = False
+    tariff: type[Tariff] | None = None
 
     def fields(self) -> list["AccountField"]:
         """What can be set, in the order of the dataclass. Where the provider calls us back is ours to know."""
         own = [AccountField(each.name, _is_required(each), each.name in self.secret) for each in fields(self.account)]
         senders = [AccountField("senders", is_required=True, is_secret=False)] if self.has_senders else []
-        return [each for each in own if each.name != "callback_url"] + senders
+        prices = [AccountField(name, is_required=False, is_secret=False) for name in self.tariff_fields]
+        return [each for each in own if each.name != "callback_url"] + senders + prices
+
+    @property
+    def tariff_fields(self) -> list[str]:
+        return [each.name for each in fields(self.tariff)] if self.tariff else []
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,17 @@ def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: S
         problems.append(Problem("/settings/base_url", "not_here", "only for a stand-in on loopback, outside production"))
     if problems:
         raise Invalid(problems)
-    written = dict(settings)
-    senders = written.pop("senders", None)
+    written = {name: value for name, value in settings.items() if name != "senders" and name not in kind.tariff_fields}
     if any(each.name == "callback_url" for each in fields(kind.account)):
         written["callback_url"] = callback_url(around, provider, inbound_key)
-    account = _read(kind.account, written, "/settings")
+    taken = [_read(kind.account, written, "/settings")]
     if kind.keeps:
         return kind.make(around.keep)
-    return kind.make(account, _read(Senders, senders, "/settings/senders")) if kind.has_senders else kind.make(account)
+    if kind.has_senders:
+        taken.append(_read(Senders, settings.get("senders"), "/settings/senders"))
+    if kind.tariff:
+        taken.append(_read(kind.tariff, {name: settings[name] for name in kind.tariff_fields if name in settings}, "/settings"))
+    return kind.make(*taken)
 
 
 def _read(shape: type, written: object, pointer: str) -> Any:

@@ -8,6 +8,7 @@ SendFailed                what an adapter may raise, and nothing else
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -78,11 +79,24 @@ class Outgoing:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a message comes to: `units` are segments, calls or messages, `price` is for all of them; None: nobody said what one costs."""
+
+    units: int
+    price: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """The provider took it. `ref` is its own id, where it gives one; `moved_to` the address that it will know the device by from now on."""
+    """The provider took it. `ref` is its own id, where it gives one; `moved_to` the address that it will know the device by from now on.
+
+    `cost` only of channels that are counted.
+    """
 
     ref: str | None = None
     moved_to: str | None = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ class Answer:
         return found if isinstance(found, dict) else {}
 
     def reference(self, *path: str) -> str:
-        """The provider's own id in a success. Raises Ambiguous where it is missing: then nobody knows what was accepted."""
+        """The provider's own id in a success, of lists in the first item. Raises Ambiguous without one: who knows what was accepted."""
         found: Any = self.members()
         for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
+            first = found[0] if isinstance(found, list) and found else found
+            found = first.get(name) if isinstance(first, dict) else None
         if not isinstance(found, str | int) or not str(found):
             raise Ambiguous(f"HTTP {self.status} without the id of the message")
         return str(found)[:200]

@@ -24,7 +24,12 @@ from channels.sms.aws import AwsAccount, AwsSms
 from channels.sms.sinch import Sinch, SinchAccount
 from channels.sms.twilio import TwilioAccount, TwilioSms
 from channels.sms.vonage import Vonage, VonageAccount
+from channels.tariff import Tariff, TextTariff
+from channels.voice.aws import AwsVoice, AwsVoiceAccount
+from channels.voice.twilio import TwilioVoice, TwilioVoiceAccount
 from channels.webhook.http import Http
+from channels.whatsapp.meta import MetaAccount, MetaWhatsApp
+from channels.whatsapp.twilio import TwilioWhatsApp
 from journeys.language.errors import ConfigurationError
 
 CHANNELS = ("email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom")
@@ -39,10 +44,14 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("push", "apns"): Kind(ApnsAccount, Apns, ("private_key",)),
     ("push", "fcm"): Kind(FcmAccount, Fcm, ("service_account",)),
     ("push", "web_push"): Kind(WebPushAccount, WebPush, ("private_key",)),
-    ("sms", "aws"): Kind(AwsAccount, AwsSms, ("secret_access_key", "session_token"), has_senders=True),
-    ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token", "webhook_secret"), has_senders=True),
-    ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret", "webhook_auth_token"), has_senders=True),
-    ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True),
+    ("sms", "aws"): Kind(AwsAccount, AwsSms, ("secret_access_key", "session_token"), has_senders=True, tariff=TextTariff),
+    ("sms", "sinch"): Kind(SinchAccount, Sinch, ("api_token", "webhook_secret"), has_senders=True, tariff=TextTariff),
+    ("sms", "twilio"): Kind(TwilioAccount, TwilioSms, ("secret", "webhook_auth_token"), has_senders=True, tariff=TextTariff),
+    ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True, tariff=TextTariff),
+    ("voice", "aws"): Kind(AwsVoiceAccount, AwsVoice, ("secret_access_key", "session_token"), has_senders=True, tariff=Tariff),
+    ("voice", "twilio"): Kind(TwilioVoiceAccount, TwilioVoice, ("secret", "webhook_auth_token"), has_senders=True, tariff=Tariff),
+    ("whatsapp", "meta"): Kind(MetaAccount, MetaWhatsApp, ("access_token", "app_secret", "verify_token"), tariff=Tariff),
+    ("whatsapp", "twilio"): Kind(TwilioAccount, TwilioWhatsApp, ("secret", "webhook_auth_token"), has_senders=True, tariff=Tariff),
     **{(channel, "sandbox"): Kind(SandboxAccount, partial(Sandbox, channel), (), keeps=True) for channel in CHANNELS},
 }
 

@@ -21,7 +21,7 @@ from channels.push.checks import push_problems
 from channels.push.payload import first_fault, gathered
 from channels.render_pool import Children
 from channels.template_language import MissingVariable, TooLarge
-from channels.template_parts import channels_of
+from channels.template_parts import channels_of, nested
 from channels.template_writing import written
 from journeys.language.errors import Problem, SojournError
 
@@ -66,7 +66,9 @@ class _Refused:
 class Renderer:
     """Renders templates. `close()` ends its child processes.
 
-    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms, whatsapp and voice {text};
+    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms {text};
+    whatsapp {text?, template?: {name, language, body?, header?, buttons?, content_sid?, content_variables?}};
+    voice {text | ssml, voice?, language?};
     push as channels/push/payload.py says it (Push), without what is not said; in_app as channels/in_app/parts.py says;
     webhook {url, body}.
     """
@@ -186,6 +188,8 @@ def _whole(channel: str, parts: Mapping[str, str]) -> dict[str, Any]:
         case "custom":
             fields = {name.partition(".")[2]: text for name, text in parts.items() if name != "function"}
             return {"function": parts["function"], "fields": fields}
+        case "whatsapp":
+            return nested(parts)
         case _:
             return dict(parts)
 

@@ -12,6 +12,7 @@ from channels.template_language import Language, MissingVariable
 from channels.template_parts import BadFile, Part, TemplateSettings
 from channels.template_variables import Mention, mentions
 from channels.template_writing import written
+from channels.voice.speech import BadSsml, spoken
 
 # Given with every message. links.unsubscribe only with marketing mail, where it must be shown, so it needs no default.
 _ALWAYS_THERE = frozenset({"visit", "app.name", "user.user_id", "links.unsubscribe"})
@@ -127,11 +128,29 @@ def _of_sample(parts: list[Part], settings: TemplateSettings) -> Iterator[Findin
     variables = template_language.named(_with_sample(settings))
     for part in parts:
         try:
-            written(template_language.language(html=part.is_html).from_string(part.source), variables)
+            said = written(template_language.language(html=part.is_html).from_string(part.source), variables)
         except MissingVariable as error:
             yield Finding(part.file, "sample_missing", f"{error} is not in the sample: add it under [sample] in template.toml")
         except Exception as error:  # noqa: BLE001 - whatever the author's expression raises for the author's sample is to be told
             yield Finding(part.file, "sample_fails", f"cannot be filled in with the sample: {type(error).__name__}: {error}"[:300])
+        else:
+            yield from _of_speech(part, said)
+
+
+def _of_speech(part: Part, said: str) -> Iterator[Finding]:
+    if part.name != "ssml":
+        return
+    try:
+        spoken(said)
+    except BadSsml as error:
+        yield Finding(part.file, "bad_ssml", f"the SSML cannot be spoken with the sample: {error}")
+
+
+def sample_of(files: Mapping[str, str], channel: str) -> str:
+    """The first part of a channel filled in with the sample, for a template without findings."""
+    part = template_parts.parts(files, channel)[0]
+    variables = template_language.named(_with_sample(template_parts.settings(files)))
+    return written(template_language.language(html=part.is_html).from_string(part.source), variables)
 
 
 def _with_sample(settings: TemplateSettings) -> dict[str, Any]:

@@ -1,20 +1,24 @@
 """Which files of a template make which channel's message, and the way from a file to what Jinja reads (MJML and CSS done once)."""
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import css_inline
 import mrml
 
+from channels import template_voice, template_whatsapp
 from channels.in_app import content as in_app
+from channels.template_files import BadFile, Part, nested, toml
 from channels.wishes import Wish, wish_of
 
+__all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
+
 SETTINGS_FILE = "template.toml"
-_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm"})
-_TEXT_FILES = {"sms": "sms.txt", "whatsapp": "whatsapp.txt", "voice": "voice.txt"}
+_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice"})
+_SMS_FILE = "sms.txt"
+_FILES = {"sms": (_SMS_FILE,), "voice": (template_voice.FILE,), "whatsapp": (template_whatsapp.TEXT_FILE, template_whatsapp.TABLE_FILE)}
 _TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml", "custom": "custom.toml"}
 _TABLE_PARTS = {"webhook": ("url", "body")}
 _TABLE_REQUIRED = {"webhook": ("url", "body")}
@@ -22,34 +26,18 @@ _PUSH_TEXTS = ("title", "body", "url", "image", "sound", "collapse", "priority")
 _PUSH_NUMBERS = ("badge", "ttl")
 _PUSH_LISTS = ("optional", "providers")
 PUSH_FIELDS = (*_PUSH_TEXTS, *_PUSH_NUMBERS, *_PUSH_LISTS, "silent", "data")
-KNOWN_FILES = frozenset({SETTINGS_FILE, "subject.txt", "body.mjml", "body.html", "body.txt", *_TEXT_FILES.values(), *_TABLE_FILES.values()})
+KNOWN_FILES = frozenset(
+    {SETTINGS_FILE, "subject.txt", "body.mjml", "body.html", "body.txt", *(file for several in _FILES.values() for file in several)}
+) | frozenset(_TABLE_FILES.values())
 
 # Blocks, comments and expressions of Jinja, as its lexer finds them by default.
 _JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
 _MARK = re.compile(r"<!--\s*sjx(\d+)x\s*-->|sjx(\d+)x")
 
 
-class BadFile(Exception):
-    """A file of the template cannot be read. `file` names it, the message says why, without quoting it."""
-
-    def __init__(self, file: str, why: str) -> None:
-        self.file = file
-        super().__init__(why)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One field of a channel's message: the Jinja source, the file it is from, and whether values in it are escaped for HTML."""
-
-    name: str
-    file: str
-    source: str
-    is_html: bool = False
-
-
 @dataclass(frozen=True)
 class TemplateSettings:
-    """template.toml. `sender` and `reply_to` stand as they are written; `required` and `sample` use the roots of variables.
+    """template.toml. `sender`, `reply_to` and `voice` stand as they are written; `required` and `sample` use the roots of variables.
 
     `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`.
     """
@@ -60,12 +48,14 @@ class TemplateSettings:
     required: tuple[str, ...] = ()
     sample: Mapping[str, Any] | None = None
     wish: Wish = field(default_factory=Wish)
+    voice: Mapping[str, Any] = field(default_factory=dict)
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
     """The channels that a template has content for, sorted."""
     has = {"email"} if "subject.txt" in files or any(name.startswith("body.") for name in files) else set()
-    has |= {channel for channel, file in {**_TEXT_FILES, **_TABLE_FILES}.items() if file in files}
+    has |= {channel for channel, file in _TABLE_FILES.items() if file in files}
+    has |= {channel for channel, several in _FILES.items() if any(file in files for file in several)}
     return tuple(sorted(has))
 
 
@@ -73,26 +63,24 @@ def parts(files: Mapping[str, str], channel: str) -> list[Part]:
     """The parts of one channel, ready for Jinja. Empty where the template has none of it. Raises BadFile."""
     if channel not in channels_of(files):
         return []
-    if channel == "email":
-        return _email(files)
-    if channel in _TEXT_FILES:
-        file = _TEXT_FILES[channel]
-        return [Part("text", file, files[file].strip())]
-    return _push(files) if channel == "push" else _table(files, channel)
+    read = _READERS.get(channel)
+    return read(files) if read else _table(files, channel)
 
 
 def settings(files: Mapping[str, str]) -> TemplateSettings:
     """Read template.toml, or its defaults where there is none. Raises BadFile."""
-    table = _toml(files, SETTINGS_FILE) if SETTINGS_FILE in files else {}
+    table = toml(files, SETTINGS_FILE) if SETTINGS_FILE in files else {}
     unknown = sorted(set(table) - _SETTINGS)
     if unknown:
         raise BadFile(SETTINGS_FILE, f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(_SETTINGS))}")
-    required, sample = table.get("required", []), table.get("sample", {})
+    required, sample, voice = table.get("required", []), table.get("sample", {}), table.get("voice", {})
     if not (isinstance(required, list) and all(isinstance(path, str) for path in required) and isinstance(sample, dict)):
         raise BadFile(SETTINGS_FILE, "required is a list of dotted names, sample a table")
+    if not isinstance(voice, dict):
+        raise BadFile(SETTINGS_FILE, "voice is a table with name and language")
     if not all(isinstance(table.get(name, ""), str) for name in ("from", "reply_to", "topic")):
         raise BadFile(SETTINGS_FILE, "from, reply_to and topic are texts")
-    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table))
+    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table), voice)
 
 
 def _wish(table: Mapping[str, Any]) -> Wish:
@@ -100,6 +88,14 @@ def _wish(table: Mapping[str, Any]) -> Wish:
         return wish_of(table.get("tracking"), table.get("utm"))
     except ValueError as error:
         raise BadFile(SETTINGS_FILE, str(error)) from error
+
+
+def _sms(files: Mapping[str, str]) -> list[Part]:
+    return [Part("text", _SMS_FILE, files[_SMS_FILE].strip())]
+
+
+def _voice(files: Mapping[str, str]) -> list[Part]:
+    return template_voice.parts(files, SETTINGS_FILE, settings(files).voice)
 
 
 def _email(files: Mapping[str, str]) -> list[Part]:
@@ -121,7 +117,7 @@ def _email(files: Mapping[str, str]) -> list[Part]:
 
 def _table(files: Mapping[str, str], channel: str) -> list[Part]:
     file = _TABLE_FILES[channel]
-    table = _toml(files, file)
+    table = toml(files, file)
     if channel == "in_app":
         return _in_app(table, file)
     if channel == "custom":
@@ -138,7 +134,7 @@ def _table(files: Mapping[str, str], channel: str) -> list[Part]:
 def _push(files: Mapping[str, str]) -> list[Part]:
     """Numbers may be written as such or as Jinja; each member of `data` is a part, called data.<key>; lists are joined by commas."""
     file = _TABLE_FILES["push"]
-    table = _toml(files, file)
+    table = toml(files, file)
     if unknown := sorted(set(table) - set(PUSH_FIELDS)):
         raise BadFile(file, f"unknown field {', '.join(unknown)}; known are {', '.join(PUSH_FIELDS)}")
     if not table.get("silent") and not {"title", "body"} <= set(table):
@@ -189,14 +185,6 @@ def function_of(files: Mapping[str, str]) -> str | None:
         return None
 
 
-def _toml(files: Mapping[str, str], file: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(files[file])
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        where = re.search(r"line \d+", str(error))
-        raise BadFile(file, f"is not TOML{f' at {where[0]}' if where else ''}") from error
-
-
 def _from_mjml(source: str) -> str:
     hidden, kept = _hide_jinja(source)
     try:
@@ -243,3 +231,12 @@ def _is_between_tags(markup: str, found: re.Match[str]) -> bool:
 
 def _show_jinja(source: str, kept: list[str]) -> str:
     return _MARK.sub(lambda found: kept[int(found[1] or found[2])], source)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, str]], list[Part]]] = {
+    "email": _email,
+    "push": _push,
+    "sms": _sms,
+    "voice": _voice,
+    "whatsapp": template_whatsapp.parts,
+}

@@ -8,10 +8,21 @@ from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_checks, template_parts
 from channels.push.checks import push_problems
+from channels.sms.segments import foreign, segments
 from channels.template_parts import BadFile, TemplateSettings
 from journeys.language.errors import Problem
 
-__all__ = ["SETTINGS_FILE", "BadFile", "TemplateSettings", "channels_of", "content_hash", "problems", "settings", "shows_unsubscribe"]
+__all__ = [
+    "SETTINGS_FILE",
+    "BadFile",
+    "TemplateSettings",
+    "channels_of",
+    "content_hash",
+    "notes",
+    "problems",
+    "settings",
+    "shows_unsubscribe",
+]
 
 channels_of = template_parts.channels_of
 settings = template_parts.settings
@@ -25,6 +36,23 @@ def problems(name: str, files: Mapping[str, str]) -> list[Problem]:
     """
     found = [Problem(f"templates/{name}/{found.file}", found.code, found.message) for found in template_checks.findings(files)]
     return found + push_problems(name, template_checks.push_sample(files))
+
+
+def notes(name: str, files: Mapping[str, str]) -> list[Problem]:
+    """What its author may want to know of a template without problems: a text whose sample is charged as several."""
+    if "sms" not in channels_of(files):
+        return []
+    sample = template_checks.sample_of(files, "sms")
+    counted, outside = segments(sample), foreign(sample)
+    shorter = segments("".join("?" if character in outside else character for character in sample)).count
+    pointer = f"templates/{name}/sms.txt"
+    if counted.count > shorter:
+        named = ", ".join(f"{character} (U+{ord(character):04X})" for character in outside[:3])
+        why = f"the sample is {counted.count} segments because of {named}, which the alphabet of texts lacks; without it {shorter}"
+        return [Problem(pointer, "costly_characters", why)]
+    if counted.count > 1:
+        return [Problem(pointer, "several_segments", f"the sample is {counted.count} segments ({counted.encoding}), and each is charged")]
+    return []
 
 
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:

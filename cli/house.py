@@ -86,8 +86,11 @@ def load(folder: Path) -> House:
 
 def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     for name, files in texts.items():
-        for problem in templates.problems(name, files):
+        problems = templates.problems(name, files)
+        for problem in problems:
             yield Finding(problem, room / problem.pointer, of_template(problem.message))
+        for note in () if problems else templates.notes(name, files):
+            yield Finding(note, room / note.pointer, severity="warning")
 
 
 def _of_journeys(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:

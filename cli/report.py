@@ -162,6 +162,7 @@ def _parts(step: Any) -> list[str]:
     parts += [f"{what} {messages[what]:,}" for what in (*_TOLD, "rejected") if messages[what]]
     parts += [f"unconfirmed {messages['unknown']:,}"] if messages["unknown"] else []
     parts += [f"{each['reason']} {each['n']:,}" for each in messages["skipped"]]
+    parts += [f"{each['amount']} {each['currency']}" for each in messages["costs"]]
     return parts + [f"given up ({each['reason']}) {each['n']:,}" for each in messages["given_up"]]
 
 

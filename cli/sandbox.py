@@ -10,7 +10,7 @@ from cli.client import client
 from cli.console import out
 from cli.options import Most
 
-_SHOWN = ("subject", "title", "text", "body", "url")
+_SHOWN = ("subject", "title", "text", "ssml", "body", "url")
 _OF_PUSH = ("image", "badge", "sound", "ttl", "collapse", "silent", "priority", "optional", "data")
 
 
@@ -31,7 +31,15 @@ def _words(message: Any) -> str:
     parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]
     if message["channel"] == "push":
         parts += [f"{name}: {message['content'][name]}" for name in _OF_PUSH if name in message["content"]]
+    if isinstance(message["content"].get("template"), dict):
+        parts.append(_template_words(message["content"]["template"]))
     return "\n".join([head, *(f"    {line}" for part in parts for line in _lines(part))])
+
+
+def _template_words(template: Any) -> str:
+    """An approved template of WhatsApp, as far as we know it."""
+    filled = {**template.get("header", {}), **template.get("body", {})}
+    return "\n".join([f"template {template['name']} ({template['language']})", *(f"{name}: {value}" for name, value in filled.items())])
 
 
 def _lines(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import text
@@ -37,6 +38,9 @@ class LedgerRow:
     account: str | None
     answer: str | None
     maybe_doubled: bool
+    units: int | None
+    price: Decimal | None
+    currency: str | None
     delivered_at: datetime | None
     bounced_at: datetime | None
     complained_at: datetime | None
@@ -48,8 +52,8 @@ class LedgerRow:
 _ROWS = """
     SELECT m.id, u.user_id, m.endpoint_id, coalesce(m.address, e.address) AS address, m.source, m.journey, m.step, m.visit, m.channel,
         m.message_class, m.topic, m.template, m.template_version, m.state, m.reason, m.deferred_until, m.planned_at, m.claimed_at,
-        m.settled_at, m.provider, m.account, m.answer, m.maybe_doubled, m.delivered_at, m.bounced_at, m.complained_at, m.opened_at,
-        m.clicked_at, m.unsubscribed_at
+        m.settled_at, m.provider, m.account, m.answer, m.maybe_doubled, m.units, m.price, m.currency, m.delivered_at, m.bounced_at,
+        m.complained_at, m.opened_at, m.clicked_at, m.unsubscribed_at
     FROM messages m LEFT JOIN users u ON u.app = m.app AND u.id = m.user_id
     LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id
 """

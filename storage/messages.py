@@ -6,6 +6,7 @@ Whoever plans or claims holds the user's row; settling needs no lock, because it
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -84,7 +85,8 @@ class Claim:
 class Settlement:
     """How a claimed row ended. `due_at` with state planned or unknown: when somebody must look at it again.
 
-    `provider` and `account` had the last word (account None: the installation's); `slot_at` is the slot of a row that waits for its turn.
+    `provider` and `account` had the last word (account None: the installation's); `slot_at` is the slot of a row that waits for its turn;
+    `price` is for all `units`.
     """
 
     id: UUID
@@ -97,6 +99,9 @@ class Settlement:
     provider: str | None = None
     account: str | None = None
     slot_at: datetime | None = None
+    units: int | None = None
+    price: Decimal | None = None
+    currency: str | None = None
 
 
 def message_row(parts: Sequence[Any]) -> MessageRow:
@@ -171,9 +176,11 @@ _SETTLE = text(f"""
 WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
     CAST(:answers AS text[]), CAST(:refs AS text[]), CAST(:due AS timestamptz[]), CAST(:providers AS text[]), CAST(:accounts AS text[]),
-    CAST(:slots AS timestamptz[])) AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at)
+    CAST(:slots AS timestamptz[]), CAST(:units AS integer[]), CAST(:prices AS numeric[]), CAST(:currencies AS text[]))
+    AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at, units, price, currency)
 ), settled AS (
   UPDATE messages m SET state = {_SETTLED}, reason = CASE WHEN {_SETTLED} <> 'sent' THEN g.reason END, answer = g.answer,
+    units = g.units, price = g.price, currency = g.currency,
     claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END,
     deferred_until = CASE WHEN {_SETTLED} = 'planned' THEN g.slot_at END,
     provider = coalesce(g.provider, m.provider), account = CASE WHEN g.provider IS NULL THEN m.account ELSE g.account END
@@ -274,6 +281,9 @@ async def settle(connection: Connection, app: str, settlements: Sequence[Settlem
             "providers": [settlement.provider for settlement in settlements],
             "accounts": [settlement.account for settlement in settlements],
             "slots": [settlement.slot_at for settlement in settlements],
+            "units": [settlement.units for settlement in settlements],
+            "prices": [settlement.price for settlement in settlements],
+            "currencies": [settlement.currency for settlement in settlements],
         },
     )
     return frozenset(row.id for row in rows)

@@ -47,7 +47,7 @@ WITH people AS MATERIALIZED (
         AND o.step NOT LIKE '$%'
 ), ledger AS MATERIALIZED (
     SELECT CAST(m.source AS uuid) AS id, m.step, m.visit, m.state, m.reason, m.delivered_at, m.bounced_at, m.complained_at, m.opened_at,
-        m.clicked_at, m.unsubscribed_at
+        m.clicked_at, m.unsubscribed_at, m.units, m.price, m.currency
     FROM messages m WHERE m.app = :app AND m.id >= time_floor(:hour) AND m.id < time_floor(:behind) AND m.journey IS NOT NULL
         AND m.state IN ('sent', 'rejected', 'unknown', 'skipped', 'given_up')
 ), arms AS MATERIALIZED (
@@ -72,6 +72,8 @@ WITH people AS MATERIALIZED (
     UNION ALL SELECT DISTINCT id, 'went', step, way, 1 FROM outcomes
     UNION ALL SELECT id, 'message', step,
         state || CASE WHEN state IN ('skipped', 'given_up') THEN ':' || coalesce(reason, '') ELSE '' END, 1 FROM settled
+    UNION ALL SELECT id, 'units', step, '', units FROM settled WHERE units IS NOT NULL
+    UNION ALL SELECT id, 'cost', step, currency, CAST(round(price * 1000000) AS bigint) FROM settled WHERE price IS NOT NULL
     UNION ALL SELECT s.id, told.what, s.step, '', 1 FROM settled s CROSS JOIN LATERAL (VALUES ('delivered', s.delivered_at),
         ('bounced', s.bounced_at), ('complained', s.complained_at), ('opened', s.opened_at), ('clicked', s.clicked_at),
         ('unsubscribed', s.unsubscribed_at)) AS told (what, at) WHERE told.at IS NOT NULL

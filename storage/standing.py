@@ -98,6 +98,10 @@ class Standing:
     user_id: str | None = None
     """The caller's id of the person."""
     phone: str | None = None
+    replied: Mapping[bytes, datetime] = field(default_factory=dict)
+    """WhatsApp only: address hash -> when it last wrote to us."""
+    only_answers: bool = False
+    """The template has a free text for WhatsApp and nothing that may begin a conversation."""
 
 
 _STANDING = text("""
@@ -130,7 +134,15 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
             ORDER BY c.channel, c.topic, c.id DESC) c) AS consents,
   (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = w.channel AND s.address_hash IN
      (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel
-      UNION ALL SELECT w.address_hash)) AS suppressed
+      UNION ALL SELECT w.address_hash)) AS suppressed,
+  (SELECT jsonb_object_agg(r.name, r.replied_at) FROM (
+     SELECT encode(e.address_hash, 'hex') AS name, max(e.replied_at) AS replied_at FROM endpoints e
+      WHERE w.channel = 'whatsapp' AND e.app = a.id AND e.channel = w.channel AND e.replied_at IS NOT NULL AND e.address_hash IN
+     (SELECT o.address_hash FROM endpoints o WHERE o.app = a.id AND o.user_id = w.user_id AND o.channel = w.channel
+      UNION ALL SELECT w.address_hash) GROUP BY 1) r) AS replied,
+  (SELECT v.files ? 'whatsapp.txt' AND NOT v.files ? 'whatsapp.toml' FROM templates t
+     JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
+    WHERE w.channel = 'whatsapp' AND t.app = a.id AND t.name = w.template) AS only_answers
 FROM apps a, asked w WHERE a.id = :app ORDER BY w.place
 """)
 # One step to several devices is one message to a person, and the step at hand does not count against itself. An id tells when the
@@ -260,6 +272,8 @@ def _standing(row: Any) -> Standing:
         suppressed=frozenset(row.suppressed or ()),
         user_id=row.user_id,
         phone=row.phone,
+        replied={bytes.fromhex(name): datetime.fromisoformat(at) for name, at in (row.replied or {}).items()},
+        only_answers=bool(row.only_answers),
     )
 
 

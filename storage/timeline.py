@@ -86,8 +86,9 @@ _PARTS = (
         fact="message_id=m.id source=m.source journey=m.journey step=m.step visit=m.visit channel=m.channel message_class=m.message_class"
         " topic=m.topic template=m.template template_version=m.template_version state=m.state reason=m.reason"
         " deferred_until=m.deferred_until tries=m.claim_epoch claimed_at=m.claimed_at settled_at=m.settled_at provider=m.provider"
-        " account=m.account answer=m.answer maybe_doubled=m.maybe_doubled delivered_at=m.delivered_at bounced_at=m.bounced_at"
-        " complained_at=m.complained_at opened_at=m.opened_at clicked_at=m.clicked_at unsubscribed_at=m.unsubscribed_at",
+        " account=m.account answer=m.answer maybe_doubled=m.maybe_doubled units=m.units price=m.price::text currency=m.currency"
+        " delivered_at=m.delivered_at bounced_at=m.bounced_at complained_at=m.complained_at"
+        " opened_at=m.opened_at clicked_at=m.clicked_at unsubscribed_at=m.unsubscribed_at",
     ),
     _part(
         "by_hand",

@@ -21,6 +21,7 @@ from channels.base import NotSent, Outgoing, Receipt
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 from channels.sms.text import Senders, Text, text_of
+from channels.tariff import NO_LIMIT, TextTariff
 
 _LONGEST = 1600
 _NOT_NOW = (
@@ -50,18 +51,20 @@ class AwsSms:
     name = "aws"
     channel = "sms"
 
-    def __init__(self, account: AwsAccount, senders: Senders) -> None:
+    def __init__(self, account: AwsAccount, senders: Senders, tariff: TextTariff = NO_LIMIT) -> None:
         self._account = account
         self._senders = senders
+        self._tariff = tariff
         self._api = ProviderApi(account.url)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        asked = self._asked(text_of(outgoing, self._senders, longest=_LONGEST), outgoing)
-        return await post_target(self._api, "SendTextMessage", self._account, asked, outgoing)
+        text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
+        asked = self._asked(text, outgoing)
+        return Receipt(await post_target(self._api, "SendTextMessage", self._account, asked, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """DescribeAccountAttributes: whether the credentials hold."""
-        await self._api.ask("/", b"{}", _signed(self._api, "DescribeAccountAttributes", self._account, b"{}"))
+        await self._api.ask("/", b"{}", target_headers(self._api, "DescribeAccountAttributes", self._account, b"{}"))
 
     async def close(self) -> None:
         await self._api.close()
@@ -79,16 +82,17 @@ class AwsSms:
         }
 
 
-async def post_target(api: ProviderApi, operation: str, account: AwsAccount, asked: dict[str, object], outgoing: Outgoing) -> Receipt:
-    """Call one operation, of texts or of calls, and read its answer by the table above."""
+async def post_target(api: ProviderApi, operation: str, account: AwsAccount, asked: dict[str, object], outgoing: Outgoing) -> str:
+    """Call one operation, of texts or of calls, and read its answer by the table above; return the id of the message."""
     body = orjson.dumps(asked)
-    answer = await api.post("/", outgoing, content=body, headers=_signed(api, operation, account, body))
+    answer = await api.post("/", outgoing, content=body, headers=target_headers(api, operation, account, body))
     if answer.is_success:
-        return Receipt(answer.reference("MessageId"))
+        return answer.reference("MessageId")
     raise _refused(answer)
 
 
-def _signed(api: ProviderApi, operation: str, account: AwsAccount, body: bytes) -> dict[str, str]:
+def target_headers(api: ProviderApi, operation: str, account: AwsAccount, body: bytes) -> dict[str, str]:
+    """The signed headers of one operation."""
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"PinpointSMSVoiceV2.{operation}"}
     return signed_headers(account, "sms-voice", api.url("/"), headers, body, datetime.now(UTC))
 

@@ -22,9 +22,14 @@ class Segments:
 
 def segments(text: str) -> Segments:
     """Count the segments of a text. One character outside the GSM alphabet makes the whole text UCS-2."""
-    if all(character in _BASIC or character in _EXTENSION for character in text):
+    if not foreign(text):
         return Segments("gsm7", _count([2 if character in _EXTENSION else 1 for character in text], "gsm7"))
     return Segments("ucs2", _count([len(character.encode("utf-16-be", "replace")) // 2 for character in text], "ucs2"))
+
+
+def foreign(text: str) -> str:
+    """The characters that make a text UCS-2, each once, in their order."""
+    return "".join(dict.fromkeys(character for character in text if character not in _BASIC and character not in _EXTENSION))
 
 
 def _count(widths: list[int], encoding: str) -> int:

@@ -19,6 +19,7 @@ import orjson
 from channels.base import Outgoing, Receipt
 from channels.provider_api import ProviderApi, refusal
 from channels.sms.text import Senders, text_of
+from channels.tariff import NO_LIMIT, TextTariff
 
 _LONGEST = 2000
 
@@ -38,14 +39,15 @@ class Sinch:
     name = "sinch"
     channel = "sms"
 
-    def __init__(self, account: SinchAccount, senders: Senders) -> None:
+    def __init__(self, account: SinchAccount, senders: Senders, tariff: TextTariff = NO_LIMIT) -> None:
         self._headers = {"authorization": f"Bearer {account.api_token}", "content-type": "application/json"}
         self._path = f"/xms/v1/{quote(account.service_plan_id, safe='')}/batches"
         self._senders = senders
+        self._tariff = tariff
         self._api = ProviderApi(account.base_url or f"https://{account.region}.sms.api.sinch.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        text = text_of(outgoing, self._senders, longest=_LONGEST)
+        text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         message_id = str(outgoing.message_id)
         asked = {
             "from": text.sender,
@@ -56,7 +58,7 @@ class Sinch:
         }
         answer = await self._api.post(self._path, outgoing, content=orjson.dumps(asked), headers=self._headers)
         if answer.is_success:
-            return Receipt(answer.reference("id"))
+            return Receipt(answer.reference("id"), cost=text.cost)
         raise refusal(answer, answer.members().get("code"))
 
     async def verify(self) -> None:

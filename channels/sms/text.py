@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import phonenumbers
 
-from channels.base import Outgoing, Rejected
+from channels.base import Cost, Outgoing, Rejected
+from channels.sms.segments import segments
+from channels.tariff import TextTariff
 
 _E164 = 15
 
@@ -23,32 +25,53 @@ class Senders:
     countries: frozenset[str] = frozenset()
     dlt_entity_id: str = ""
 
+    def sender(self, country: str, recipient: str) -> str:
+        """Whom this recipient reads: always the same of a pool."""
+        pool = self.by_country.get(country) or self.default
+        return pool[int.from_bytes(hashlib.sha256(recipient.encode()).digest()[:4], "big") % len(pool)]
+
+    def recipient(self, address: str) -> tuple[str, str]:
+        """The number in E.164 and its country. Raises Rejected for no number, and for a country that is closed."""
+        number, country = numbered(address)
+        if self.countries and country not in self.countries:
+            raise Rejected("the number's country is not among those that this sender writes to")
+        return number, country
+
 
 @dataclass(frozen=True)
 class Text:
-    """`recipient` is E.164 with its +; `dlt` holds India's entity and template ids where the country asks for them."""
+    """`recipient` is E.164 with its +; `cost` goes by segments; `dlt` holds India's entity and template ids where they are asked for."""
 
     sender: str
     recipient: str
     country: str
     body: str
+    cost: Cost
     dlt: tuple[str, str] | None = None
 
 
-def text_of(outgoing: Outgoing, senders: Senders, *, longest: int) -> Text:
-    """Read the parts of an SMS. Raises Rejected for no number, a country that is closed, or a body longer than the provider takes."""
-    recipient, country = _number(outgoing.address)
-    if senders.countries and country not in senders.countries:
-        raise Rejected("the number's country is not among those that this sender writes to")
+def text_of(outgoing: Outgoing, senders: Senders, tariff: TextTariff, *, longest: int) -> Text:
+    """Read the parts of an SMS. Raises Rejected for no number, a closed country, a body that the provider or the account finds too long."""
+    recipient, country = senders.recipient(outgoing.address)
     body = str(outgoing.content.parts["text"])
     if not body.strip() or len(body) > longest:
         raise Rejected(f"the text must have 1 to {longest} characters")
     template = str(outgoing.content.parts.get("dlt_template_id") or "")
     dlt = (senders.dlt_entity_id, template) if country == "IN" and senders.dlt_entity_id and template else None
-    return Text(_sender(senders, country, recipient), recipient, country, body, dlt)
+    return Text(senders.sender(country, recipient), recipient, country, body, _cost(body, country, tariff), dlt)
 
 
-def _number(address: str) -> tuple[str, str]:
+def _cost(body: str, country: str, tariff: TextTariff) -> Cost:
+    counted = segments(body)
+    if tariff.max_segments and counted.count > tariff.max_segments:
+        raise Rejected(
+            f"the text has {counted.count} segments ({counted.encoding}) and the account's max_segments is {tariff.max_segments}"
+        )
+    return tariff.cost(country, counted.count)
+
+
+def numbered(address: str) -> tuple[str, str]:
+    """A number in E.164 with its +, and its country. Raises Rejected."""
     try:
         number = phonenumbers.parse(address)
     except phonenumbers.NumberParseException as error:
@@ -57,8 +80,3 @@ def _number(address: str) -> tuple[str, str]:
         raise Rejected("not a phone number in E.164")
     found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return found, phonenumbers.region_code_for_number(number) or ""
-
-
-def _sender(senders: Senders, country: str, recipient: str) -> str:
-    pool = senders.by_country.get(country) or senders.default
-    return pool[int.from_bytes(hashlib.sha256(recipient.encode()).digest()[:4], "big") % len(pool)]

@@ -1,12 +1,14 @@
-"""Texts through Twilio's Messages API.
+"""Texts through Twilio's Messages API. Its calls and WhatsApp messages are answered by the same table.
 
-| answer                                                                   | verdict                          |
-|--------------------------------------------------------------------------|----------------------------------|
-| 201 with sid                                                             | sent                             |
-| 21211, 21214, 21217, 21614: no number that can be texted; 21610: opted out | Rejected, suppress               |
-| 20005, 21606, 21659, 21703, 21704: the account, or who it sends from     | NotSent: the account's trouble   |
-| 20500                                                                    | Ambiguous, whatever its status   |
-| all else                                                                 | channels/provider_api.py         |
+| answer                                                                        | verdict                          |
+|-------------------------------------------------------------------------------|----------------------------------|
+| 201 with sid                                                                  | sent                             |
+| 21211, 21214, 21217, 21614, 63003: no number that can be reached; 21610: opted out | Rejected, suppress          |
+| 10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704: the account, or who it sends from | NotSent        |
+| 63001, 63002, 63007, 63008, 63020: the same of WhatsApp                       | NotSent                          |
+| 10004, 63018: too many at once                                                | NotSent                          |
+| 20500                                                                         | Ambiguous, whatever its status   |
+| all else: 13224 (may be an outage), 21655, 21656 (the content), 63016 (window), 63024 | channels/provider_api.py |
 
 It knows no idempotency key; our id goes out in the address of the status callback.
 """
@@ -18,12 +20,14 @@ from urllib.parse import quote, urlencode
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import Senders, text_of
+from channels.tariff import NO_LIMIT, TextTariff
 
-_DEAD = (21211, 21214, 21217, 21610, 21614)
-_ACCOUNT = (20005, 21606, 21659, 21703, 21704)
+_DEAD = (21211, 21214, 21217, 21610, 21614, 63003)
+_ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
+_LATER = (10004, 63018)
 _INTERNAL = 20500
 _LONGEST = 1600
-_SERVICE = "MG"
+SERVICE = "MG"
 _ACCOUNTS_OWN = "AC"
 
 
@@ -55,17 +59,18 @@ class TwilioSms:
     name = "twilio"
     channel = "sms"
 
-    def __init__(self, account: TwilioAccount, senders: Senders) -> None:
+    def __init__(self, account: TwilioAccount, senders: Senders, tariff: TextTariff = NO_LIMIT) -> None:
         self._account = account
         self._senders = senders
+        self._tariff = tariff
         self._path = f"/2010-04-01/Accounts/{quote(account.account_sid, safe='')}/Messages.json"
         self._api = ProviderApi(account.base_url or "https://api.twilio.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        text = text_of(outgoing, self._senders, longest=_LONGEST)
-        sender = {"MessagingServiceSid" if text.sender.startswith(_SERVICE) else "From": text.sender}
+        text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
+        sender = {"MessagingServiceSid" if text.sender.startswith(SERVICE) else "From": text.sender}
         form = {"To": text.recipient, **sender, "Body": text.body, "StatusCallback": self._account.callback(str(outgoing.message_id))}
-        return await post_form(self._api, self._path, self._account, form, outgoing)
+        return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """The account; a key (SK...) may not read that, so with one the newest message, which is dropped."""
@@ -81,12 +86,12 @@ class TwilioSms:
         await self._api.close()
 
 
-async def post_form(api: ProviderApi, path: str, account: TwilioAccount, form: dict[str, str], outgoing: Outgoing) -> Receipt:
-    """Post one form to Twilio, whatever the channel, and read its answer by the table above."""
+async def post_form(api: ProviderApi, path: str, account: TwilioAccount, form: dict[str, str], outgoing: Outgoing) -> str:
+    """Post one form to Twilio, whatever the channel, and read its answer by the table above; return the sid."""
     headers = {"authorization": account.authorization, "content-type": "application/x-www-form-urlencoded"}
     answer = await api.post(path, outgoing, content=urlencode(form).encode("ascii"), headers=headers)
     if answer.is_success:
-        return Receipt(answer.reference("sid"))
+        return answer.reference("sid")
     raise _refused(answer)
 
 
@@ -94,6 +99,8 @@ def _refused(answer: Answer) -> Exception:
     code = answer.members().get("code")
     if code == _INTERNAL:
         return Ambiguous(f"HTTP {answer.status} {code}")
+    if code in _LATER:
+        return NotSent(f"HTTP {answer.status} {code}: too many at once", is_throttle=True)
     if code in _ACCOUNT:
         return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from")
     return refusal(answer, code, suppress=code in _DEAD)

@@ -18,6 +18,7 @@ import orjson
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt
 from channels.provider_api import ProviderApi, refusal
 from channels.sms.text import Senders, Text, text_of
+from channels.tariff import NO_LIMIT, TextTariff
 
 _LONGEST = 1000
 _NO_CREDIT = 402
@@ -37,19 +38,21 @@ class Vonage:
     name = "vonage"
     channel = "sms"
 
-    def __init__(self, account: VonageAccount, senders: Senders) -> None:
+    def __init__(self, account: VonageAccount, senders: Senders, tariff: TextTariff = NO_LIMIT) -> None:
         basic = b64encode(f"{account.api_key}:{account.api_secret}".encode()).decode("ascii")
         self._headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
         self._senders = senders
+        self._tariff = tariff
         self._api = ProviderApi(account.base_url or "https://api.nexmo.com")
         # The Account API lives on another host than the Messages API.
         self._account_api = ProviderApi(account.base_url or "https://rest.nexmo.com")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        body = orjson.dumps(_asked(text_of(outgoing, self._senders, longest=_LONGEST), str(outgoing.message_id)))
+        text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
+        body = orjson.dumps(_asked(text, str(outgoing.message_id)))
         answer = await self._api.post("/v1/messages", outgoing, content=body, headers=self._headers)
         if answer.is_success:
-            return Receipt(answer.reference("message_uuid"))
+            return Receipt(answer.reference("message_uuid"), cost=text.cost)
         if answer.status == _NO_CREDIT:
             raise NotSent("HTTP 402: the account has no credit")
         raise refusal(answer, answer.members().get("title"))

@@ -58,6 +58,10 @@ NOT_SENT: Mapping[str, Reason] = {
         "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",
     ),
     "superseded": Reason("it held a one-time code, and a newer code has taken its place"),
+    "window_closed": Reason(
+        "they did not write on WhatsApp within the last 24 hours, and a free text only answers",
+        "add whatsapp.toml with an approved template to {template}: it is sent instead",
+    ),
     "not_allowed_here": Reason(
         "this environment writes only to the addresses on its allow-list",
         "add the address to SOJOURN_ALLOWED_RECIPIENTS; production has no list",

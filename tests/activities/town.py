@@ -44,7 +44,7 @@ class Town:
         return Messages(self.database, self.delivery(), no_condition_holds)
 
     def delivery(self) -> Delivery:
-        adapters = {channel: replace_channel(self.provider, channel) for channel in ("email", "sms", "push")}
+        adapters = {channel: replace_channel(self.provider, channel) for channel in ("email", "sms", "push", "whatsapp", "voice")}
         return Delivery(
             adapters=adapters,
             renderer=self.renderer,

@@ -119,3 +119,30 @@ async def test_before_anything_is_counted_it_says_so(manager: httpx.AsyncClient,
     found = await ask(manager)
     assert (found["as_of"], found["entered"], found["converted"]) == (None, 0, None)
     assert (await manager.get("/v1/journeys/other/report")).status_code == 404
+
+
+async def test_what_messages_cost_is_summed_by_step_currency_and_journey(
+    manager: httpx.AsyncClient, told: Crowd, database: Database
+) -> None:
+    messages = (
+        "INSERT INTO messages (id, app, user_id, source, step, visit, target, journey, channel, message_class, state, units, price,"
+        " currency) SELECT message_id(started_at, 'demo', id::text, :step, 1, :target), 'demo', user_id, id::text, :step, 1, :target,"
+        " 'tidy', 'sms', 'marketing', 'sent', :units, CAST(:price AS numeric), :currency FROM enrollments WHERE user_id = :user"
+    )
+    rows = [
+        ("hello", 1, 2, "0.145", "EUR"),
+        ("hello", 2, 1, "0.0725", "EUR"),
+        ("bye", 2, 3, "0.000001", "USD"),
+        ("bye", 2, 1, None, None),  # counted and not priced
+    ]
+    for place, (step, user, units, price, currency) in enumerate(rows):
+        values = {"step": step, "user": user, "units": units, "price": price, "currency": currency, "target": str(place)}
+        await told.run(messages, **values)
+    await manager.post("/v1/journeys/tidy/report/rebuild")
+    await ReportLane(database).catch_up()
+    found = await ask(manager)
+    by_step = {step["step"]: step["messages"] for step in found["steps"] if step["messages"]}
+    assert [by_step[step]["units"] for step in ("hello", "bye", "again")] == [3, 4, 0]
+    assert by_step["hello"]["costs"] == [{"amount": "0.2175", "currency": "EUR"}]
+    assert by_step["again"]["costs"] == []
+    assert found["costs"] == [{"amount": "0.2175", "currency": "EUR"}, {"amount": "0.000001", "currency": "USD"}]

@@ -34,6 +34,70 @@ async def test_a_send_is_a_ledger_row_before_it_is_answered(manager: httpx.Async
     assert await count(database, "open_messages") == 1
 
 
+APPROVED = {"name": "order_shipped", "language": "en_GB"}
+
+
+@pytest.mark.parametrize(
+    ("channel", "content", "kept"),
+    [
+        ("whatsapp", {"text": "Hi"}, {"text": "Hi"}),
+        (
+            "whatsapp",
+            {
+                "template": {
+                    **APPROVED,
+                    "body": ["Ann", "A-17"],
+                    "header": {"image": "https://a.example/b"},
+                    "buttons": {"0": {"url": "A"}},
+                }
+            },
+            {
+                "template": {
+                    **APPROVED,
+                    "body": {"1": "Ann", "2": "A-17"},
+                    "header": {"image": "https://a.example/b"},
+                    "buttons": {"0": {"url": "A"}},
+                }
+            },
+        ),
+        ("voice", {"text": "Tom & Ann", "voice": "Amy", "language": "en-GB"}, {"text": "Tom & Ann", "voice": "Amy", "language": "en-GB"}),
+        ("voice", {"ssml": "<speak>Hi</speak>"}, {"ssml": "<speak>Hi</speak>"}),
+    ],
+)
+async def test_chats_and_calls_say_what_they_are_given(
+    manager: httpx.AsyncClient, database: Database, channel: str, content: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    answer = await manager.post("/v1/messages", json={"channel": channel, "address": "+4915112345678", "content": content})
+    assert answer.status_code == 202
+    async with database.transaction() as connection:
+        [stored] = (await connection.exec_driver_sql("SELECT content -> 'parts' AS parts FROM direct_sends")).scalars()
+    assert {name: value for name, value in stored.items() if name != "template"} == {n: v for n, v in kept.items() if n != "template"}
+    assert stored.get("template", {}).items() >= kept.get("template", {}).items()
+
+
+@pytest.mark.parametrize(
+    ("channel", "content", "pointer"),
+    [
+        ("whatsapp", {}, "/content"),
+        ("whatsapp", {"template": {"name": "Order shipped", "language": "en"}}, "/content/template/name"),
+        ("whatsapp", {"template": {**APPROVED, "header": {"image": "http://a.example"}}}, "/content/template/header/image"),
+        ("whatsapp", {"template": {**APPROVED, "header": {"image": "https://a.example", "text": "b"}}}, "/content/template/header"),
+        ("whatsapp", {"template": {**APPROVED, "body": [""]}}, "/content/template/body/1"),
+        ("whatsapp", {"template": {**APPROVED, "colour": "red"}}, "/content/template/colour"),
+        ("voice", {"text": "a", "ssml": "<speak>a</speak>"}, "/content"),
+        ("voice", {"ssml": "<speak>a"}, "/content/ssml"),
+        ("voice", {"ssml": "<speak><audio src='x'/>a</speak>"}, "/content/ssml"),
+        ("voice", {"text": "a", "voice": "<Amy>"}, "/content/voice"),
+    ],
+)
+async def test_what_no_chat_or_call_can_say_is_named(
+    manager: httpx.AsyncClient, channel: str, content: dict[str, Any], pointer: str
+) -> None:
+    answer = await manager.post("/v1/messages", json={"channel": channel, "address": "+4915112345678", "content": content})
+    assert answer.status_code == 422
+    assert [problem["pointer"] for problem in answer.json()["errors"]] == [pointer]
+
+
 async def test_the_lane_is_woken_after_the_commit(manager: httpx.AsyncClient, app: FastAPI) -> None:
     woken: list[str] = []
     app.state.notify, kept = woken.append, app.state.notify

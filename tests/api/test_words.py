@@ -44,6 +44,13 @@ LINES: list[tuple[str, dict[str, Any], str]] = [
                           "deferred_until": "2026-11-24T07:00:00+00:00"},
      "email message: put off, because it was inside the quiet hours, until Tue 24 Nov 07:00"),
     ("message", MESSAGE | {"maybe_doubled": True, "journey": None}, 'email "welcome": sent (it may have come twice)'),
+    ("message", MESSAGE | {"channel": "sms", "units": 2, "price": "0.1450", "currency": "EUR", "journey": None},
+     'sms "welcome": sent (2 segments, 0.145 EUR)'),
+    ("message", MESSAGE | {"channel": "sms", "units": 1, "price": None, "currency": None, "journey": None}, 'sms "welcome": sent'),
+    ("message", MESSAGE | {"channel": "voice", "units": 1, "price": "10", "currency": "JPY", "journey": None},
+     'voice "welcome": sent (10 JPY)'),
+    ("message", MESSAGE | {"channel": "whatsapp", "state": "skipped", "reason": "window_closed", "journey": None},
+     'whatsapp "welcome": not sent, because they did not write on WhatsApp within the last 24 hours, and a free text only answers'),
     ("consent", {"channel": "*", "topic": "general", "state": "withdrawn", "source": "unsubscribe"},
      "consent withdrawn for every channel, topic general, by unsubscribe"),
 ]  # fmt: skip

@@ -26,7 +26,15 @@ GOOD: dict[tuple[str, str], dict[str, Any]] = {
     ("sms", "sinch"): {"service_plan_id": "plan", "api_token": "token", "senders": SENDERS},
     ("sms", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS},
     ("sms", "vonage"): {"api_key": "key", "api_secret": "secret", "senders": SENDERS},
+    ("voice", "aws"): {**AWS, "senders": SENDERS, "voice": "Amy", "valid_s": 600},
+    ("voice", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS, "voice": "Amy", "language": "en-GB"},
+    ("whatsapp", "meta"): {"phone_number_id": "106540352242922", "access_token": "token", "app_secret": "secret", "verify_token": "word"},
+    ("whatsapp", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS},
 }
+PRICED = {"prices": {"DE": "0.0725", "*": "0.1"}, "currency": "EUR"}
+
+# A sandbox is at nobody's and keeps no secret.
+AT_PROVIDERS = sorted(name for name, kind in KINDS.items() if not kind.keeps)
 
 
 def wrong(channel: str, provider: str, settings: dict[str, Any], around: Surroundings = HERE) -> list[str]:
@@ -35,14 +43,14 @@ def wrong(channel: str, provider: str, settings: dict[str, Any], around: Surroun
     return [problem.pointer for problem in invalid.value.problems]
 
 
-@pytest.mark.parametrize(("channel", "provider"), sorted(KINDS))
+@pytest.mark.parametrize(("channel", "provider"), AT_PROVIDERS)
 async def test_every_kind_of_account_makes_an_adapter_of_its_channel(channel: str, provider: str) -> None:
     adapter = adapter_of(KINDS[channel, provider], provider, GOOD[channel, provider], HERE)
     assert (adapter.channel, adapter.name) == (channel, provider)
     await adapter.close()
 
 
-@pytest.mark.parametrize(("channel", "provider"), sorted(KINDS))
+@pytest.mark.parametrize(("channel", "provider"), AT_PROVIDERS)
 def test_every_kind_keeps_something_secret_and_its_secrets_are_fields_of_it(channel: str, provider: str) -> None:
     kind = KINDS[channel, provider]
     secret = {field.name for field in kind.fields() if field.is_secret}
@@ -75,3 +83,27 @@ def test_no_account_leads_into_somebody_elses_network(url: str) -> None:
 def test_in_production_there_are_no_stand_ins() -> None:
     production = Surroundings("https://sojourn.example", may_use_stand_ins=False)
     assert wrong("email", "resend", {"api_key": "key", "base_url": "http://127.0.0.1:9"}, production) == ["/settings/base_url"]
+
+
+async def test_prices_and_the_longest_text_stand_beside_the_senders() -> None:
+    kind = KINDS["sms", "twilio"]
+    await adapter_of(kind, "twilio", {**GOOD["sms", "twilio"], **PRICED, "max_segments": 3}, HERE).close()
+    assert {"prices", "currency", "max_segments"} <= {each.name for each in kind.fields()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"prices": {"DE": "0.07"}}, "/settings"),  # no currency
+        ({**PRICED, "prices": {"Germany": "0.07"}}, "/settings/prices/Germany/[key]"),
+        ({**PRICED, "prices": {"DE": "-1"}}, "/settings/prices/DE"),
+        ({**PRICED, "currency": "Euro"}, "/settings/currency"),
+        ({"max_segments": 0}, "/settings/max_segments"),
+    ],
+)
+def test_prices_that_are_none_are_named(changes: dict[str, Any], pointer: str) -> None:
+    assert wrong("sms", "twilio", {**GOOD["sms", "twilio"], **changes}) == [pointer]
+
+
+def test_only_texts_have_segments() -> None:
+    assert wrong("voice", "twilio", {**GOOD["voice", "twilio"], "max_segments": 2}) == ["/settings/max_segments"]

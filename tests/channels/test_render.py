@@ -92,6 +92,42 @@ async def test_each_channel_has_its_own_parts(renderer: Renderer) -> None:
     }
 
 
+async def test_an_approved_template_is_filled_in_part_by_part(renderer: Renderer) -> None:
+    table = """
+        name = "order_shipped"
+        language = "en_GB"
+        body = ["{{ user.name }}", "{{ entry.order }}"]
+        [header]
+        image = "https://shop.example/{{ entry.order }}.png"
+        [buttons]
+        0 = { url = "{{ entry.order }}" }
+    """
+    made = await render(renderer, {"whatsapp.txt": "Hi", "whatsapp.toml": table}, "whatsapp", user={"name": "Ann"}, entry={"order": "A-1"})
+    assert made.parts == {
+        "text": "Hi",
+        "template": {
+            "name": "order_shipped",
+            "language": "en_GB",
+            "body": {"1": "Ann", "2": "A-1"},
+            "header": {"image": "https://shop.example/A-1.png"},
+            "buttons": {"0": {"url": "A-1"}},
+        },
+    }
+
+
+async def test_values_in_ssml_are_escaped_and_plain_speech_is_not(renderer: Renderer) -> None:
+    user = {"name": "</speak> & <break/>"}
+    settings = {"template.toml": '[voice]\nname = "Amy"\nlanguage = "en-GB"'}
+    made = await render(renderer, {"voice.txt": "<speak>{{ user.name }}</speak>", **settings}, "voice", user=user)
+    assert made.parts == {"ssml": "<speak>&lt;/speak&gt; &amp; &lt;break/&gt;</speak>", "voice": "Amy", "language": "en-GB"}
+    assert (await render(renderer, {"voice.txt": "{{ user.name }}"}, "voice", user=user)).parts == {"text": user["name"]}
+
+
+async def test_a_value_that_begins_like_ssml_makes_no_ssml(renderer: Renderer) -> None:
+    made = await render(renderer, {"voice.txt": "{{ user.name }}"}, "voice", user={"name": "<speak>Hi</speak>"})
+    assert made.parts == {"text": "<speak>Hi</speak>"}
+
+
 async def test_a_template_says_who_a_mail_is_from_before_the_app_does(renderer: Renderer) -> None:
     files = {"subject.txt": "S", "body.txt": "B", "template.toml": 'from = "Orders <orders@acme.example>"\nreply_to = "o@acme.example"'}
     parts = (await render(renderer, files, "email")).parts

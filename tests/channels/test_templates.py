@@ -90,6 +90,10 @@ def test_what_a_provider_cannot_say_names_the_field_why_and_the_remedy() -> None
         ({"push_toml": 'title = "a"\nbody = "b"\noptional = ["title"]'}, ("push.toml", "bad_push")),
         ({"push_toml": 'title = "a"\nbody = "b"\nproviders = ["pigeon"]'}, ("push.toml", "unknown_provider")),
         ({"push_toml": 'title = "a"\nbody = "b"\nsound = "c"\nproviders = ["fcm", "web_push"]'}, ("push.toml", "cannot_say")),
+        ({"voice_txt": "<speak>{{ user.name | default('Ann') }}"}, ("voice.txt", "bad_ssml")),
+        ({"voice_txt": "<speak><audio src='x'/>Hi</speak>"}, ("voice.txt", "bad_ssml")),
+        ({"whatsapp_toml": 'name = "a"'}, ("whatsapp.toml", "bad_file")),
+        ({"whatsapp_toml": 'name = "a"\nlanguage = "en"\nbody = ["{{ user.name }}"]'}, ("whatsapp.toml", "no_default")),
         ({"webhook_toml": 'url = "https://a.example"'}, ("webhook.toml", "bad_file")),
         ({"subject_txt": "a", "body.mjml": "<mjml><mj-body>"}, ("body.mjml", "bad_file")),
         ({"subject_txt": "a", "body.mjml": "<mjml></mjml>", "body_html": "<p>"}, ("body.html", "bad_file")),
@@ -123,6 +127,20 @@ def test_every_problem_is_told_at_once_with_its_remedy() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 160, None),
+        ("a" * 161, "several_segments"),
+        ("大" * 71, "costly_characters"),
+        ("Größe: ç {{ user.name | default('Ann') }}", None),  # UCS-2, and one segment all the same
+        ("a" * 80 + "ç", "costly_characters"),
+    ],
+)
+def test_a_text_that_is_charged_as_several_is_told_to_its_author(text: str, expected: str | None) -> None:
+    assert [note.code for note in templates.notes("welcome", {"sms.txt": text})] == ([expected] if expected else [])
+
+
 def test_the_same_files_have_the_same_hash_in_any_order() -> None:
     assert templates.content_hash({"a": "1", "b": "2"}) == templates.content_hash({"b": "2", "a": "1"})
     assert templates.content_hash({"a": "1", "b": "2"}) != templates.content_hash({"a": "12", "b": ""})
@@ -132,6 +150,9 @@ async def test_templates_of_strangers_are_judged_in_a_child_by_the_same_rules() 
     renderer = Renderer(children=1, wall_s=10)
     files = {"sms.txt": "{{ user.name }}"}
     assert await renderer.problems("welcome", files) == templates.problems("welcome", files)
+    for spoken in ("<speak>Hi</speak>", "<speak>Hi", "<speak><audio/>Hi</speak>"):
+        said = {"voice.txt": spoken, "whatsapp.toml": 'name = "a"\nlanguage = "en"'}
+        assert await renderer.problems("welcome", said) == templates.problems("welcome", said)
     [problem] = await renderer.problems("welcome", {"sms.txt": "{{ 'aaaaaaaaaa'" + "|replace('a','aaaaaaaaaa')" * 12 + " }}"})
     assert problem.code == "template_too_slow"
     await renderer.close()

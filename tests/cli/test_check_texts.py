@@ -31,6 +31,7 @@ TEMPLATE = {
 }
 OPEN_TICKET = 'async def open_ticket(call):\n    """A function."""\n    return {}\n'
 FUNCTIONS = 'from functions.open_ticket import open_ticket\nFUNCTIONS = {"open_ticket": open_ticket}\n'
+APPROVED = "name = 'hello'\nlanguage = 'en'\n"
 WHERE_ASKS = "cannot be asked inside .where(...): use prop, entry, captured and literals there, and an If for the rest"
 
 
@@ -428,7 +429,7 @@ TEMPLATES = [
     template(
         "bad_file",
         {"template.toml": "x = 1"},
-        "template.toml: unknown setting x; known are from, reply_to, required, sample, topic, tracking, utm",
+        "template.toml: unknown setting x; known are from, reply_to, required, sample, topic, tracking, utm, voice",
     ),
     template("bad_file", {"template.toml": "required = 1"}, "template.toml: required is a list of dotted names, sample a table"),
     template("bad_file", {"template.toml": "from = 1"}, "template.toml: from, reply_to and topic are texts"),
@@ -484,6 +485,44 @@ TEMPLATES = [
         {"template.toml": 'required = ["user.name"]'},
         "template.toml: user.name is required and nowhere used: remove it, or mend its spelling",
     ),
+    template("bad_file", {"template.toml": "voice = 'Amy'"}, "template.toml: voice is a table with name and language"),
+    *(
+        template("bad_file", {"voice.txt": "Hello", "template.toml": f"[voice]\n{line}"}, f"template.toml: {words}")
+        for line, words in (
+            ("pitch = 'high'", "unknown field pitch of [voice]; known are name, language"),
+            ("name = '<Amy>'", "name of [voice] must be the name of a voice, such as Amy"),
+            ("language = 'English'", "language of [voice] must be a language with its country, such as en-GB"),
+        )
+    ),
+    *(
+        template("bad_file", {"whatsapp.toml": f"{APPROVED}{lines}"}, f"whatsapp.toml: {words}")
+        for lines, words in (
+            ("colour = 'red'", "unknown field colour; known are body, buttons, content_sid, content_variables, header, language, name"),
+            ("content_sid = 'HX1'", "content_sid must be HX and 32 digits, as Twilio shows it"),
+            ("body = 'Ann'", "body must be a list of texts, or a table of texts by the variable's name"),
+            ("[header]\npicture = 'x'", "[header] must have one of text, image, video, document, and a text for it"),
+            ("[buttons]\nfirst = { url = 'x' }", "[buttons] must say by the button's place, from 0, either url or payload, with a text"),
+            (
+                f"content_sid = 'HX{'0' * 32}'\n[header]\ntext = 'Hi'",
+                "Twilio numbers the variables of header and buttons with the body's: write all of them as content_variables",
+            ),
+        )
+    ),
+    template(
+        "bad_file", {"whatsapp.toml": "language = 'en'"}, "whatsapp.toml: name must be small letters, digits and _, as WhatsApp shows it"
+    ),
+    template("bad_file", {"whatsapp.toml": "name = 'a'"}, "whatsapp.toml: language must be a code of WhatsApp's, such as en or en_GB"),
+    template(
+        "bad_ssml",
+        {"voice.txt": "<speak>Hello"},
+        "voice.txt: the SSML cannot be spoken with the sample: it is not well-formed at line 1, column 12",
+    ),
+    template("several_segments", {"sms.txt": "a" * 161}, "sms.txt: the sample is 2 segments (gsm7), and each is charged"),
+    template(
+        "costly_characters",
+        {"sms.txt": "a" * 100 + "ç"},
+        "sms.txt: the sample is 2 segments because of ç (U+00E7), which the alphabet of texts lacks; without it 1",
+    ),
 ]
 ROWS = [*JOURNEY, *STEPS, *CONDITIONS, *HOUSE, *TEMPLATES]
 
@@ -496,7 +535,11 @@ SOURCES = (
     "cli/function_names.py",
     "cli/type_words.py",
     "channels/template_checks.py",
+    "channels/template_files.py",
     "channels/template_parts.py",
+    "channels/template_voice.py",
+    "channels/template_whatsapp.py",
+    "channels/templates.py",
     "channels/push/checks.py",
 )
 REFUSING = ("journeys/language/conditions.py",)
