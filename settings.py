@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_valid
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from journeys.language.errors import ConfigurationError
+from storage.suppression_keys import DEVELOPMENT_KEY
 
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
 _CALL_HEADERS = TypeAdapter(dict[str, dict[str, str]])
@@ -62,6 +63,11 @@ class Settings(BaseSettings):
     credential_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="keys that seal providers' credentials in Postgres: 32 bytes in base64, the newest first, separated by commas"
     )
+    suppression_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="keys that hide suppressed addresses in Postgres: 32 bytes in base64, the newest first, separated by commas;"
+        " needed in production, and never to be lost: with them go the suppressions",
+    )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
     manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
@@ -78,7 +84,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in ("payload_keys", "credential_keys", "retired_secrets"):
+        for name in ("payload_keys", "credential_keys", "suppression_keys", "retired_secrets"):
             raw = values.get(name)
             if isinstance(raw, str):
                 values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
@@ -97,6 +103,10 @@ class Settings(BaseSettings):
         if self.environment is Environment.PRODUCTION:
             if self.secret.get_secret_value() == DEVELOPMENT_SECRET:
                 raise ConfigurationError("SOJOURN_SECRET has its development value: set 32 random characters or more before production")
+            if not self.suppression_keys or DEVELOPMENT_KEY in self.plain_suppression_keys:
+                raise ConfigurationError(
+                    "SOJOURN_SUPPRESSION_KEYS has no key of your own: set 32 random bytes in base64 (openssl rand -base64 32)"
+                )
             if self.fast:
                 raise ConfigurationError("SOJOURN_FAST shortens every wait: unset it in production")
             if self.smtp_tls == "none" and self.email_provider == "smtp":
@@ -134,6 +144,11 @@ class Settings(BaseSettings):
     def link_secrets(self) -> tuple[str, ...]:
         """What may have signed a link in a message, the present secret first."""
         return (self.secret.get_secret_value(), *(each.get_secret_value() for each in self.retired_secrets))
+
+    @property
+    def plain_suppression_keys(self) -> tuple[str, ...]:
+        """Outside production one that everybody knows serves where none is set."""
+        return tuple(key.get_secret_value() for key in self.suppression_keys) or (DEVELOPMENT_KEY,)
 
     @property
     def wait_scale(self) -> float:

@@ -16,6 +16,7 @@ from journeys.language.durations import Duration
 from journeys.language.messages import Cap
 from journeys.language.permitted import ANY_HOUR, Hours, closed_by, next_permitted
 from journeys.language.zones import period_began, shifted
+from storage.consents import ALL_MARKETING
 from storage.standing import Claimed, Consent
 
 NEEDS_CONSENT = frozenset({"sms", "whatsapp", "voice"})
@@ -129,16 +130,19 @@ def _as_listed(address: str) -> str:
 def _not_wanted(terms: Terms, known: Known) -> str | None:
     """The whole channel and the topic are two records; neither may be withdrawn, and one must be granted where consent is needed."""
     whole = _newest_word(known.consents, terms.channel, EVERY)
-    if whole is False:
+    if whole and whole.stands == "said" and not whole.is_granted:
         return "opted_out"
     if terms.message_class == "transactional":
         return None
-    topic = _newest_word(known.consents, terms.channel, terms.topic)
-    if topic is False:
+    # Leaving all marketing covers every topic, and a later yes to one of them counts again.
+    topic = _newest_word(known.consents, terms.channel, terms.topic, ALL_MARKETING)
+    if topic and topic.stands == "pending":
+        return "not_confirmed"
+    if topic and topic.stands == "said" and not topic.is_granted:
         return "unsubscribed"
-    if terms.channel in NEEDS_CONSENT and not (whole or topic):
-        return "no_consent"
-    return None
+    is_needed = terms.channel in NEEDS_CONSENT or (topic and topic.stands == "needed")
+    has_agreed = any(word and word.is_granted for word in (whole, topic))
+    return "no_consent" if is_needed and not has_agreed else None
 
 
 def _window_closed(terms: Terms, target: Target, known: Known) -> str | None:
@@ -146,10 +150,10 @@ def _window_closed(terms: Terms, target: Target, known: Known) -> str | None:
     return "window_closed" if terms.only_answers and not is_open else None
 
 
-def _newest_word(consents: Sequence[Consent], channel: str, topic: str) -> bool | None:
+def _newest_word(consents: Sequence[Consent], channel: str, *topics: str) -> Consent | None:
     """What was said last, of this channel or of every channel; None when nothing was."""
-    said = [each for each in consents if each.topic == topic and each.channel in {channel, EVERY}]
-    return max(said, key=lambda each: each.order).is_granted if said else None
+    said = [each for each in consents if each.topic in topics and each.channel in {channel, EVERY}]
+    return max(said, key=lambda each: each.order, default=None)
 
 
 def _closed(terms: Terms, now: datetime) -> Ruling | None:

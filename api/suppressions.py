@@ -22,11 +22,18 @@ router = management("Suppressions")
 class SuppressionView(BaseModel):
     """One suppressed address. Only its hash is kept, so an erased person stays suppressed without being known."""
 
-    id: str = Field(description="SHA-256 of app, channel and address", examples=["9f86d081884c7d65"])
+    id: str = Field(description="a keyed hash of app, channel and address", examples=["9f86d081884c7d65"])
     channel: str = Field(examples=["email"])
     reason: str = Field(description="bounce, complaint, manual or provider", examples=["manual"])
     source: str = Field(examples=["support"])
     created_at: datetime
+
+
+class RekeyedView(BaseModel):
+    """How many were moved, and how many still need an older key."""
+
+    rekeyed: int
+    left: int = Field(description="their keys must stay in the setting")
 
 
 class NewSuppression(Body):
@@ -45,7 +52,7 @@ async def list_suppressions(
     before = position(cursor, moment, bytes.fromhex)
     async with database.transaction(app) as connection:
         rows = await suppressions.page(connection, app, channel=channel, before=(before[0], before[1]) if before else None, most=limit + 1)
-    kept, following = page_of(rows, limit, lambda row: [row.created_at, row.address_hash.hex()])
+    kept, following = page_of(rows, limit, lambda row: [row.created_at, row.id.hex()])
     return Page(items=[_view(row) for row in kept], next=following)
 
 
@@ -68,6 +75,14 @@ async def suppress_address(
         return await idempotency.once(connection, app, request, key, body=body, status=201, work=work)
 
 
+@router.post("/suppressions/rekey", summary="Hide suppressions under the newest key")
+async def rekey_suppressions(app: App, database: Db) -> RekeyedView:
+    """After a change of SOJOURN_SUPPRESSION_KEYS. A suppression can be moved to the newest key while somebody has its address."""
+    async with database.transaction(app) as connection:
+        done = await suppressions.rekey(connection, app)
+    return RekeyedView(rekeyed=done.rekeyed, left=done.left)
+
+
 @router.delete("/suppressions/{channel}/{suppression_id}", status_code=204, summary="Let an address be written to again")
 async def release_address(app: App, database: Db, channel: Channel, suppression_id: Word) -> Response:
     """Only for an address whose owner asked for it, or that was suppressed by mistake."""
@@ -78,7 +93,7 @@ async def release_address(app: App, database: Db, channel: Channel, suppression_
 
 
 def _view(row: Suppression) -> SuppressionView:
-    return SuppressionView(id=row.address_hash.hex(), channel=row.channel, reason=row.reason, source=row.source, created_at=row.created_at)
+    return SuppressionView(id=row.id.hex(), channel=row.channel, reason=row.reason, source=row.source, created_at=row.created_at)
 
 
 def _hash(app: str, body: NewSuppression) -> bytes:

@@ -114,7 +114,7 @@ def _with_app(named: str, work: Callable[[Connection, str], Awaitable[Result]]) 
     settings = settings_here()
 
     async def run() -> Result:
-        database = Database(settings.database_url, pool_size=1)
+        database = Database(settings.database_url, pool_size=1, suppression_keys=settings.plain_suppression_keys)
         try:
             async with database.transaction() as connection:
                 return await work(connection, named or settings.app)

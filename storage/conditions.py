@@ -39,6 +39,7 @@ from journeys.language.conditions import (
 from journeys.language.evaluate import rounded_degrees
 from journeys.language.facts import EventFact, Facts
 from journeys.language.reading import LOCATION, value
+from storage.consents import ALL_MARKETING
 from storage.database import Connection
 from storage.expressions import (
     APP,
@@ -153,7 +154,7 @@ class _Compiler:
             case InSegment(segment):
                 return self._in_segment(segment)
             case Subscribed(topic):
-                return and_(*(_is_not_withdrawn(*each) for each in ((None, topic), (EVERY, EVERY))))
+                return and_(_is_not_withdrawn(None, topic, ALL_MARKETING), _is_not_withdrawn(EVERY, EVERY))
             case And(parts):
                 return and_(true(), *(self.compile(part, event) for part in parts))
             case Or(parts):
@@ -255,10 +256,10 @@ def _message_was(asked: MessageWas) -> Sql:
     return exists(select(literal(1)).select_from(message).where(*rows).correlate(users))
 
 
-def _is_not_withdrawn(channel: str | None, topic: str) -> Sql:
-    """The newest word on a topic, of any channel unless one is named, is not that it is over."""
+def _is_not_withdrawn(channel: str | None, *topics: str) -> Sql:
+    """The newest word on these topics, of any channel unless one is named, is not that it is over."""
     said = consents.alias()
-    rows = [said.c.app == APP, said.c.user_id == users.c.id, said.c.topic == topic]
+    rows = [said.c.app == APP, said.c.user_id == users.c.id, said.c.topic.in_(topics)]
     if channel is not None:
         rows.append(said.c.channel == channel)
     newest = select(said.c.state).where(*rows).order_by(said.c.id.desc()).limit(1).correlate(users).scalar_subquery()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from journeys.language.errors import Unavailable
+from storage.suppression_keys import DEVELOPMENT_KEY, session_value
 
 Connection = AsyncConnection
 
@@ -34,9 +35,12 @@ def _dump(value: Any) -> str:
 
 
 class Database:
-    """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, 30 s a statement."""
+    """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, 30 s a statement.
 
-    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 1.0) -> None:
+    `suppression_keys` are those of the settings: a process with others would not find what is suppressed.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 1.0, suppression_keys: Sequence[str] = (DEVELOPMENT_KEY,)) -> None:
         self.engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -46,7 +50,13 @@ class Database:
             connect_args={
                 "timeout": 5,
                 "command_timeout": 30,
-                "server_settings": {"application_name": "sojourn", "statement_timeout": "30000", "lock_timeout": "10000", "jit": "off"},
+                "server_settings": {
+                    "application_name": "sojourn",
+                    "statement_timeout": "30000",
+                    "lock_timeout": "10000",
+                    "jit": "off",
+                    "sojourn.suppression_keys": session_value(suppression_keys),
+                },
             },
         )
         event.listen(self.engine.sync_engine, "connect", _plain_json)

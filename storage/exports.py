@@ -19,11 +19,13 @@ _WHOLE: dict[str, TextClause] = {
     "endpoints": text(
         "SELECT e.id, e.channel, e.address, e.state, e.reason, e.device, s.reason AS suppression, e.confirmed_at, e.created_at,"
         " e.updated_at FROM endpoints e"
-        " LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash"
+        " LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = ANY(suppression_hashes(e.address_hash))"
         f" WHERE e.app = :app AND e.user_id IN ({_PERSON}) ORDER BY e.id"
     ),
     "consents": text(
-        f"SELECT channel, topic, state, source, proof, recorded_at FROM consents WHERE app = :app AND user_id IN ({_PERSON}) ORDER BY id"
+        f"""SELECT c.channel, c.topic, c.state, c.source, c.proof, c.recorded_at, c.recorded_by, c.page, c.address, c.ip, c.user_agent,
+            (SELECT t.body FROM consent_texts t WHERE t.app = c.app AND t.hash = c.text_hash) AS text
+        FROM consents c WHERE c.app = :app AND c.user_id IN ({_PERSON}) ORDER BY c.id"""
     ),
     "in_app": text(
         "SELECT s.id, s.content, s.placement, s.in_inbox, s.priority, s.impressions, s.created_at, s.expires_at, s.dismissed_at, s.read_at,"

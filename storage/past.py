@@ -122,7 +122,8 @@ _EVENTS = text("""
 """)
 _ENDPOINTS = text("""
     SELECT e.user_id, e.channel, e.address, e.state = 'active', e.confirmed_at, e.device, s.created_at
-    FROM endpoints e LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash
+    FROM endpoints e LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel
+        AND s.address_hash = ANY(suppression_hashes(e.address_hash))
     WHERE e.app = :app AND e.user_id = ANY(CAST(:ids AS bigint[])) ORDER BY e.confirmed_at DESC, e.id DESC
 """)
 _CONSENTS = text("""

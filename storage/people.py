@@ -62,7 +62,7 @@ _PAGE = text(f"""
 _ENDPOINT_ROWS = """
     SELECT e.id, u.user_id, e.channel, e.address, e.state, e.reason, e.device, s.reason AS suppression, e.confirmed_at, e.created_at
     FROM endpoints e JOIN users u ON u.app = e.app AND u.id = e.user_id
-    LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = e.address_hash
+    LEFT JOIN suppressions s ON s.app = e.app AND s.channel = e.channel AND s.address_hash = ANY(suppression_hashes(e.address_hash))
 """
 _ENDPOINTS = text(f"{_ENDPOINT_ROWS} WHERE e.app = :app AND e.user_id = :user_id ORDER BY e.channel, e.confirmed_at DESC, e.id")
 _ENDPOINT = text(f"{_ENDPOINT_ROWS} WHERE e.app = :app AND e.id = :id")
@@ -198,13 +198,25 @@ async def remove_endpoint(connection: Connection, app: str, endpoint_id: int) ->
     await connection.execute(_REMOVE, {"app": app, "id": endpoint_id})
 
 
-_EXISTS = text("SELECT EXISTS (SELECT FROM users WHERE app = :app AND id = :id)")
+_READER = text(
+    "SELECT s.id, s.locale FROM users u JOIN users s ON s.app = u.app AND s.id = coalesce(u.merged_into, u.id)"
+    " WHERE u.app = :app AND u.id = :id"
+)
 _CHANNEL = text("SELECT channel FROM endpoints WHERE app = :app AND id = :id")
 
 
-async def exists(connection: Connection, app: str, internal: int) -> bool:
-    """Tell whether there is a person with this internal id."""
-    return bool((await connection.execute(_EXISTS, {"app": app, "id": internal})).scalar_one())
+@dataclass(frozen=True)
+class Reader:
+    """Somebody who opens a page of ours: who they are by now, and the language that they read."""
+
+    id: int
+    locale: str | None
+
+
+async def reader(connection: Connection, app: str, internal: int) -> Reader | None:
+    """Who this internal id is by now: the survivor where two people were found to be one. None when nobody is left."""
+    row = (await connection.execute(_READER, {"app": app, "id": internal})).first()
+    return Reader(row.id, row.locale) if row else None
 
 
 async def channel_of(connection: Connection, app: str, endpoint_id: int) -> str | None:

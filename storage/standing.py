@@ -7,7 +7,7 @@ after the locks.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import text
@@ -40,12 +40,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Consent:
-    """The newest record of one (channel, topic); * stands for every channel or topic. A greater `order` was said later."""
+    """The newest record of one (channel, topic); * stands for every channel or topic. A greater `order` was said later.
+
+    `stands`: `said` by the person, `pending` until they confirm it, or `needed`: nothing was said, and the topic asks for a yes.
+    """
 
     channel: str
     topic: str
     is_granted: bool
     order: int
+    stands: Literal["said", "pending", "needed"] = "said"
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,19 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
      FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel) AS endpoints,
   (SELECT e.address FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.state = 'active'
       AND e.channel IN ('sms', 'whatsapp', 'voice') ORDER BY e.confirmed_at DESC, e.id DESC LIMIT 1) AS phone,
-  (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id))
-     FROM (SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
+  (SELECT jsonb_agg(jsonb_build_array(c.channel, c.topic, c.state = 'granted', c.id,
+                                      CASE c.state WHEN 'pending' THEN 'pending' WHEN 'needed' THEN 'needed' ELSE 'said' END))
+     FROM ((SELECT DISTINCT ON (c.channel, c.topic) c.channel, c.topic, c.state, c.id FROM consents c
             WHERE c.app = a.id AND c.user_id = w.user_id AND c.channel IN (w.channel, '*')
-              AND c.topic IN (coalesce(w.topic, a.settings ->> 'topic', 'general'), '*')
-            ORDER BY c.channel, c.topic, c.id DESC) c) AS consents,
-  (SELECT array_agg(s.address_hash) FROM suppressions s WHERE s.app = a.id AND s.channel = w.channel AND s.address_hash IN
+              AND c.topic IN (coalesce(w.topic, a.settings ->> 'topic', 'general'), '*', '*marketing')
+            ORDER BY c.channel, c.topic, c.id DESC)
+           UNION ALL SELECT '*', t.name, 'needed', 0 FROM topics t
+            WHERE t.app = a.id AND t.needs_consent AND t.name = coalesce(w.topic, a.settings ->> 'topic', 'general')) c) AS consents,
+  (SELECT array_agg(known.hash) FROM
      (SELECT e.address_hash FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel
-      UNION ALL SELECT w.address_hash)) AS suppressed,
+      UNION ALL SELECT w.address_hash) AS known (hash)
+     WHERE EXISTS (SELECT FROM suppressions s WHERE s.app = a.id AND s.channel = w.channel
+       AND s.address_hash = ANY(suppression_hashes(known.hash)))) AS suppressed,
   (SELECT jsonb_object_agg(r.name, r.replied_at) FROM (
      SELECT encode(e.address_hash, 'hex') AS name, max(e.replied_at) AS replied_at FROM endpoints e
       WHERE w.channel = 'whatsapp' AND e.app = a.id AND e.channel = w.channel AND e.replied_at IS NOT NULL AND e.address_hash IN

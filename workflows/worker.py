@@ -109,7 +109,8 @@ async def run(settings: Settings) -> None:
     client = await _connected(settings, stopping)
     if client is None:
         return
-    database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S)
+    keys = settings.plain_suppression_keys
+    database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S, suppression_keys=keys)
     try:
         await _work(settings, client, database, stopping)
     finally:

@@ -30,8 +30,12 @@ NOT_SENT: Mapping[str, Reason] = {
         "look with GET /v1/suppressions; once the address works again, DELETE /v1/suppressions/CHANNEL/ID",
     ),
     "no_consent": Reason(
-        "marketing on {channel} needs a consent, and there is none",
+        "{topic} on {channel} needs a consent, and there is none",
         "record it with POST /v1/users/{user}/consents, with how they gave it",
+    ),
+    "not_confirmed": Reason(
+        "they asked for {topic} and have not confirmed it yet",
+        "only they can, with the link that was sent to them; POST /v1/subscriptions sends it once more",
     ),
     "no_endpoint": Reason(
         "they have no address on {channel}",

@@ -33,6 +33,14 @@ def yes(channel: str, topic: str, order: int = 1) -> Consent:
     return Consent(channel, topic, is_granted=True, order=order)
 
 
+def pending(channel: str, topic: str, order: int = 1) -> Consent:
+    return Consent(channel, topic, is_granted=False, order=order, stands="pending")
+
+
+def needed(topic: str) -> Consent:
+    return Consent("*", topic, is_granted=False, order=0, stands="needed")
+
+
 def said(*consents: Consent) -> Known:
     return Known(NOON, consents)
 
@@ -65,6 +73,22 @@ CASES: list[tuple[str, Terms, Target, Known, Ruling]] = [
     ("another's suppression", terms(), Target("bob@example.com", b"bob"), ANNS_IS_BAD, Go()),
     ("opted out of the channel", terms(), ANN, said(no("email", "*")), Skip("opted_out")),
     ("opted out of everything", terms(), ANN, said(no("*", "*")), Skip("opted_out")),
+    ("left all marketing", terms(), ANN, said(no("*", "*marketing")), Skip("unsubscribed")),
+    ("left all marketing of another channel", terms(), ANN, said(no("sms", "*marketing")), Go()),
+    ("left all marketing, then took a topic again", terms(), ANN, said(no("*", "*marketing"), yes("email", "general", 2)), Go()),
+    ("took a topic, then left all marketing", terms(), ANN, said(yes("email", "general"), no("*", "*marketing", 2)), Skip("unsubscribed")),
+    ("left all marketing, transactional", terms("email", NEEDED), ANN, said(no("*", "*marketing")), Go()),
+    ("a text after leaving all marketing", terms("sms"), ANN, said(yes("sms", "*", 1), no("sms", "*marketing", 2)), Skip("unsubscribed")),
+    ("asked for and not confirmed", terms(), ANN, said(pending("email", "general")), Skip("not_confirmed")),
+    ("not confirmed, transactional", terms("email", NEEDED), ANN, said(pending("email", "general")), Go()),
+    ("not confirmed of another topic", terms(), ANN, said(pending("email", "news")), Go()),
+    ("confirmed", terms(), ANN, said(pending("email", "general"), yes("email", "general", 2)), Go()),
+    ("asked for again after leaving", terms(), ANN, said(no("email", "general"), pending("email", "general", 2)), Skip("not_confirmed")),
+    ("not confirmed on a closed channel", terms(), ANN, said(no("email", "*"), pending("email", "general", 2)), Skip("opted_out")),
+    ("a topic that needs a yes", terms(), ANN, said(needed("general")), Skip("no_consent")),
+    ("a topic that needs a yes and has it", terms(), ANN, said(needed("general"), yes("email", "general")), Go()),
+    ("a topic that needs a yes, and the channel has it", terms(), ANN, said(needed("general"), yes("email", "*")), Go()),
+    ("a topic that needs a yes, left", terms(), ANN, said(needed("general"), no("email", "general")), Skip("unsubscribed")),
     ("opted out, then in again", terms(), ANN, said(no("*", "*"), yes("email", "*", 2)), Go()),
     ("in, then out of everything", terms(), ANN, said(yes("email", "*"), no("*", "*", 2)), Skip("opted_out")),
     ("a closed channel is closed to transactional", terms("sms", NEEDED), ANN, said(no("sms", "*")), Skip("opted_out")),

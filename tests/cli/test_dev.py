@@ -99,7 +99,12 @@ def test_two_at_once_in_one_folder_are_refused_with_the_reason(home: Path) -> No
 
 @pytest.mark.parametrize("arguments", [[], ["--fast"]])
 def test_production_refuses_it(home: Path, arguments: list[str]) -> None:
-    environment = {**os.environ, "SOJOURN_ENVIRONMENT": "production", "SOJOURN_SECRET": "x" * 32}
+    environment = {
+        **os.environ,
+        "SOJOURN_ENVIRONMENT": "production",
+        "SOJOURN_SECRET": "x" * 32,
+        "SOJOURN_SUPPRESSION_KEYS": "b" * 43 + "=",
+    }
     refused = subprocess.run(sojourn("dev", *arguments), cwd=home, env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "production" in refused.stderr

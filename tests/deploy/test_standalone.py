@@ -4,6 +4,7 @@ Postgres is an installed one where there is one. Temporal is the stand-alone ser
 (bench/standalone.py says how to make them); else the dev server, started by hand.
 """
 
+import base64
 import os
 import secrets
 import signal
@@ -44,6 +45,7 @@ def installation() -> Iterator[Installation]:
         environment = {
             "SOJOURN_ENVIRONMENT": "production",
             "SOJOURN_SECRET": secrets.token_hex(32),
+            "SOJOURN_SUPPRESSION_KEYS": base64.b64encode(secrets.token_bytes(32)).decode(),
             "SOJOURN_DATABASE_URL": postgres.url,
             "SOJOURN_PUBLIC_URL": f"http://127.0.0.1:{port}",
             "SOJOURN_URL": f"http://127.0.0.1:{port}",

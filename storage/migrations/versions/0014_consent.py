@@ -1,0 +1,28 @@
+"""Topics, what people were shown when they agreed, and suppressions under a keyed hash; the SQL stands in the file beside this one."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0014"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    statements = Path(__file__).with_suffix(".sql").read_text()
+    op.execute("SELECT 1")  # opens the transaction that the script below runs in
+    connection = op.get_bind().connection.dbapi_connection
+    assert connection is not None
+    # asyncpg prepares what SQLAlchemy executes, and only one statement can be prepared at a time.
+    connection.run_async(lambda driver: driver.execute(statements))
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE suppressions DROP COLUMN key_id")
+    op.execute("DROP FUNCTION suppression_hashes(bytea), suppression_hash(bytea), suppression_key_id()")
+    op.execute("DELETE FROM consents WHERE state = 'pending'")
+    op.execute("ALTER TABLE consents DROP CONSTRAINT consents_state_check")
+    op.execute("ALTER TABLE consents ADD CONSTRAINT consents_state_check CHECK (state IN ('granted', 'withdrawn'))")
+    for column in ("text_hash", "page", "address", "ip", "user_agent", "recorded_by"):
+        op.execute(f"ALTER TABLE consents DROP COLUMN {column}")
+    op.execute("DROP TABLE topics, consent_texts")
