@@ -82,6 +82,7 @@ def variables_of(
     captured: Mapping[str, Mapping[str, Any]] | None = None,
     visit: int = 1,
     unsubscribe_url: str | None = None,
+    preferences_url: str | None = None,
 ) -> dict[str, Any]:
     """The roots that a template may use. The caller's own id of the person is user.user_id, whatever an attribute of that name says."""
     settings = standing.settings
@@ -90,7 +91,7 @@ def variables_of(
         "entry": entry or {},
         "captured": captured or {},
         "visit": visit,
-        "links": {"unsubscribe": unsubscribe_url},
+        "links": {"unsubscribe": unsubscribe_url, "preferences": preferences_url},
         "app": {"name": standing.app_name, **{key: settings.get(key) for key in ("from", "reply_to", "postal_address")}},
         "source": {},
     }

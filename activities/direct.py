@@ -163,7 +163,9 @@ class DirectLane:
         if waiting.template is None:
             return await self._contents.track(Content(waiting.channel, dict(waiting.content["parts"])), sent)
         entry: dict[str, Any] = waiting.content.get("data") or {}
-        variables = variables_of(taken.person, taken.standing, entry=entry, unsubscribe_url=leave)
+        person = taken.person
+        choose = self._delivery.preferences_url(waiting.app, person.id, taken.place.endpoint_id) if person else None
+        variables = variables_of(person, taken.standing, entry=entry, unsubscribe_url=leave, preferences_url=choose)
         version = taken.standing.template_version or 0
         return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables), sent)
 

@@ -32,6 +32,8 @@ __all__ = ["Delivery", "Messages", "SendOrder", "SendVerdict"]
 
 # (app, user id, endpoint id, topic) -> where that person leaves that topic.
 UnsubscribeUrl = Callable[[str, int, int | None, str], str]
+# (app, user id, endpoint id) -> where that person says what they want to get.
+PreferencesUrl = Callable[[str, int, int | None], str]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Delivery:
     accounts: Accounts | None = None
     tracker: Tracker | None = None
     traffic: Traffic | None = None
+    preferences_url: PreferencesUrl = lambda *_: ""
 
     async def way(self, app: str, channel: str) -> Way:
         """How messages of this app leave on this channel now. Raises Unavailable."""
@@ -184,6 +187,7 @@ class Messages:
             captured={step: event.properties for step, event in order.captured.items()},
             visit=order.visit,
             unsubscribe_url=leave,
+            preferences_url=self._delivery.preferences_url(order.app, person.id, place.endpoint_id),
         )
         filled = Filled(order.app, order.template, taken.standing.template_version or 0, order.channel, variables)
         about = About(taken.standing.app_name, order.channel, order.message_class, order.journey, order.step, order.template)

@@ -11,6 +11,7 @@ from api import (
     backtests,
     bulk,
     client_tokens,
+    confirmations,
     consents,
     costs,
     docs,
@@ -34,6 +35,7 @@ from api import (
     one_time_codes,
     pauses,
     plans,
+    preferences,
     providers,
     quarantine,
     replies,
@@ -42,9 +44,11 @@ from api import (
     sends,
     signatures,
     starts,
+    subscriptions,
     suppressions,
     templates,
     timeline,
+    topics,
     tracking,
     user_changes,
     users,
@@ -67,6 +71,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     replies.router,
     endpoints.router,
     consents.router,
+    subscriptions.router,
+    topics.router,
     exports.router,
     timeline.router,
     users.router,
@@ -101,6 +107,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     tracking.router,
     tracking.manage,
+    preferences.router,
+    confirmations.router,
     docs.router,
     html.router,
 )
@@ -121,7 +129,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
-    app.state.database = database or Database(settings.database_url)
+    app.state.database = database or Database(settings.database_url, suppression_keys=settings.plain_suppression_keys)
     app.state.owns_database = database is None
     app.state.temporal = temporal
     app.state.notify = Notifier(settings.database_url)

@@ -21,6 +21,7 @@ _HEADERS = {
 router = APIRouter()
 _pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 # Descriptions are Markdown for other readers of /openapi.json; here their marks would only stand about.
+_pages.filters["capfirst"] = lambda text: text[:1].upper() + text[1:]
 _pages.filters["plain"] = lambda text: text.replace("**", "").replace("`", "")
 
 

@@ -167,7 +167,11 @@ async def _variables(connection: Connection, app: str, row: StoredTemplate, body
         "entry": sample.get("entry", {}),
         "captured": sample.get("captured", {}),
         "visit": sample.get("visit", 1),
-        "links": {"unsubscribe": "https://example.com/unsubscribe", **sample.get("links", {})},
+        "links": {
+            "unsubscribe": "https://example.com/unsubscribe",
+            "preferences": "https://example.com/preferences",
+            **sample.get("links", {}),
+        },
         "app": {"name": await apps.name(connection, app), **own, **sample.get("app", {})},
         "source": sample.get("source", {}),
     }

@@ -244,4 +244,4 @@ def _channel(name: str) -> str:
 
 
 def _topic(name: str) -> str:
-    return "every topic" if name == "*" else f"topic {name}"
+    return {"*": "every topic", "*marketing": "all marketing"}.get(name, f"topic {name}")

@@ -1,12 +1,20 @@
-"""Signed addresses in messages: whoever holds one may leave one topic, without signing in, and nothing else."""
+"""Signed addresses in messages: whoever holds one may do one thing for one person, without signing in, and nothing else.
+
+A token names the secret that signed it and is bound to its purpose: none of them opens another page than its own.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 UNSUBSCRIBE_PATH = "/unsubscribe/"
+PREFERENCES_PATH = "/preferences/"
+CONFIRM_PATH = "/confirm/"
+_UNSUBSCRIBE, _PREFERENCES, _CONFIRM = "sojourn.unsubscribe", "sojourn.preferences", "sojourn.confirm"
 _TOKEN_LIMIT = 2_000
 
 
@@ -20,37 +28,90 @@ class Unsubscribe:
     topic: str
 
 
+@dataclass(frozen=True)
+class Preferences:
+    """Whose preferences a token shows and changes; it went to this endpoint."""
+
+    app: str
+    user_id: int
+    endpoint_id: int | None
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Which pending consent of whom a token confirms, until when."""
+
+    app: str
+    user_id: int
+    consent_id: int
+    expires_at: datetime
+
+
 def unsubscribe_url(base_url: str, secret: str, app: str, user_id: int, endpoint_id: int | None, topic: str) -> str:
     """The address for List-Unsubscribe and for the visible link. GET shows a page, POST acts (RFC 8058). It does not expire."""
-    payload = [app, user_id, endpoint_id, topic]
-    return f"{base_url.rstrip('/')}{UNSUBSCRIBE_PATH}{_key_id(secret)}.{_serializer(secret).dumps(payload)}"
+    return _url(base_url, UNSUBSCRIBE_PATH, secret, _UNSUBSCRIBE, [app, user_id, endpoint_id, topic])
 
 
-def read_unsubscribe(secret: str, token: str, *, retired: tuple[str, ...] = ()) -> Unsubscribe | None:
+def read_unsubscribe(secret: str, token: str, *, retired: Sequence[str] = ()) -> Unsubscribe | None:
     """What the last part of an unsubscribe address says, or None when it was not signed by us.
 
     `retired` are secrets of before: mails are opened months later, and their links must work after a change of the secret.
     """
+    payload = _read(secret, token, _UNSUBSCRIBE, retired)
+    return None if payload is None else Unsubscribe(*payload)
+
+
+def preferences_url(base_url: str, secret: str, app: str, user_id: int, endpoint_id: int | None) -> str:
+    """The address of the preference centre of one person. It does not expire: it stands in mails that people keep."""
+    return _url(base_url, PREFERENCES_PATH, secret, _PREFERENCES, [app, user_id, endpoint_id])
+
+
+def read_preferences(secret: str, token: str, *, retired: Sequence[str] = ()) -> Preferences | None:
+    """Whose preferences the last part of the address opens, or None when it was not signed by us."""
+    payload = _read(secret, token, _PREFERENCES, retired)
+    return None if payload is None else Preferences(*payload)
+
+
+def confirm_url(base_url: str, secret: str, confirm: Confirm) -> str:
+    """The address that confirms one pending consent. GET shows a page, POST confirms."""
+    payload = [confirm.app, confirm.user_id, confirm.consent_id, int(confirm.expires_at.timestamp())]
+    return _url(base_url, CONFIRM_PATH, secret, _CONFIRM, payload)
+
+
+def read_confirm(secret: str, token: str, *, retired: Sequence[str] = ()) -> Confirm | None:
+    """What the last part of a confirm address says, expired ones too, or None when it was not signed by us."""
+    payload = _read(secret, token, _CONFIRM, retired)
+    if payload is None:
+        return None
+    app, user_id, consent_id, expires_at = payload
+    return Confirm(app, user_id, consent_id, datetime.fromtimestamp(expires_at, tz=UTC))
+
+
+def _url(base_url: str, path: str, secret: str, purpose: str, payload: Sequence[Any]) -> str:
+    return f"{base_url.rstrip('/')}{path}{_key_id(secret)}.{_serializer(secret, purpose).dumps(payload)}"
+
+
+def _read(secret: str, token: str, purpose: str, retired: Sequence[str]) -> list[Any] | None:
     key_id, _, signed = token.partition(".")
     if len(token) > _TOKEN_LIMIT or not token.isascii():
         return None
     for candidate in (secret, *retired):
         if key_id == _key_id(candidate):
-            return _read(candidate, signed)
+            return _signed(candidate, purpose, signed)
     return None
 
 
-def _read(secret: str, signed: str) -> Unsubscribe | None:
+def _signed(secret: str, purpose: str, signed: str) -> list[Any] | None:
     try:
-        payload: Any = _serializer(secret).loads(signed)
+        payload: list[Any] = _serializer(secret, purpose).loads(signed)
     except BadSignature:
         return None
-    return Unsubscribe(*payload)
+    return payload
 
 
-def _serializer(secret: str) -> URLSafeSerializer:
+def _serializer(secret: str, purpose: str) -> URLSafeSerializer:
     signer = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
-    return URLSafeSerializer(secret, salt="sojourn.unsubscribe", signer_kwargs=signer)
+    return URLSafeSerializer(secret, salt=purpose, signer_kwargs=signer)
 
 
 def _key_id(secret: str) -> str:

@@ -15,10 +15,10 @@ from channels.template_writing import written
 from channels.voice.speech import BadSsml, spoken
 
 # Given with every message. links.unsubscribe only with marketing mail, where it must be shown, so it needs no default.
-_ALWAYS_THERE = frozenset({"visit", "app.name", "user.user_id", "links.unsubscribe"})
+_ALWAYS_THERE = frozenset({"visit", "app.name", "user.user_id", "links.unsubscribe", "links.preferences"})
 _STANDING = {
     "app": {"name": "Sojourn"},
-    "links": {"unsubscribe": "https://example.org/unsubscribe"},
+    "links": {"unsubscribe": "https://example.org/unsubscribe", "preferences": "https://example.org/preferences"},
     "visit": 1,
     "user": {"user_id": "sample"},
 }

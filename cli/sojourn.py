@@ -40,6 +40,8 @@ GROUPS = {
     "keys": "cli.keys",
     "providers": "cli.providers",
     "users": "cli.users",
+    "topics": "cli.topics",
+    "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",

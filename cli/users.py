@@ -11,10 +11,11 @@ from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
 from cli.rehearse import read_json
+from cli.user_consents import consents
 from cli.user_data import erase, export
 from cli.user_events import event
 
-app = typer.Typer(help="Users of the app: find, show, set attributes, send an event, export, erase.", no_args_is_help=True)
+app = typer.Typer(help="Users of the app: find, show, set attributes, send an event, consents, export, erase.", no_args_is_help=True)
 UserId = Annotated[str, typer.Argument(help="your own id of the user")]
 
 
@@ -53,6 +54,7 @@ def set_attributes(user_id: UserId, attributes: Annotated[str, typer.Argument(he
 
 
 app.command()(event)
+app.command()(consents)
 app.command()(export)
 app.command()(erase)
 

@@ -16,7 +16,7 @@ from activities.traffic import Traffic
 from channels.accounts import Surroundings
 from channels.email.connection import SmtpServer
 from channels.in_app.feed import Show, Shown
-from channels.links import unsubscribe_url
+from channels.links import preferences_url, unsubscribe_url
 from channels.registry import CHANNELS, Providers, adapters
 from channels.render import Renderer
 from channels.sandbox import Keep, Kept
@@ -61,6 +61,7 @@ def hands(settings: Settings, database: Database, functions: Mapping[str, Functi
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
         accounts=Accounts(database, Seal(settings.plain_credential_keys), replace(surroundings(settings), keep=keep)),
         traffic=Traffic(database),
+        preferences_url=partial(preferences_url, settings.public_url, settings.secret.get_secret_value()),
         tracker=Tracker(database, settings.public_url, settings.secret.get_secret_value()),
         allowed_recipients=None if settings.environment is Environment.PRODUCTION else frozenset(settings.allowed_recipients),
     )

@@ -13,7 +13,7 @@ import httpx
 
 from cli.embedded_postgres import free_port
 
-READY_WITHIN_S = 60
+READY_WITHIN_S = 180
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def serving(database_url: str, folder: Path) -> Iterator[Served]:
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=_environment(database_url),
+            env=_environment(database_url, port),
             cwd=Path(__file__).parents[2],
         )
         try:
@@ -48,8 +48,9 @@ def serving(database_url: str, folder: Path) -> Iterator[Served]:
             child.wait(timeout=40)
 
 
-def _environment(database_url: str) -> dict[str, str]:
-    return {**os.environ, "SOJOURN_DATABASE_URL": database_url, "SOJOURN_ENVIRONMENT": "development"}
+def _environment(database_url: str, port: int) -> dict[str, str]:
+    public = f"http://127.0.0.1:{port}"
+    return {**os.environ, "SOJOURN_DATABASE_URL": database_url, "SOJOURN_ENVIRONMENT": "development", "SOJOURN_PUBLIC_URL": public}
 
 
 def _wait(served: Served, child: subprocess.Popen[bytes]) -> None:

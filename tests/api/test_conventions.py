@@ -34,6 +34,7 @@ REPEATABLE = {
     "POST /v1/quarantine/release": "what was released is there no more",
     "POST /v1/journeys/{name}/report/rebuild": "counts the same again",
     "POST /v1/providers/reseal": "what is sealed with the newest key stays",
+    "POST /v1/suppressions/rekey": "what is under the newest key stays",
     "POST /v1/enrollments/{enrollment_id}/advance": "the wait that has ended does not end again",
     "POST /v1/enrollments/{enrollment_id}/exit": "ends it once",
     "POST /v1/otp/verify": "each try counts",
@@ -41,7 +42,11 @@ REPEATABLE = {
     "POST /v1/unclear-replies/{reply_id}/decide": "what is decided stays so",
 }
 # Lists that a person reads in one look.
-SHORT = {"GET /v1/users/{user_id}/consents": "one user's record", "GET /v1/journeys": "a house has tens"}
+SHORT = {
+    "GET /v1/users/{user_id}/consents": "one user's record",
+    "GET /v1/journeys": "a house has tens",
+    "GET /v1/topics": "an app has tens",
+}
 
 
 def parameters(operation: Mapping[str, Any]) -> set[str]:

@@ -57,6 +57,11 @@ OPENS_TO: dict[str, frozenset[str]] = {
     # Only to providers, which prove who they are.
     "GET /v1/webhooks/{provider}/{key}": frozenset(),
     "POST /v1/webhooks/{provider}/{key}": frozenset(),
+    "POST /unsubscribe/{token}/undo": EVERYBODY,
+    "GET /preferences/{token}": EVERYBODY,
+    "POST /preferences/{token}": EVERYBODY,
+    "GET /confirm/{token}": EVERYBODY,
+    "POST /confirm/{token}": EVERYBODY,
 }
 
 

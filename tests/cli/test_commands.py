@@ -1,5 +1,6 @@
 """The commands that speak HTTP, against a served API."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 
+from cli.client import client
 from cli.local_keys import LocalKeys, keep_keys
 from storage import sandbox
 from storage.database import Database
@@ -62,6 +64,39 @@ async def test_a_user_is_set_shown_and_explained(sojourn: Command) -> None:
     assert json.loads(await sojourn("users", "show", "ann/1")) == {"plan": "pro"}
     assert await sojourn("why", "ann/1") == "ann/1  times in UTC\nnothing has happened to them here: look without --journey and --step"
     assert "there is no user nobody in this app" in await sojourn("why", "nobody", code=1)
+
+
+@pytest.mark.usefixtures("served")
+async def test_topics_are_set_from_a_file_and_listed_in_its_order(sojourn: Command, tmp_path: Path) -> None:
+    assert "general" in await sojourn("topics", "list")
+    file = '[[topics]]\nname = "news"\ntitle = "News"\ndouble_opt_in = ["email"]\n[[topics]]\nname = "general"\ntitle = "All else"\n'
+    (tmp_path / "topics.toml").write_text(file)
+    assert await sojourn("topics", "set", "topics.toml") == "Set: news, general."
+    assert (await sojourn("topics", "list")).index("news") < (await sojourn("topics", "list")).index("general")
+    (tmp_path / "topics.toml").write_text("[[topics]")
+    assert "cannot be read as TOML" in await sojourn("topics", "set", "topics.toml", code=1)
+
+
+@pytest.mark.usefixtures("served")
+async def test_a_record_of_consents_tells_how_each_came(sojourn: Command) -> None:
+    await sojourn("users", "set", "ann", "{}")
+    assert await sojourn("users", "consents", "ann") == "They have said nothing yet."
+    said = {"channel": "sms", "topic": "news", "state": "granted", "source": "checkout form", "text": "Yes, texts.", "ip": "192.0.2.7"}
+
+    def record() -> None:
+        with client() as api:
+            api.post("/v1/users/ann/consents", said)
+
+    await asyncio.to_thread(record)
+    told = await sojourn("users", "consents", "ann")
+    assert "granted: news by sms, checkout form" in told
+    assert "ip 192.0.2.7" in told
+    assert "shown: Yes, texts." in told
+
+
+@pytest.mark.usefixtures("served")
+async def test_suppressions_are_put_under_the_newest_key(sojourn: Command) -> None:
+    assert "Under the newest key now: 0 more." in await sojourn("suppressions", "rekey")
 
 
 @pytest.mark.usefixtures("served")

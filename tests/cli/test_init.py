@@ -92,7 +92,7 @@ def test_an_installed_sojourn_writes_the_same_house_and_reads_it(house: Path, tm
     subprocess.run([*install, str(site), str(copy)], check=True, capture_output=True)
     run(tmp_path, *sojourn("init", str(written)), PYTHONPATH=str(site))
     assert files_of(written) == files_of(house)
-    assert "1 journey and 2 templates are in order." in run(written, *sojourn("check"), PYTHONPATH=str(site))
+    assert "1 journey and 3 templates are in order." in run(written, *sojourn("check"), PYTHONPATH=str(site))
 
 
 @pytest.mark.e2e
