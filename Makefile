@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := journeys storage channels activities workflows api cli tests bench settings.py
 
-.PHONY: help install dev test bench check apply sandbox lint docs format
+.PHONY: help install dev test browser bench check apply sandbox lint docs format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,20 @@ $(VENV)/installed: requirements-dev.lock pyproject.toml
 dev: $(VENV)/installed ## start everything here, in the foreground; FAST=1 makes a day pass in ten seconds
 	@$(BIN)/sojourn dev $(if $(FAST),--fast)
 
-test: lint ## everything that CI runs
+test: lint browser ## everything that CI runs
 	$(BIN)/pytest
 	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 SOJOURN_CHANGE_PEOPLE=100 SOJOURN_TREE_CASES=20 $(BIN)/pytest -q tests/workflows
+
+# The pages for people without a login are tested in a real browser. Named by SOJOURN_TEST_CHROMIUM, or found, or Debian's.
+browser: ## have a Chromium for the tests of pages
+	@test -n "$$SOJOURN_TEST_CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "Installing Debian's chromium for the tests of pages" && apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium; \
+	else \
+		echo "The tests of pages need Chromium: install it (Debian, Ubuntu: sudo apt-get install chromium), or name one in SOJOURN_TEST_CHROMIUM" >&2; \
+		exit 1; \
+	fi
 
 bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
 	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(grep -l '^def main' bench/*.py | xargs -n 1 basename | sed 's/\.py$$//' | tr '_\n' '- ')"; exit 2; }

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from activities.rules import Go, Known, Skip, Target, Terms, ruling
 from activities.subscribing import BY_USER, ConfirmUrl, subscribe
-from activities.terms import UTC_ZONE
 from storage import consents
 from storage.consents import ALL_MARKETING, EVERY, ConsentRecord, Shown
 from storage.database import Connection
@@ -17,6 +17,7 @@ from storage.topics import Topic, undeclared
 SOURCE = "preference_centre"
 Stands = Literal["on", "off", "pending"]
 _ADDRESS = Target("somebody")
+_ZONE = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ def _shown(topic: Topic, reachable: Collection[str]) -> tuple[str, ...]:
 
 
 def _stands(channel: str, topic: str, standing: Sequence[Consent]) -> Stands:
-    found = ruling(Terms(channel, "marketing", topic, UTC_ZONE), _ADDRESS, Known(datetime.now(UTC), standing))
+    found = ruling(Terms(channel, "marketing", topic, _ZONE), _ADDRESS, Known(datetime.now(UTC), standing))
     if found == Skip("not_confirmed"):
         return "pending"
     return "on" if isinstance(found, Go) else "off"
 
 
 def _is_open(channel: str, standing: Sequence[Consent]) -> Stands:
-    found = ruling(Terms(channel, "transactional", "", UTC_ZONE), _ADDRESS, Known(datetime.now(UTC), standing))
+    found = ruling(Terms(channel, "transactional", "", _ZONE), _ADDRESS, Known(datetime.now(UTC), standing))
     return "on" if isinstance(found, Go) else "off"
 
 
