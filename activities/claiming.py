@@ -23,6 +23,7 @@ from storage.ids import message_id
 from storage.messages import Claim, MessageRow, Move, Plan, forget_planned, insert_rows, move_rows
 from storage.standing import (
     Asked,
+    Count,
     Enrolled,
     Standing,
     claimed_since,
@@ -235,8 +236,8 @@ class _Step:
     async def _rulings(self, places: Sequence[Place]) -> list[Ruling]:
         terms = self._terms(places[0].address if places else None)
         since = look_back(terms.caps, self.now, terms.zone) if self.order.message_class == "marketing" else None
-        with_transactional = look_at_transactional(terms.caps)
-        claimed = await claimed_since(self.connection, self.asked, since, with_transactional=with_transactional) if since else ()
+        counts = [Count(self.asked, since, look_at_transactional(terms.caps))] if since else []
+        claimed = (await claimed_since(self.connection, self.order.app, counts))[0] if counts else ()
         known = Known(self.now, self.standing.consents, self.standing.suppressed, claimed, self.standing.replied)
         return [self._or_no_template(ruling(terms, place.as_target(), known)) for place in places]
 

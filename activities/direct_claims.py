@@ -13,7 +13,7 @@ from uuid import UUID
 from activities.judging import is_change, move_for
 from activities.messages import Delivery
 from activities.places import Place, place_of, raw
-from activities.rules import Defer, Go, Known, Ruling, Skip, look_at_transactional, look_back, ruling
+from activities.rules import Defer, Go, Known, Ruling, Skip, Terms, look_at_transactional, look_back, ruling
 from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
 from channels.whatsapp.letter import CHANNEL
@@ -21,7 +21,8 @@ from storage import direct_sends
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
 from storage.messages import Claim, MessageRow, Move, move_rows
-from storage.standing import Asked, Person, Standing, claimed_since, lock_addresses, lock_people, read_standings
+from storage.standing import Asked, Count, Person, Standing, claimed_since, lock_addresses, lock_people, read_standings
+from storage.standing import Claimed as CountedMessage
 
 MessageClass = Literal["marketing", "transactional"]
 
@@ -77,8 +78,9 @@ async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: 
     await lock_addresses(connection, [each.address_hash for each in asked if each.address_hash is not None])
     standings = await read_standings(connection, here[0].app, asked)
     judging = _Judging(connection, delivery, way)
-    cases = [await judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
-    return Claimed(await judging.carry_out([case for case in cases if case is not None]), survivors)
+    cases = [judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
+    judged = await judging.judge([case for case in cases if case is not None])
+    return Claimed(await judging.carry_out(judged), survivors)
 
 
 def _asked(waiting: Waiting, people: dict[int, Person]) -> Asked:
@@ -102,39 +104,46 @@ class _Judging:
     delivery: Delivery
     way: Way
 
-    async def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> _Case | None:
+    def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> _Case | None:
         """None: somebody else has it, or it is done."""
         row = next((each for each in standing.rows if each.id == waiting.id), None)
         if row is None or row.state not in {"planned", "deferred"}:
             return None
         person = people.get(asked.user_id) if asked.user_id is not None else None
-        place = place_of(row, waiting.app, waiting.channel, standing)
-        case = _Case(waiting, asked, person, standing, row, place, None)
-        return case if standing.app_is_paused else replace(case, verdict=await self._ruling(case))
+        return _Case(waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None)
 
-    async def _ruling(self, case: _Case) -> Ruling:
-        waiting, standing = case.waiting, case.standing
-        if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
-            return Skip("gave_up")
-        message_class = _class_of(waiting)
-        terms = terms_of(
-            channel=waiting.channel,
-            message_class=message_class,
+    async def judge(self, cases: Sequence[_Case]) -> list[_Case]:
+        """The same with their verdicts; what counts against the caps of all of them is read at once."""
+        terms = {case.row.id: self._terms(case) for case in cases if not case.standing.app_is_paused}
+        counts = {case.row.id: count for case in cases if case.row.id in terms and (count := _count(case, terms[case.row.id]))}
+        found = await claimed_since(self.connection, cases[0].waiting.app, list(counts.values())) if counts else []
+        claimed = dict(zip(counts, found, strict=True))
+        return [
+            replace(case, verdict=self._ruling(case, terms[case.row.id], claimed.get(case.row.id, ()))) if case.row.id in terms else case
+            for case in cases
+        ]
+
+    def _terms(self, case: _Case) -> Terms:
+        return terms_of(
+            channel=case.waiting.channel,
+            message_class=_class_of(case.waiting),
             topic=_topic_of(case),
-            located=located_of(waiting.channel, case.person, standing, case.place.address),
-            settings=standing.settings,
+            located=located_of(case.waiting.channel, case.person, case.standing, case.place.address),
+            settings=case.standing.settings,
             quiet_hours=None,
             send_window=None,
             caps=None,
             allowed_recipients=self.delivery.allowed_for(self.way),
             only_answers=_only_answers(case),
         )
-        since = look_back(terms.caps, standing.now, terms.zone) if message_class == "marketing" else None
-        with_transactional = look_at_transactional(terms.caps)
-        claimed = await claimed_since(self.connection, case.asked, since, with_transactional=with_transactional) if since else ()
+
+    def _ruling(self, case: _Case, terms: Terms, claimed: Sequence[CountedMessage]) -> Ruling:
+        standing = case.standing
+        if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
+            return Skip("gave_up")
         known = Known(standing.now, standing.consents, standing.suppressed, claimed, standing.replied)
         verdict = ruling(terms, case.place.as_target(), known)
-        if isinstance(verdict, Go) and waiting.template is not None and standing.template_version is None:
+        if isinstance(verdict, Go) and case.waiting.template is not None and standing.template_version is None:
             return Skip("no_template")
         return verdict
 
@@ -175,6 +184,11 @@ class _Judging:
         if case.verdict is None:
             return self.delivery.timing.direct_held_for
         return case.verdict.until - case.standing.now if isinstance(case.verdict, Defer) else None
+
+
+def _count(case: _Case, terms: Terms) -> Count | None:
+    since = look_back(terms.caps, case.standing.now, terms.zone) if terms.message_class == "marketing" else None
+    return Count(case.asked, since, look_at_transactional(terms.caps)) if since and case.asked.user_id is not None else None
 
 
 def _class_of(waiting: Waiting) -> MessageClass:

@@ -81,6 +81,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Count:
+    """What to count against the caps of one Send."""
+
+    asked: Asked
+    since: datetime
+    with_transactional: bool = False
+
+
+@dataclass(frozen=True)
 class Standing:
     """The answer. `now` is the database's clock while the lock is held; `suppressed` holds address hashes.
 
@@ -158,13 +167,21 @@ FROM apps a, asked w WHERE a.id = :app ORDER BY w.place
 # enrollment or request began, so older months are left out where nothing that began then can have been claimed since: no enrollment
 # that was still open, and no direct send, which waits for 72 hours at most, held and put off included for a month.
 _CLAIMED = text("""
-SELECT m.channel, m.topic, m.message_class, min(m.claimed_at) AS at FROM messages m
-WHERE m.app = :app AND m.user_id = :user_id AND (m.message_class = 'marketing' OR CAST(:with_transactional AS boolean))
-  AND m.id >= (SELECT time_floor(least(CAST(:since AS timestamptz) - interval '31 days', min(e.started_at))) FROM enrollments e
-    WHERE e.app = :app AND e.user_id = :user_id AND (e.state <> 'closed' OR e.ended_at >= CAST(:since AS timestamptz)))
-  AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') AND m.claimed_at >= CAST(:since AS timestamptz)
-  AND NOT (m.source = :source AND m.step = :step AND m.visit = :visit)
-GROUP BY m.source, m.step, m.visit, m.channel, m.topic, m.message_class
+SELECT w.place, c.channel, c.topic, c.message_class, c.at
+FROM unnest(CAST(:user_ids AS bigint[]), CAST(:sources AS text[]), CAST(:steps AS text[]), CAST(:visits AS integer[]),
+  CAST(:sinces AS timestamptz[]), CAST(:with_transactionals AS boolean[])) WITH ORDINALITY
+  AS w (user_id, source, step, visit, since, with_transactional, place)
+CROSS JOIN LATERAL (
+  SELECT time_floor(least(w.since - interval '31 days', min(e.started_at))) AS first_id FROM enrollments e
+  WHERE e.app = :app AND e.user_id = w.user_id AND (e.state <> 'closed' OR e.ended_at >= w.since)
+) f
+CROSS JOIN LATERAL (
+  SELECT m.channel, m.topic, m.message_class, min(m.claimed_at) AS at FROM messages m
+  WHERE m.app = :app AND m.user_id = w.user_id AND (m.message_class = 'marketing' OR w.with_transactional) AND m.id >= f.first_id
+    AND m.state IN ('claimed', 'sent', 'unknown', 'given_up') AND m.claimed_at >= w.since
+    AND NOT (m.source = w.source AND m.step = w.step AND m.visit = w.visit)
+  GROUP BY m.source, m.step, m.visit, m.channel, m.topic, m.message_class
+) c
 """)
 _PLANNED_ADDRESS = text("""
 SELECT m.address FROM messages m WHERE m.app = :app AND m.source = :source AND m.step = :step AND m.visit = :visit
@@ -291,11 +308,17 @@ def _endpoint(parts: Sequence[Any]) -> Endpoint:
     return Endpoint(number, address, bytes.fromhex(digest), is_active, datetime.fromisoformat(confirmed_at), device)
 
 
-async def claimed_since(connection: Connection, asked: Asked, since: datetime, *, with_transactional: bool = False) -> tuple[Claimed, ...]:
-    """The messages that count for caps, the step at hand left out: one for each step, however many devices it went to."""
-    keys = {name: getattr(asked, name) for name in ("app", "user_id", "source", "step", "visit")}
-    rows = await connection.execute(_CLAIMED, {**keys, "since": since, "with_transactional": with_transactional})
-    return tuple(Claimed(row.channel, row.at, row.topic, row.message_class) for row in rows)
+async def claimed_since(connection: Connection, app: str, counts: Sequence[Count]) -> list[tuple[Claimed, ...]]:
+    """For each: the messages that count for caps, its own step left out; one for each step, however many devices it went to."""
+    given = {
+        "app": app,
+        **{f"{name}s": [getattr(each.asked, name) for each in counts] for name in ("user_id", "source", "step", "visit")},
+        **{f"{name}s": [getattr(each, name) for each in counts] for name in ("since", "with_transactional")},
+    }
+    found: list[list[Claimed]] = [[] for _ in counts]
+    for row in await connection.execute(_CLAIMED, given):
+        found[row.place - 1].append(Claimed(row.channel, row.at, row.topic, row.message_class))
+    return [tuple(each) for each in found]
 
 
 async def planned_address(connection: Connection, asked: Asked) -> str | None:
