@@ -59,7 +59,7 @@ def test_what_the_ledger_is_told_in_these_places_is_scanned() -> None:
         "activities/rules.py": {"no_endpoint", "suppressed", "unsubscribed", "no_consent", "not_allowed_here", "capped", "never_permitted"},
         "journeys/language/permitted.py": {"quiet_hours", "outside_window"},
         "activities/claiming.py": {"gave_up", "exited", "no_template", "paused", "provider_away"},
-        "activities/sending.py": {"rejected", "unconfirmed"},
+        "activities/sending.py": {"rejected", "unconfirmed", "not_sent"},
         "activities/direct_claims.py": {"gave_up", "no_template"},
         "channels/render.py": {"no_content_for_channel", "missing_variable", "template_too_large", "template_error"},
     }
