@@ -76,10 +76,10 @@ CASES = {
         b'{"domain": {"name": "mg.acme.example", "state": "unverified"}}',
     ),
     "resend": Case(
-        lambda url: Resend(ResendAccount("re_hush", url)), "GET", "/domains", ("authorization", "Bearer re_hush"), b'{"data": []}'
+        lambda url: Resend(ResendAccount("re_hush", base_url=url)), "GET", "/domains", ("authorization", "Bearer re_hush"), b'{"data": []}'
     ),
     "twilio, its own token": Case(
-        lambda url: TwilioSms(TwilioAccount("AC1", "AC1", "hush", "https://s.example", url), SENDERS),
+        lambda url: TwilioSms(TwilioAccount("AC1", "AC1", "hush", "https://s.example", base_url=url), SENDERS),
         "GET",
         "/2010-04-01/Accounts/AC1.json",
         basic("AC1", "hush"),
@@ -87,7 +87,7 @@ CASES = {
         b'{"status": "suspended"}',
     ),
     "twilio, a key": Case(
-        lambda url: TwilioSms(TwilioAccount("AC1", "SK1", "hush", "https://s.example", url), SENDERS),
+        lambda url: TwilioSms(TwilioAccount("AC1", "SK1", "hush", "https://s.example", base_url=url), SENDERS),
         "GET",
         "/2010-04-01/Accounts/AC1/Messages.json?PageSize=1",
         basic("SK1", "hush"),
@@ -101,7 +101,7 @@ CASES = {
         b'{"AccountAttributes": [{"Name": "ACCOUNT_TIER", "Value": "PRODUCTION"}]}',
     ),
     "vonage": Case(
-        lambda url: Vonage(VonageAccount("key", "hush", url), SENDERS),
+        lambda url: Vonage(VonageAccount("key", "hush", base_url=url), SENDERS),
         "GET",
         "/account/get-balance",
         basic("key", "hush"),
@@ -160,7 +160,7 @@ async def test_a_provider_that_is_away_is_an_answer_too(case: Case) -> None:
 async def test_a_resend_key_that_may_only_send_is_a_good_one() -> None:
     restricted = Response(401, b'{"statusCode": 401, "name": "restricted_api_key", "message": "only send"}')
     async with provider(lambda _request: restricted) as fake:
-        adapter = Resend(ResendAccount("re_x", fake.base_url))
+        adapter = Resend(ResendAccount("re_x", base_url=fake.base_url))
         await adapter.verify()
         fake.answer = Response(403, b'{"name": "invalid_api_key"}')
         with pytest.raises(NotSent):
