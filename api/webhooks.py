@@ -76,7 +76,7 @@ async def _hear(request: Request, provider: str, key: str) -> Response:
     except Unfitting as unfitting:
         raise Malformed(str(unfitting)) from unfitting
     if heard.confirm:
-        await _fetching(request).get(heard.confirm)
+        await _confirm(request, heard.confirm)
     if heard.told:
         await _take_in(request, source, heard.told)
     return Response(heard.answer, media_type="text/xml" if heard.answer.startswith("<?xml") else "text/plain")
@@ -125,6 +125,14 @@ async def _certificate(request: Request, url: str) -> bytes:
         return await _fetching(request).certificate(url)
     except SendFailed as error:
         raise Unavailable("the certificate cannot be fetched now") from error
+
+
+async def _confirm(request: Request, url: str) -> None:
+    """Say to SNS that its topic may call here; it repeats the request while this fails."""
+    try:
+        await _fetching(request).get(url)
+    except SendFailed as error:
+        raise Unavailable("the subscription cannot be confirmed now") from error
 
 
 def _fetching(request: Request) -> Fetching:

@@ -44,15 +44,12 @@ def forged(token: str, rng: random.Random) -> str:
 
 
 def test_ten_thousand_forged_tokens_let_nobody_leave() -> None:
-    """A last character may differ in bits that say nothing: such a token says the same, and is none of these."""
     rng = random.Random(5)
     token = unsubscribe_token()
-    asked = read_unsubscribe(DEVELOPMENT_SECRET, token)
+    assert read_unsubscribe(DEVELOPMENT_SECRET, token) is not None
     said = [read_unsubscribe(DEVELOPMENT_SECRET, attempt) for attempt in (forged(token, rng) for _ in range(10_000)) if attempt != token]
-    assert asked is not None
     assert len(said) > 9_900
-    assert {each for each in said if each is not None} <= {asked}
-    assert sum(each is not None for each in said) < 5
+    assert [each for each in said if each is not None] == []
 
 
 async def everything(database: Database) -> dict[str, Any]:
