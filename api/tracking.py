@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from api.html import page
+from api.readers import unknown
 from api.strict import App, Body, Db, ReadingApp, management
 from api.tracking_desk import Desk
 from channels.machines import machine
@@ -91,7 +92,7 @@ async def _follow(request: Request, token: str, *, is_counted: bool) -> Response
         answer.headers["Retry-After"] = "5"
         return answer
     if url is None:
-        return page("unknown_link.html", {}, status=404)
+        return unknown(request)
     return Response(status_code=302, headers={**_HEADERS, "Location": url})
 
 
