@@ -49,7 +49,10 @@ class Settings(BaseSettings):
     smtp_password: SecretStr = Field(SecretStr(""), description="SMTP password")
     smtp_tls: str = Field("starttls", description="starttls, tls or none (none only outside production)")
     smtp_connections: int = Field(10, description="SMTP connections kept open per process")
-    webhook_secret: SecretStr = Field(SecretStr(""), description="Standard Webhooks secret (whsec_...) that signs webhook messages")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Standard Webhooks secret (whsec_...) that signs webhook messages; to change it: the new one, a space, the old",
+    )
     call_headers: SecretStr = Field(
         SecretStr("{}"),
         description='secret headers of Calls by origin, as JSON: {"https://crm.example.com": {"Authorization": "Bearer ..."}}',

@@ -98,7 +98,6 @@ async def exit_conditions_hold(
 
 
 def _providers(settings: Settings, show: Show, functions: Mapping[str, Function]) -> Providers:
-    secret = settings.webhook_secret.get_secret_value()
     return Providers(
         chosen={
             "email": settings.email_provider,
@@ -114,7 +113,7 @@ def _providers(settings: Settings, show: Show, functions: Mapping[str, Function]
             tls=settings.smtp_tls,
             connections=settings.smtp_connections,
         ),
-        webhook_secrets=(secret,) if secret else (),
+        webhook_secrets=tuple(settings.webhook_secret.get_secret_value().split()),
         webhooks_may_reach_loopback=settings.environment is Environment.DEVELOPMENT,
         show=show,
         functions=deliveries_by(functions),

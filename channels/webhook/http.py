@@ -5,13 +5,14 @@
 | the address was judged         | not public, not a URL            | Rejected                                    |
 | the request's first byte       | DNS, connect, TLS, timeout       | NotSent                                     |
 | an answer                      | 2xx                              | sent                                        |
-| an answer                      | 429, 503                         | NotSent, with Retry-After                   |
+| an answer                      | 429, 502, 503, 504               | NotSent, with Retry-After                   |
 | an answer                      | 410                              | Rejected, suppress: the endpoint is gone    |
 | an answer                      | 3xx (never followed), other 4xx  | Rejected                                    |
 | an answer                      | 1xx, other 5xx                   | Ambiguous                                   |
 | no answer                      | cut, timeout, unreadable         | Ambiguous                                   |
 
-The answer's body says nothing that we use, so not one byte of it is read.
+Standard Webhooks 1.0 counts 502 and 504 among throttles; where the receiver had the message all the same, it knows the repeat by its
+`webhook-id`. The answer's body says nothing that we use, so not one byte of it is read.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from journeys.language.errors import ConfigurationError
 _CONNECT_S = 3.0
 _TOTAL_S = 10.0
 _BODY_LIMIT = 1_000_000
-_TRY_LATER = (429, 503)
+_TRY_LATER = (429, 502, 503, 504)
 _GONE = 410
 
 

@@ -128,8 +128,8 @@ async def test_the_receiver_can_verify_the_bytes_that_it_got() -> None:
         (b"HTTP/1.1 429 Slower\r\nContent-Length: 0\r\n\r\n", NotSent),
         (b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n", NotSent),
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", Ambiguous),
-        (b"HTTP/1.1 502 Oh\r\nContent-Length: 0\r\n\r\n", Ambiguous),
-        (b"HTTP/1.1 504 Oh\r\nContent-Length: 0\r\n\r\n", Ambiguous),
+        (b"HTTP/1.1 502 Oh\r\nContent-Length: 0\r\n\r\n", NotSent),
+        (b"HTTP/1.1 504 Oh\r\nContent-Length: 0\r\n\r\n", NotSent),
         (b"HTTP/1.1 200", Ambiguous),  # cut in the middle of its answer
         (b"<html>hello</html>\r\n\r\n", Ambiguous),
         (b"", Ambiguous),

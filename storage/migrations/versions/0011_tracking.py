@@ -1,11 +1,11 @@
-"""Codes that a person types in to show that an address is theirs; the SQL stands in the file beside this one."""
+"""Where links of messages lead, and who followed them; the SQL stands in the file beside this one."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0016"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE one_time_codes")
+    op.execute("DROP TABLE tracking_hits, message_links, tracked_links")

@@ -1,11 +1,11 @@
-"""At which hours people read; the SQL stands in the file beside this one."""
+"""What messages cost; the SQL stands in the file beside this one."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE reading_hours")
+    op.execute("ALTER TABLE messages DROP COLUMN units, DROP COLUMN price, DROP COLUMN currency")

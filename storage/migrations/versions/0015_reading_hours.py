@@ -1,11 +1,11 @@
-"""How messages are shared between accounts, how fast they may leave through each, and what is known of its trouble; SQL beside this."""
+"""At which hours people read; the SQL stands in the file beside this one."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0018"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:
@@ -18,9 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE account_states")
-    op.execute("ALTER TABLE messages DROP COLUMN account")
-    op.execute(
-        "ALTER TABLE provider_accounts DROP COLUMN weight, DROP COLUMN countries, DROP COLUMN classes, DROP COLUMN per_second,"
-        " DROP COLUMN burst, DROP COLUMN max_per_day"
-    )
+    op.execute("DROP TABLE reading_hours")

@@ -1,11 +1,11 @@
-"""What messages cost; the SQL stands in the file beside this one."""
+"""Codes that a person types in to show that an address is theirs; the SQL stands in the file beside this one."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE messages DROP COLUMN units, DROP COLUMN price, DROP COLUMN currency")
+    op.execute("DROP TABLE one_time_codes")

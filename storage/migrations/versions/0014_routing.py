@@ -1,11 +1,11 @@
-"""Where links of messages lead, and who followed them; the SQL stands in the file beside this one."""
+"""How messages are shared between accounts, how fast they may leave through each, and what is known of its trouble; SQL beside this."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:
@@ -18,4 +18,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE tracking_hits, message_links, tracked_links")
+    op.execute("DROP TABLE account_states")
+    op.execute("ALTER TABLE messages DROP COLUMN account")
+    op.execute(
+        "ALTER TABLE provider_accounts DROP COLUMN weight, DROP COLUMN countries, DROP COLUMN classes, DROP COLUMN per_second,"
+        " DROP COLUMN burst, DROP COLUMN max_per_day"
+    )

@@ -1,11 +1,11 @@
-"""What people see inside the customer's own app; the SQL stands in the file beside this one."""
+"""What providers and people send back; the SQL stands in the file beside this one."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0013"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
@@ -18,4 +18,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE in_app_events, in_app_messages, in_app_feeds")
+    op.execute("DROP TABLE unclear_replies, provider_events")
+    op.execute("ALTER TABLE provider_accounts DROP COLUMN inbound_key")
+    op.execute("ALTER TABLE endpoints DROP COLUMN replied_at")
+    op.execute("ALTER TABLE messages DROP COLUMN accepted_at")
