@@ -63,6 +63,26 @@ class CapSetting(Body):
     counts: Literal["marketing", "everything"] = Field("marketing", description="everything: transactional messages use it up too")
 
 
+class CodesSetting(Body):
+    """How many one-time codes may leave, and whose numbers may get them. What is left out is as docs/how-to/one-time-codes.md says."""
+
+    countries: Annotated[list[Annotated[str, Field(pattern="^[A-Z]{2}$")]], Field(max_length=300)] = Field(
+        default_factory=list, description="ISO 3166; without one no number gets a code", examples=[["DE", "AT"]]
+    )
+    seconds_between: Annotated[int, Field(ge=0, le=3600)] = 30
+    per_hour: Annotated[int, Field(ge=1, le=1000)] = 5
+    per_day: Annotated[int, Field(ge=1, le=1000)] = 10
+    neighbours_per_hour: Annotated[int, Field(ge=1, le=10_000)] = 20
+    per_minute_in_all: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+
+
+class SoftBouncesSetting(Body):
+    """So many messages that bounce softly within so many days suppress the address."""
+
+    messages: Annotated[int, Field(ge=1, le=100)] = 5
+    days: Annotated[int, Field(ge=1, le=30)] = 7
+
+
 class AppSettings(BaseModel):
     """What is set; null or empty where nothing is."""
 
@@ -77,6 +97,10 @@ class AppSettings(BaseModel):
     send_windows: list[dict[str, Any]] = Field(
         description="where neither step nor journey says any, as they are set", examples=[[{"start": "09:00", "end": "18:00"}]]
     )
+    otp: dict[str, Any] | None = Field(None, description="limits of one-time codes", examples=[{"countries": ["DE"]}])
+    soft_bounces: dict[str, Any] | None = Field(None, description="when they suppress", examples=[{"messages": 5, "days": 7}])
+    sms_help: str | None = Field(None, description="what HELP is answered with", examples=["Acme: call +49 30 1234"])
+    sms_stopped: str | None = Field(None, description="what STOP is answered with", examples=["Acme: you get no more texts"])
     caps: list[dict[str, Any]] = Field(
         description="over all journeys and direct sends, beside the journeys' own", examples=[[{"at_most": 3, "per": "week"}]]
     )
@@ -93,6 +117,10 @@ class SettingsChange(Body):
     quiet_hours: Annotated[list[QuietHoursSetting], Field(max_length=50)] | None = None
     send_windows: Annotated[list[SendWindowSetting], Field(max_length=50)] | None = None
     caps: Annotated[list[CapSetting], Field(max_length=50)] | None = None
+    otp: CodesSetting | None = None
+    soft_bounces: SoftBouncesSetting | None = None
+    sms_help: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: call +49 30 1234"])
+    sms_stopped: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: you get no more texts"])
 
 
 @router.get("/settings", summary="Show the app's settings")

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 
-from journeys.language.errors import Refused
+from journeys.language.errors import SojournError
 
 Word = Literal[
     "accepted", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed", "resubscribed",
@@ -33,11 +33,11 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000
 
 
-class Forged(Refused):
+class Forged(SojournError):
     """The call does not prove that it comes from the provider, or the account has no secret to prove it with. Nothing of it is read."""
 
 
-class Unfitting(Refused):
+class Unfitting(SojournError):
     """The call is the provider's own and not in the form that we were promised. Set the provider up as the how-to says."""
 
 

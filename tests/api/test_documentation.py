@@ -224,6 +224,7 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/templates/welcome/preview", "/v1/templates/nothing/preview", {"channel": "email"}),
     ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
     ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
+    ("POST", "/v1/providers/email/main/verify", "/v1/providers/email/nothing/verify", None),
     ("DELETE", "/v1/suppressions/email/ab", "/v1/suppressions/email/cd", None),
     ("GET", "/v1/journeys/onboarding", "/v1/journeys/nothing", None),
     ("POST", "/v1/journeys/onboarding/pause", "/v1/journeys/nothing/pause", None),

@@ -94,3 +94,6 @@ async def test_without_a_list_of_countries_no_phone_gets_a_code(manager: httpx.A
     answer = await manager.post("/v1/otp", json={"to": [PHONE]})
     assert answer.json()["errors"][0]["code"] == "no_countries"
     assert "otp.countries" in answer.json()["errors"][0]["message"]
+    set_now = await manager.patch("/v1/settings", json={"otp": {"countries": ["DE"]}})
+    assert set_now.json()["otp"] == {"countries": ["DE"]}
+    assert (await manager.post("/v1/otp", json={"to": [PHONE]})).status_code == 202

@@ -48,5 +48,5 @@ class TestResend(HttpAdapterContract):
 
     @pytest.fixture
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
-        async with mail_rig(resend, lambda url: Resend(ResendAccount("re_key", url)), accepts, id_of, monkeypatch) as rig:
+        async with mail_rig(resend, lambda url: Resend(ResendAccount("re_key", base_url=url)), accepts, id_of, monkeypatch) as rig:
             yield rig

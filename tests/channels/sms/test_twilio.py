@@ -36,7 +36,7 @@ def id_of(request: Request) -> str:
 
 
 def account(url: str) -> TwilioAccount:
-    return TwilioAccount("AC1", "SK1", "secret", CALLBACK, url)
+    return TwilioAccount("AC1", "SK1", "secret", CALLBACK, base_url=url)
 
 
 def error(status: int, code: int) -> Response:

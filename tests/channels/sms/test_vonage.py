@@ -42,5 +42,5 @@ class TestVonage(HttpAdapterContract):
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[SmsRig]:
-        async with sms_rig(lambda url: Vonage(VonageAccount("key", "secret", url), SENDERS), accepts, id_of) as rig:
+        async with sms_rig(lambda url: Vonage(VonageAccount("key", "secret", base_url=url), SENDERS), accepts, id_of) as rig:
             yield rig
