@@ -99,8 +99,9 @@ async def test_a_provider_that_answers_itself_is_left_to_do_so_and_its_own_readi
 async def test_stop_of_a_number_that_nobody_has_is_a_suppression_and_start_lifts_it(world: Callbacks) -> None:
     stranger = "+4915112345600"
     await write(world, "STOP", sender=stranger)
-    [row] = await world.run("SELECT * FROM suppressions")
-    assert (row.address_hash, row.reason, row.source) == (address_hash("demo", "sms", stranger), "manual", "stop_word")
+    plain = address_hash("demo", "sms", stranger)
+    [row] = await world.run("SELECT * FROM suppressions WHERE address_hash = ANY(suppression_hashes(:plain))", plain=plain)
+    assert (row.reason, row.source) == ("manual", "stop_word")
     await write(world, "START", sender=stranger)
     assert await world.run("SELECT 1 FROM suppressions") == []
 

@@ -437,8 +437,14 @@ TEMPLATES = [
     template("bad_file", {"body.txt": ""}, "body.txt: is missing: a mail needs body.txt, body.mjml or body.html"),
     template("bad_file", {"body.html": "x", "body.mjml": "x"}, "body.html: stands beside body.mjml: keep one of them"),
     template("bad_file", {"body.mjml": "<mj-body>"}, "body.mjml: is not MJML: "),
-    template("bad_file", {"in_app.toml": 'body = "x"\nboddy = "y"'}, "in_app.toml: unknown field boddy; known are title, body, url"),
-    template("bad_file", {"in_app.toml": 'title = "x"'}, "in_app.toml: needs texts for body"),
+    template(
+        "bad_file", {"in_app.toml": 'body = "x"\nboddy = "y"'}, "in_app.toml: unknown field boddy; known are title, body, url, image, "
+    ),
+    template("bad_file", {"in_app.toml": 'title = "x"'}, "in_app.toml: needs a text for body"),
+    template(
+        "bad_file", {"custom.toml": 'functoin = "x"'}, "custom.toml: names the registered function in `function`, and what it is given in "
+    ),
+    template("bad_file", {"custom.toml": 'function = "x"\nfields = "x"'}, "custom.toml: fields is a table of texts"),
     template("bad_file", {"push.toml": 'title = "x"\nboddy = "y"'}, "push.toml: unknown field boddy; known are title, body, url, image, "),
     template("bad_file", {"push.toml": 'title = "x"'}, "push.toml: needs texts for title, body, unless it is silent"),
     template("bad_file", {"push.toml": f'{PUSH}data = "x"'}, "push.toml: data is a table of texts"),

@@ -62,7 +62,10 @@ async def test_a_user_is_set_shown_and_explained(sojourn: Command) -> None:
     await sojourn("users", "set", "ann/1", '{"plan": "pro"}')
     assert "ann/1" in await sojourn("users", "list")
     assert json.loads(await sojourn("users", "show", "ann/1")) == {"plan": "pro"}
-    assert await sojourn("why", "ann/1") == "ann/1  times in UTC\nnothing has happened to them here: look without --journey and --step"
+    assert (
+        await sojourn("why", "ann/1")
+        == "ann/1  times in UTC, for no zone is known\nnothing has happened to them here: look without --journey and --step"
+    )
     assert "there is no user nobody in this app" in await sojourn("why", "nobody", code=1)
 
 
