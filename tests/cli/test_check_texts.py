@@ -442,7 +442,9 @@ TEMPLATES = [
     ),
     template("bad_file", {"in_app.toml": 'title = "x"'}, "in_app.toml: needs a text for body"),
     template(
-        "bad_file", {"custom.toml": 'functoin = "x"'}, "custom.toml: names the registered function in `function`, and what it is given in "
+        "bad_file",
+        {"custom.toml": 'functoin = "x"'},
+        "custom.toml: names the registered function in `function`, and what it is given in [fields]; there is nothing else",
     ),
     template("bad_file", {"custom.toml": 'function = "x"\nfields = "x"'}, "custom.toml: fields is a table of texts"),
     template("bad_file", {"push.toml": 'title = "x"\nboddy = "y"'}, "push.toml: unknown field boddy; known are title, body, url, image, "),
