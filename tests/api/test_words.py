@@ -42,7 +42,7 @@ LINES: list[tuple[str, dict[str, Any], str]] = [
      'email "welcome": tried 3 times, and will be again, because the provider did not take it; smtp said: 421 busy'),
     ("message", MESSAGE | {"state": "deferred", "reason": "quiet_hours", "journey": None, "template": None,
                           "deferred_until": "2026-11-24T07:00:00+00:00"},
-     "email message: put off, because it was inside the quiet hours, until Tue 24 Nov 07:00"),
+     "email message: put off, because it was inside the quiet hours, until Tue 24 Nov 07:00 (UTC)"),
     ("message", MESSAGE | {"maybe_doubled": True, "journey": None}, 'email "welcome": sent (it may have come twice)'),
     ("message", MESSAGE | {"channel": "sms", "units": 2, "price": "0.1450", "currency": "EUR", "journey": None},
      'sms "welcome": sent (2 segments, 0.145 EUR)'),
