@@ -58,6 +58,7 @@ class Traffic:
         self._looking: dict[str, asyncio.Lock] = {}
         self._queues: dict[AccountKey, _Queue] = {}
         self._shared: set[AccountKey] = set()
+        self._probes: dict[AccountKey, datetime] = {}
 
     async def look(self, app: str) -> None:
         """Read what the app's accounts are like, unless that was a moment ago. Raises Unavailable."""
@@ -74,6 +75,8 @@ class Traffic:
         state = self._states.get(key)
         if state is not None and state.closed_until is not None:
             gate.close_for(self._left_s(state, state.closed_until))
+        if state is not None and state.away_until is not None and state.away_until == self._probes.get(key):
+            return  # That is our own probe, which keeps the others away and not us.
         if state is not None and state.away_until is not None:
             gate.stay_away(self._left_s(state, state.away_until))
             self._shared.add(key)
@@ -89,7 +92,10 @@ class Traffic:
         if key not in self._shared:
             return True
         async with self._database.transaction() as connection:
-            return await account_states.take_probe(connection, key, _PROBE_FOR)
+            until = await account_states.take_probe(connection, key, _PROBE_FOR)
+        if until is not None:
+            self._probes[key] = until
+        return until is not None
 
     async def slot(self, key: AccountKey, limits: Limits, message_class: MessageClass) -> Slot:
         """Take the next free slot. Raises Unavailable."""
@@ -124,7 +130,8 @@ class Traffic:
 
     async def say_away(self, key: AccountKey, seconds: float, trouble: str) -> None:
         self._shared.add(key)
-        await self._tell(key, lambda connection: account_states.say_away(connection, key, timedelta(seconds=seconds), trouble))
+        wait, probe = timedelta(seconds=seconds), self._probes.get(key)
+        await self._tell(key, lambda connection: account_states.say_away(connection, key, wait, trouble, probe=probe))
 
     async def say_back(self, key: AccountKey) -> None:
         """The provider answers. Where nobody had heard that it was away, there is nothing to say."""

@@ -71,11 +71,13 @@ _AWAY = text(
     "INSERT INTO account_states AS s (app, channel, account, away_since, away_until, trouble)"
     " VALUES (:app, :channel, :account, clock_timestamp(), clock_timestamp() + make_interval(secs => :wait_s), :trouble)"
     " ON CONFLICT (app, channel, account) DO UPDATE SET away_since = coalesce(s.away_since, excluded.away_since),"
-    " away_until = greatest(s.away_until, excluded.away_until), trouble = excluded.trouble"
+    " away_until = CASE WHEN s.away_until = CAST(:probe AS timestamptz) THEN excluded.away_until"
+    " ELSE greatest(s.away_until, excluded.away_until) END,"
+    " trouble = excluded.trouble"
 )
 _PROBE = text(
     f"UPDATE account_states SET away_until = clock_timestamp() + make_interval(secs => :wait_s)"
-    f" WHERE {_KEY} AND away_until <= clock_timestamp() RETURNING account"
+    f" WHERE {_KEY} AND away_until <= clock_timestamp() RETURNING away_until"
 )
 _BACK = text(f"UPDATE account_states SET away_since = NULL, away_until = NULL, trouble = NULL WHERE {_KEY} AND away_since IS NOT NULL")
 _FORGET = text(f"DELETE FROM account_states WHERE {_KEY}")
@@ -118,14 +120,18 @@ async def close_for(connection: Connection, key: AccountKey, wait: timedelta) ->
     await connection.execute(_CLOSE, {**vars(key), "wait_s": wait.total_seconds()})
 
 
-async def say_away(connection: Connection, key: AccountKey, wait: timedelta, trouble: str) -> None:
-    """A worker's breaker opened, or a probe failed: the next probe comes after the wait. `trouble` holds no address."""
-    await connection.execute(_AWAY, {**vars(key), "wait_s": wait.total_seconds(), "trouble": trouble})
+async def say_away(connection: Connection, key: AccountKey, wait: timedelta, trouble: str, *, probe: datetime | None = None) -> None:
+    """A worker's breaker opened, or its probe failed: the next probe comes after the wait. `trouble` holds no address.
+
+    `probe` is what `take_probe` returned: a probe that has ended keeps nobody away any more.
+    """
+    await connection.execute(_AWAY, {**vars(key), "wait_s": wait.total_seconds(), "trouble": trouble, "probe": probe})
 
 
-async def take_probe(connection: Connection, key: AccountKey, wait: timedelta) -> bool:
-    """Become the one worker that probes now; until `wait` has passed no other may. False: somebody does, or it is not time."""
-    return (await connection.execute(_PROBE, {**vars(key), "wait_s": wait.total_seconds()})).first() is not None
+async def take_probe(connection: Connection, key: AccountKey, wait: timedelta) -> datetime | None:
+    """Become the one worker that probes now, and return until when no other may. None: somebody does, or it is not time."""
+    until: datetime | None = (await connection.execute(_PROBE, {**vars(key), "wait_s": wait.total_seconds()})).scalar()
+    return until
 
 
 async def say_back(connection: Connection, key: AccountKey) -> None:

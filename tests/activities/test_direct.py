@@ -233,3 +233,14 @@ async def test_a_chunk_that_needs_a_new_template_reads_it_once(town: Town, monke
     await lane_of(town).pass_once()
     assert len(town.provider.taken) == 20
     assert reads == ["welcome"]
+
+
+async def test_a_repeat_that_is_refused_leaves_open_whether_the_first_arrived(town: Town) -> None:
+    town.provider.script[:] = ["ambiguous", "rejected"]
+    await ask(town, code_for())
+    await lane_of(town).pass_once()
+    await town.age_unknowns()
+    await Sweeper(town.database, town.timing).sweep()
+    await lane_of(town).pass_once()
+    assert [(row.state, row.reason, row.answer) for row in await town.rows()] == [("given_up", "unconfirmed", "550 no such mailbox")]
+    assert await town.listed() == []
