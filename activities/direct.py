@@ -31,7 +31,7 @@ from storage.direct_sends import Waiting
 
 _LEASE = timedelta(seconds=30)
 # What is sent is settled together with its neighbours; one that is slow keeps nobody waiting for longer than this.
-_SETTLE_EVERY_S = 0.1
+_SETTLE_EVERY_S = 0.25
 _log = structlog.get_logger()
 
 
@@ -129,8 +129,9 @@ class DirectLane:
             ended = [each for each in (_end_of(task, sends.pop(task)) for task in done) if each is not None]
 
             async def settle(connection: Connection, ended: Sequence[Ended] = ended) -> None:
-                await settle_ended(connection, app, way.channel, ended, places)
-                await direct_sends.forget_contents(connection, app, [each.settlement.id for each in ended])
+                held = await settle_ended(connection, app, way.channel, ended, places)
+                if ours_no_more := [each.settlement.id for each in ended if each.settlement.id not in held]:
+                    await direct_sends.forget_contents(connection, app, ours_no_more)
 
             if ended:
                 await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)

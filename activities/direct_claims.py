@@ -75,7 +75,8 @@ async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: 
     if not here:
         return Claimed((), survivors)
     asked = [_asked(each, people) for each in here]
-    await lock_addresses(connection, [each.address_hash for each in asked if each.address_hash is not None])
+    if hashes := [each.address_hash for each in asked if each.address_hash is not None]:
+        await lock_addresses(connection, hashes)
     standings = await read_standings(connection, here[0].app, asked)
     judging = _Judging(connection, delivery, way)
     cases = [judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]

@@ -147,7 +147,7 @@ async def _drained(database: Database, adapter: Adapter, messages: int) -> tuple
     lanes = asyncio.create_task(DirectLane(database, delivery, asyncio.Event()).run())
     began, cpu = time.perf_counter(), time.process_time()
     while await _open(database):  # noqa: ASYNC110 - the ledger is what is asked
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     lasted, used = time.perf_counter() - began, time.process_time() - cpu
     lanes.cancel()
     await asyncio.wait([lanes])

@@ -196,6 +196,9 @@ WITH given AS (
 ), gone AS (
   DELETE FROM open_messages o USING settled s
   WHERE o.message_id = s.id AND NOT (s.state = 'unknown' OR (s.state = 'planned' AND s.journey IS NULL))
+), forgotten AS (
+  DELETE FROM direct_sends d USING settled s
+  WHERE d.app = :app AND d.message_id = s.id AND s.state IN ('sent', 'rejected', 'skipped', 'given_up')
 )
 SELECT id FROM settled
 """)
@@ -263,6 +266,8 @@ async def move_rows(
 
 async def settle(connection: Connection, app: str, settlements: Sequence[Settlement]) -> frozenset[UUID]:
     """Write how claimed rows ended, and return the ids for which our claim still held; the others were left as they are.
+
+    What a caller gave for a direct message that is done is forgotten with it: it may hold a one-time code.
 
     A claim that ran out is unknown by now: then only `sent` is news, because the provider has told us. And what an event of the
     provider has shown to be out stays out, even where our own call came to nothing.

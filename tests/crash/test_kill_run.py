@@ -21,7 +21,7 @@ PEOPLE = int(os.environ.get("SOJOURN_KILL_PEOPLE", "300"))
 LANES = 3
 CALL_EVERY_S = 2.4
 BUY_AFTER_S = 4.0
-QUIET_WITHIN_S = 90.0
+QUIET_WITHIN_S = 180
 PARTS = ("api", "worker", "temporal", "postgres")
 
 
