@@ -101,7 +101,7 @@ async def send(way: Way, parcel: Parcel) -> Ended:
         content = fitting(await parcel.compose(), is_open=parcel.may_answer)
         handed = await way.hand_over(_outgoing(parcel, content), _wanted(way, parcel), _turn(way, parcel))
     except RenderFailed as failed:
-        return Ended(_never_more(parcel.claim, "skipped", failed.code))
+        return Ended(_never_more(parcel.claim, Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code)))
     except Unavailable as away:
         return Ended(_planned(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
     return _ended(parcel, handed.end, _settlement(parcel, handed))
@@ -142,7 +142,8 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
         case Receipt(ref):
             return _priced(Settlement(claim.id, claim.epoch, "sent", ref=ref, provider=provider, account=account), end.cost)
         case Rejected():
-            return replace(_never_more(claim, "rejected", "rejected", end.answer), provider=provider, account=account)
+            refused = Settlement(claim.id, claim.epoch, "rejected", "rejected", end.answer, provider=provider, account=account)
+            return _never_more(claim, refused)
         case Ambiguous():
             due_at = parcel.moment() + parcel.unknown_until
             return Settlement(
@@ -157,10 +158,9 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
     assert_never(end)
 
 
-def _never_more(claim: Claim, state: str, reason: str, answer: str | None = None) -> Settlement:
+def _never_more(claim: Claim, settlement: Settlement) -> Settlement:
     """The end of a message that has not left; of one that may have left before, nobody knows whether it did."""
-    state, reason = ("given_up", "unconfirmed") if claim.maybe_doubled else (state, reason)
-    return Settlement(claim.id, claim.epoch, state, reason, answer)
+    return replace(settlement, state="given_up", reason="unconfirmed") if claim.maybe_doubled else settlement
 
 
 def _priced(settlement: Settlement, cost: Cost | None) -> Settlement:
