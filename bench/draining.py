@@ -2,7 +2,8 @@
 
 What is measured is a worker's direct lanes draining marketing mails that stand planned in the ledger: claimed under the locks of their
 people with every rule (consent, topic, suppression, a cap), rendered from a template of 5 KB, made into mails, handed over, and settled
-with the provider's id, fifty at a time. The limit is the same adapter handing over mails that are made already, and nothing else.
+with the provider's id, fifty at a time. The limit is
+the same client handing over what is made already, and nothing else.
 """
 
 import asyncio
@@ -13,9 +14,10 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -67,13 +69,20 @@ INSERT INTO open_messages (app, message_id, kind, due_at) SELECT 'demo', id, 'di
 """)
 
 
-def run(name: str, kind: str, make: Callable[[int], Adapter]) -> None:
-    """Measure in turns and print the line. `make` gives the adapter for a sink at this port."""
+Measured = tuple[float, float]
+"""Messages a second, and microseconds of this process's CPU a message."""
+Bare = Callable[[int, int], Awaitable[Measured]]
+"""Port and number of messages."""
+
+
+def run(name: str, kind: str, make: Callable[[int], Adapter], bare: Bare | None = None) -> None:
+    """Measure in turns and print the line. `make` gives the adapter for a sink at this port; `bare` None: the limit is that adapter."""
     with harness.folder() as place, harness.postgres(place) as server, _sink(kind, place) as port:
         if "--profile" in sys.argv:
             uvloop.run(_profile(server.url, lambda: make(port)))
             return
-        ours, limits = uvloop.run(_measure(server.url, lambda: make(port)))
+        limit = partial(bare, port) if bare else lambda messages: adapter_alone(make(port), messages)
+        ours, limits = uvloop.run(_measure(server.url, lambda: make(port), limit))
     harness.report(name, statistics.median(ours), "messages/s", limit=statistics.median(limits), goal=GOAL)
 
 
@@ -88,13 +97,13 @@ def _sink(kind: str, place: Path) -> Iterator[int]:
         stop_child(child)
 
 
-async def _measure(url: str, make: Callable[[], Adapter]) -> tuple[list[float], list[float]]:
+async def _measure(url: str, make: Callable[[], Adapter], limit: Callable[[int], Awaitable[Measured]]) -> tuple[list[float], list[float]]:
     database = Database(url, pool_size=24, wait_s=5.0)
     await _prepare(database)
     ours, limits = [], []
     await _drained(database, make(), MESSAGES // 10)
     for number in range(1, ROUNDS + 1):
-        bare, bare_us = await _bare(make(), MESSAGES)
+        bare, bare_us = await limit(MESSAGES)
         whole, whole_us = await _drained(database, make(), MESSAGES)
         limits.append(bare)
         ours.append(whole)
@@ -138,7 +147,7 @@ async def _plan(database: Database, messages: int) -> None:
         await (await plain.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
 
 
-async def _drained(database: Database, adapter: Adapter, messages: int) -> tuple[float, float]:
+async def _drained(database: Database, adapter: Adapter, messages: int) -> Measured:
     """Messages a second from the first look to the last row settled, and microseconds of CPU a message."""
     await _plan(database, messages)
     renderer = Renderer()
@@ -168,7 +177,7 @@ async def _all_sent(database: Database) -> None:
     assert not left, f"{left} messages were not sent"
 
 
-async def _bare(adapter: Adapter, messages: int) -> tuple[float, float]:
+async def adapter_alone(adapter: Adapter, messages: int) -> Measured:
     """The same adapter, with as many messages at once as the lanes have."""
     numbers = iter(range(messages))
 
