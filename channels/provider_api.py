@@ -14,7 +14,8 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -29,6 +30,7 @@ from channels.retry_after import retry_after_s
 
 _CONNECT_S = 3.0
 _TOTAL_S = 10.0
+_MOST_AT_ONCE = 50
 _ANSWER_LIMIT = 1_000_000
 # Shorter than any provider keeps an idle connection: one that the provider closes under a request makes that request ambiguous.
 _IDLE_S = 4.0
@@ -106,20 +108,12 @@ class ProviderApi:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._total_s = total_s
-        self._client = httpx.AsyncClient(
-            http1=not http2,
-            http2=http2,
-            verify=verify or ssl.create_default_context(),
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(total_s, connect=_CONNECT_S),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(
-                max_connections=50,
-                max_keepalive_connections=50 if keeps_connections else 0,
-                keepalive_expiry=_IDLE_HTTP2_S if http2 else _IDLE_S,
-            ),
-        )
+        self._http2 = http2
+        self._keeps_connections = keeps_connections
+        self._verify = verify or ssl.create_default_context()
+        self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._clients: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
 
     def url(self, path: str) -> str:
         return f"{self._base_url}{path}"
@@ -134,10 +128,10 @@ class ProviderApi:
         watch = FirstByte(outgoing)
         named = {"user-agent": "Sojourn", "accept": "application/json", **headers}
         extensions: dict[str, Any] = {"trace": watch.see} | ({"sni_hostname": tls_name} if tls_name else {})
-        request = self._client.build_request("POST", self.url(path), content=content, headers=named, extensions=extensions)
         try:
-            async with asyncio.timeout(max(0.001, min(self._total_s, seconds_left(outgoing) - 0.05))):
-                return await self._answer(request)
+            async with asyncio.timeout(max(0.001, min(self._total_s, seconds_left(outgoing) - 0.05))), self._turn() as client:
+                request = client.build_request("POST", self.url(path), content=content, headers=named, extensions=extensions)
+                return await _answer(client, request)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             if watch.is_past:
                 raise Ambiguous(f"no answer: {type(error).__name__}") from error
@@ -158,22 +152,58 @@ class ProviderApi:
     async def _look(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         named = {"user-agent": "Sojourn", "accept": "application/json", **headers}
         try:
-            async with asyncio.timeout(self._total_s):
-                return await self._answer(self._client.build_request(method, self.url(path), content=content, headers=named))
+            async with asyncio.timeout(self._total_s), self._turn() as client:
+                return await _answer(client, client.build_request(method, self.url(path), content=content, headers=named))
         except (httpx.HTTPError, TimeoutError, OSError, Ambiguous) as error:
             raise NotSent(f"no answer: {type(error).__name__}") from error
 
-    async def _answer(self, request: httpx.Request) -> Answer:
-        response = await self._client.send(request, stream=True)
-        try:
-            body = b""
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > _ANSWER_LIMIT:
-                    raise Ambiguous(f"HTTP {response.status_code} with more than 1 MB")
-            return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
-        finally:
-            await response.aclose()
-
     async def close(self) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of one's own for a request: over HTTP/2 all share the one that is there.
+
+        httpx looks through its whole pool at every request, so fifty connections in one pool cost four times what fifty pools do.
+        """
+        async with self._turns:
+            client = self._idle.pop() if self._idle else self._another()
+            if self._http2:
+                self._idle.append(client)
+            try:
+                yield client
+            finally:
+                if not self._http2:
+                    self._idle.append(client)
+
+    def _another(self) -> httpx.AsyncClient:
+        client = httpx.AsyncClient(
+            http1=not self._http2,
+            http2=self._http2,
+            verify=self._verify,
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(self._total_s, connect=_CONNECT_S),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(
+                max_connections=_MOST_AT_ONCE if self._http2 else 1,
+                max_keepalive_connections=None if self._keeps_connections else 0,
+                keepalive_expiry=_IDLE_HTTP2_S if self._http2 else _IDLE_S,
+            ),
+        )
+        self._clients.append(client)
+        return client
+
+
+async def _answer(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
+    response = await client.send(request, stream=True)
+    try:
+        body = b""
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > _ANSWER_LIMIT:
+                raise Ambiguous(f"HTTP {response.status_code} with more than 1 MB")
+        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+    finally:
+        await response.aclose()
