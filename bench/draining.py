@@ -1,9 +1,9 @@
 """The whole delivery path, as the two delivery benchmarks share it.
 
 What is measured is a worker's direct lanes draining marketing mails that stand planned in the ledger: claimed under the locks of their
-people with every rule (consent, topic, suppression, a cap), rendered from a template of 5 KB, made into mails, handed over, and settled
-with the provider's id, fifty at a time. The limit is
-the same client handing over what is made already, and nothing else.
+people with every rule (consent, topic, suppression, a cap), rendered from a template of 5 KB with two counted links and a pixel, made
+into mails, handed over, and settled with the provider's id, fifty at a time. The limit is the same client handing over what is made
+already, and nothing else.
 """
 
 import asyncio
@@ -26,9 +26,11 @@ from sqlalchemy import text
 
 from activities.direct import DirectLane
 from activities.messages import Delivery
+from activities.tracking import Tracker
+from activities.traffic import Traffic
 from bench import harness
 from channels.base import Adapter, Content, Outgoing
-from channels.links import unsubscribe_url
+from channels.links import preferences_url, unsubscribe_url
 from channels.render import Renderer
 from cli.children import start_child, stop_child
 from cli.embedded_postgres import free_port
@@ -40,11 +42,12 @@ MESSAGES = int(os.environ.get("SOJOURN_BENCH_MESSAGES", "10000"))
 ROUNDS = 3
 GOAL = 0.5
 _PARAGRAPH = "<p>This is a line of a mail as people write them, with a word or two more in it, and a little more of it.</p>\n"
+_LINKS = "<p><a href='https://shop.example/new'>What is new</a> or <a href='https://shop.example/sale'>what is left</a></p>"
 _HELLO = "Hello {{ user.name | default('you') }},"
 FILES: Mapping[str, str] = {
     "template.toml": 'from = "Acme <hello@acme.example>"\n',
     "subject.txt": "News for {{ user.name | default('you') }}",
-    "body.html": f"<html><body><p>{_HELLO}</p>{_PARAGRAPH * 42}<a href='{{{{ links.unsubscribe }}}}'>leave</a></body></html>",
+    "body.html": f"<html><body><p>{_HELLO}</p>{_PARAGRAPH * 42}{_LINKS}<a href='{{{{ links.unsubscribe }}}}'>leave</a></body></html>",
     "body.txt": f"{_HELLO}\n{'this is what the mail says to those who read text.' * 8}\n",
 }
 _PEOPLE = text("""
@@ -151,8 +154,16 @@ async def _drained(database: Database, adapter: Adapter, messages: int) -> Measu
     """Messages a second from the first look to the last row settled, and microseconds of CPU a message."""
     await _plan(database, messages)
     renderer = Renderer()
-    leave = "https://acme.example", "a secret of at least 32 characters"
-    delivery = Delivery({"email": adapter}, renderer, lambda *who: unsubscribe_url(*leave, *who), None)
+    ours = "https://acme.example", "a secret of at least 32 characters"
+    delivery = Delivery(
+        {"email": adapter},
+        renderer,
+        partial(unsubscribe_url, *ours),
+        None,
+        preferences_url=partial(preferences_url, *ours),
+        tracker=Tracker(database, *ours),
+        traffic=Traffic(database),
+    )
     lanes = asyncio.create_task(DirectLane(database, delivery, asyncio.Event()).run())
     began, cpu = time.perf_counter(), time.process_time()
     while await _open(database):  # noqa: ASYNC110 - the ledger is what is asked

@@ -92,8 +92,6 @@ class Renderer:
         `app` holds name, from, reply_to and postal_address: what the template does not say itself.
         Raises RenderFailed; Unavailable when no child process could answer in time (nothing is wrong with the template: try again).
         """
-        if channel not in channels_of(files):
-            raise RenderFailed("no_content_for_channel")
         prepared = await self._prepared(files, channel)
         for path in prepared.required:
             if template_language.lookup(variables, path) in (None, ""):
@@ -142,6 +140,8 @@ class Renderer:
     async def _prepare(self, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
         if _is_too_large(files):
             return _Refused(RenderFailed("template_too_large"), float("inf"))
+        if channel not in channels_of(files):
+            return _Refused(RenderFailed("no_content_for_channel"), float("inf"))
         answer = await self._children.ask({"do": "prepare", "files": dict(files), "channel": channel})
         if "failed" in answer:
             return _Refused(RenderFailed(answer["failed"], answer.get("why", "")), time.monotonic() + _SLOW_FOR_S)
