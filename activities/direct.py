@@ -37,9 +37,9 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Lanes:
-    """How many lanes a process has, how many messages one takes at a time, and how often it looks when nobody wakes it."""
+    """How many lanes a process has beside the one for what is urgent, how many messages one takes, and how often it looks unasked."""
 
-    count: int = 3
+    count: int = 2
     chunk: int = 50
     poll_s: float = 1.0
 
@@ -57,15 +57,16 @@ class DirectLane:
     async def run(self) -> None:
         """Run until cancelled. While Postgres is away it waits; nothing is lost by that."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._run(poll_s=self._lanes.poll_s, with_bulk=False))
             for number in range(self._lanes.count):
                 group.create_task(self._run(poll_s=self._lanes.poll_s if number == 0 else None))
 
-    async def _run(self, *, poll_s: float | None) -> None:
-        """One lane polls; it calls the others when there is more than it can take."""
+    async def _run(self, *, poll_s: float | None, with_bulk: bool = True) -> None:
+        """Those that poll call the others when there is more than they can take. One takes no bulk: a code finds it free."""
         while True:
             self._woken.clear()
             try:
-                taken = await self.pass_once()
+                taken = await self.pass_once(with_bulk=with_bulk)
             except Unavailable as away:
                 _log.warning("direct_lane_waits", reason=str(away))
                 taken = 0
@@ -75,10 +76,10 @@ class DirectLane:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), poll_s)
 
-    async def pass_once(self) -> int:
+    async def pass_once(self, *, with_bulk: bool = True) -> int:
         """Deliver a chunk of what is due now; return how many were taken."""
         async with self._database.transaction() as connection:
-            due = await direct_sends.take_due(connection, most=self._lanes.chunk, lease=_LEASE)
+            due = await direct_sends.take_due(connection, most=self._lanes.chunk, lease=_LEASE, with_bulk=with_bulk)
         batches: dict[tuple[str, str], list[Waiting]] = {}
         for waiting in due:
             batches.setdefault((waiting.app, waiting.channel), []).append(waiting)

@@ -68,7 +68,7 @@ WITH given AS (
 ), kept AS (
   INSERT INTO direct_sends (app, message_id, content) SELECT 'demo', id, '{"template": "news", "data": {}}' FROM written
 )
-INSERT INTO open_messages (app, message_id, kind, due_at) SELECT 'demo', id, 'direct', clock_timestamp() FROM written
+INSERT INTO open_messages (app, message_id, kind, due_at, is_bulk) SELECT 'demo', id, 'direct', clock_timestamp(), true FROM written
 """)
 
 

@@ -92,13 +92,19 @@ WITH given AS (
 ), kept AS (
   INSERT INTO direct_sends (app, message_id, content) SELECT :app, id, CAST(:content AS jsonb) FROM written
 )
-INSERT INTO open_messages (app, message_id, kind, due_at) SELECT :app, id, 'direct', clock_timestamp() FROM written
+INSERT INTO open_messages (app, message_id, kind, due_at, is_bulk)
+SELECT :app, id, 'direct', clock_timestamp(), :message_class = 'marketing' FROM written
 """)
 # Taken by a lease: who dies before it claims leaves the message due again.
 _TAKE = text("""
-WITH due AS (
-  SELECT message_id FROM open_messages WHERE kind = 'direct' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :most
+WITH urgent AS (
+  SELECT message_id FROM open_messages WHERE kind = 'direct' AND NOT is_bulk AND due_at <= clock_timestamp() ORDER BY due_at LIMIT :most
   FOR UPDATE SKIP LOCKED
+), bulk AS (
+  SELECT message_id FROM open_messages WHERE kind = 'direct' AND is_bulk AND due_at <= clock_timestamp() ORDER BY due_at
+  LIMIT CASE WHEN :with_bulk THEN CAST(:most AS integer) - (SELECT count(*) FROM urgent) ELSE 0 END FOR UPDATE SKIP LOCKED
+), due AS (
+  SELECT message_id FROM urgent UNION ALL SELECT message_id FROM bulk
 ), taken AS (
   UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s) FROM due
   WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
@@ -161,9 +167,12 @@ def _target(send: DirectSend, endpoint_id: int | None) -> str:
     return "none" if endpoint_id is None else str(endpoint_id)
 
 
-async def take_due(connection: Connection, *, most: int, lease: timedelta) -> list[Waiting]:
-    """Take direct messages that are due, of any app; whoever takes them must claim or postpone them within the lease."""
-    rows = await connection.execute(_TAKE, {"most": most, "lease_s": lease.total_seconds()})
+async def take_due(connection: Connection, *, most: int, lease: timedelta, with_bulk: bool = True) -> list[Waiting]:
+    """Take direct messages that are due, of any app, transactional ones first; `with_bulk` False: nothing else.
+
+    Whoever takes them must claim or postpone them within the lease.
+    """
+    rows = await connection.execute(_TAKE, {"most": most, "lease_s": lease.total_seconds(), "with_bulk": with_bulk})
     return [Waiting(**row) for row in rows.mappings()]
 
 

@@ -244,3 +244,35 @@ async def test_a_repeat_that_is_refused_leaves_open_whether_the_first_arrived(to
     await lane_of(town).pass_once()
     assert [(row.state, row.reason, row.answer) for row in await town.rows()] == [("given_up", "unconfirmed", "550 no such mailbox")]
     assert await town.listed() == []
+
+
+async def test_a_code_is_taken_before_the_newsletters_that_were_planned_before_it(town: Town) -> None:
+    await town.endpoint()
+    for number in range(30):
+        news = {"parts": {"subject": "News", "text": str(number)}}
+        await ask(town, DirectSend(APP, f"n-{number}", "email", "marketing", news, None, f"p{number}@example.com"))
+    await ask(town, code_for())
+    lane = DirectLane(town.database, town.delivery(), asyncio.Event(), Lanes(chunk=10))
+    assert await lane.pass_once(with_bulk=False) == 1
+    assert town.provider.taken == ["eve@example.com"]
+    assert await lane.pass_once(with_bulk=False) == 0
+    await ask(town, code_for("bob@example.com", request="r-2"))
+    assert await lane.pass_once() == 10
+    assert "bob@example.com" in town.provider.taken
+
+
+async def test_while_every_other_lane_hangs_with_bulk_a_code_goes_out(town: Town) -> None:
+    town.provider.script[:] = ["hang", "hang", "ok"]
+    for number in range(2):
+        news = {"parts": {"subject": "News", "text": str(number)}}
+        await ask(town, DirectSend(APP, f"n-{number}", "email", "marketing", news, None, f"p{number}@example.com"))
+    running = asyncio.create_task(DirectLane(town.database, town.delivery(), asyncio.Event(), Lanes(count=2, chunk=1, poll_s=0.05)).run())
+    while len(town.provider.record) < 2:  # noqa: ASYNC110 - the provider's own record is what is asked
+        await asyncio.sleep(0.02)
+    await ask(town, code_for())
+    async with asyncio.timeout(30):
+        while "eve@example.com" not in town.provider.taken:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    running.cancel()
+    town.provider.released.set()
+    await asyncio.wait([running])

@@ -155,7 +155,8 @@ async def many_messages(world: Callbacks, count: int) -> list[UUID]:
         "WITH made AS (INSERT INTO messages (id, app, user_id, endpoint_id, source, step, visit, target, channel, message_class, state,"
         " reason, claim_epoch, provider) SELECT message_id(now(), 'demo', 's' || n, 'welcome', 1, '1'), 'demo', :user, :endpoint, 's' || n,"
         " 'welcome', 1, '1', 'email', 'marketing', 'unknown', 'unconfirmed', 1, 'sendgrid' FROM generate_series(1, :count) n RETURNING id),"
-        " listed AS (INSERT INTO open_messages SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id FROM made",
+        " listed AS (INSERT INTO open_messages (app, message_id, kind, due_at)"
+        "  SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id FROM made",
         user=world.people["ann"],
         endpoint=world.endpoints["ann", "email"],
         count=count,
