@@ -127,7 +127,8 @@ def _shower(database: Database, notify: Notifier, *, keeps_copies: bool) -> Show
         async def put(connection: Connection) -> bool:
             is_there = await in_app.put(connection, shown.app, _given(shown))
             if is_there and keeps_copies:
-                await _keep(connection, Kept(shown.app, shown.message_id, "in_app", shown.recipient, shown.content))
+                copy = Kept(shown.app, shown.message_id, "in_app", shown.recipient, shown.content)
+                await sandbox.keep(connection, **vars(copy))
             return is_there
 
         is_there = await database.run(put)
@@ -153,17 +154,6 @@ def _given(shown: Shown) -> in_app.Given:
 def _keeper(database: Database) -> Keep:
     async def keep(kept: Kept) -> None:
         async with database.transaction() as connection:
-            await _keep(connection, kept)
+            await sandbox.keep(connection, **vars(kept))
 
     return keep
-
-
-async def _keep(connection: Connection, kept: Kept) -> None:
-    await sandbox.keep(
-        connection,
-        app=kept.app,
-        message_id=kept.message_id,
-        channel=kept.channel,
-        recipient=kept.recipient,
-        content=kept.content,
-    )

@@ -25,7 +25,7 @@ from activities.unknowns import Sweeper
 from settings import Settings
 from storage.database import Database
 from storage.listen import listen
-from storage.notify import DIRECT, OUTBOX, Notifier
+from storage.notify import DIRECT, OUTBOX
 from workflows import housekeeping
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
@@ -136,7 +136,6 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     activities = [*Steps(database).activities(), *out.activities(), *deliveries(made.messages), *jobs.activities()]
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
-    notify = Notifier(settings.database_url)
     async with worker, asyncio.TaskGroup() as group:
         log.info("worker ready", process=str(process_id))
         group.create_task(listen(settings.database_url, OUTBOX, relay.wake.set, stopping))
@@ -151,7 +150,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(DirectLane(database, made.delivery, woken).run()),
             group.create_task(Sweeper(database, made.delivery.timing, asking(settings, database)).run()),
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
-            group.create_task(HitLane(database, notify).run()),
+            group.create_task(HitLane(database, made.notify).run()),
         ]
         await stopping.wait()
         for lane in lanes:
