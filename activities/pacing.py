@@ -1,7 +1,7 @@
 """When the next messages may leave through an account: virtual scheduling (GCRA, ITU-T I.371), pure.
 
 Each message gets a slot of its own, now or later, so nobody has to ask again and a crowd does not come back at once. A slot that its
-message does not use is lost. Marketing gets at most four fifths of the rate and of the day; what is transactional has the rest, and
+message does not use in time is lost. Marketing gets at most four fifths of the rate and of the day; what is transactional has the rest, and
 all of it while no marketing has a slot to come.
 """
 
@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 FOR_MARKETING = 0.8
 SLOWEST = 0.05
 RECOVERS_IN_S = 120.0
+SLOT_LASTS = timedelta(seconds=10)
+"""After a pause or an outage of ours all that had slots meanwhile would leave at once: who comes later than this asks again."""
 _ONCE_A = timedelta(seconds=1)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
 
+from activities.pacing import SLOT_LASTS
 from activities.routes import Wanted, country_of
 from activities.ways import Handed, Held, Turn, Way
 from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected
@@ -125,7 +126,7 @@ def _wanted(way: Way, parcel: Parcel) -> Wanted:
 
 def _turn(way: Way, parcel: Parcel) -> Turn:
     claim = parcel.claim
-    has_slot = claim.slot_at is not None and claim.slot_at <= parcel.moment()
+    has_slot = claim.slot_at is not None and timedelta() <= parcel.moment() - claim.slot_at < SLOT_LASTS
 
     async def note(account: str) -> bool:
         return way.traffic is None or await way.traffic.note(parcel.app, claim.id, claim.epoch, account)
