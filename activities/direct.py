@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from channels.whatsapp.letter import window_is_open
 from channels.wishes import About, wish_of
 from journeys.language.errors import Unavailable
 from storage import direct_sends
-from storage.database import Connection, Database
+from storage.database import Database
 from storage.direct_sends import Waiting
 
 _LEASE = timedelta(seconds=30)
@@ -129,12 +130,8 @@ class DirectLane:
             done, _ = await asyncio.wait(sends, timeout=_SETTLE_EVERY_S)
             ended = [each for each in (_end_of(task, sends.pop(task)) for task in done) if each is not None]
 
-            async def settle(connection: Connection, ended: Sequence[Ended] = ended) -> None:
-                held = await settle_ended(connection, app, way.channel, ended, places)
-                if ours_no_more := [each.settlement.id for each in ended if each.settlement.id not in held]:
-                    await direct_sends.forget_contents(connection, app, ours_no_more)
-
             if ended:
+                settle = partial(settle_ended, app=app, channel=way.channel, ended=ended, places=places)
                 await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)
 
     def _parcel(self, taken: Taken, began: float) -> Parcel:

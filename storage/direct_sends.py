@@ -128,9 +128,9 @@ DELETE FROM direct_sends d USING messages m WHERE d.app = :app AND d.message_id 
   AND m.app = d.app AND m.id = ANY(CAST(:ids AS uuid[])) AND d.message_id = m.id
   AND m.state IN ('sent', 'rejected', 'skipped', 'given_up')
 """)
-_NEXT_DUE = text(
-    "SELECT extract(epoch FROM min(due_at) - clock_timestamp()) FROM (SELECT due_at FROM open_messages WHERE kind = 'direct'"
-    " ORDER BY due_at LIMIT 1) o"
+# A message that is not over is always listed: both rows come in one statement.
+_FORGET_OVER = text(
+    "DELETE FROM direct_sends d WHERE NOT EXISTS (SELECT FROM open_messages o WHERE o.app = d.app AND o.message_id = d.message_id)"
 )
 
 
@@ -176,12 +176,6 @@ async def take_due(connection: Connection, *, most: int, lease: timedelta, with_
     return [Waiting(**row) for row in rows.mappings()]
 
 
-async def next_due_s(connection: Connection) -> float | None:
-    """Seconds until the next direct message is due (negative: overdue), or None when there is none."""
-    wait: float | None = (await connection.execute(_NEXT_DUE)).scalar()
-    return None if wait is None else float(wait)
-
-
 async def postpone(connection: Connection, app: str, waits: Mapping[UUID, timedelta]) -> None:
     """Leave planned messages for later, each for so long."""
     given = {"app": app, "ids": list(waits), "waits": [wait.total_seconds() for wait in waits.values()]}
@@ -196,3 +190,8 @@ async def release(connection: Connection, app: str) -> None:
 async def forget_contents(connection: Connection, app: str, numbers: Sequence[UUID]) -> None:
     """Delete what the caller gave for those messages that are done: it may hold a one-time code."""
     await connection.execute(_FORGET, {"app": app, "ids": numbers})
+
+
+async def forget_over(connection: Connection) -> int:
+    """The same in every app for all that ended without a lane: confirmed, given up, or told of by its provider. Returns how many."""
+    return (await connection.execute(_FORGET_OVER)).rowcount

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import text
 
 from journeys.language.errors import Unavailable
-from storage import best_hours, events, idempotency, in_app, jobs, one_time_codes, provider_events, tracked_links
+from storage import best_hours, direct_sends, events, idempotency, in_app, jobs, one_time_codes, provider_events, tracked_links
 from storage.database import Database
 
 log = structlog.get_logger()
@@ -37,7 +37,8 @@ async def run(database: Database, stopping: asyncio.Event) -> None:
 async def keep_house(database: Database) -> None:
     """Make the partitions of the next months, count when people read, and forget what is kept for a while.
 
-    Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one.
+    Event ids, ended jobs and events of providers go after 30 days, answers to idempotent requests after two, one-time codes after one;
+    what a caller gave for a direct message, once it is over.
     Where the links of one message led is forgotten after 400 days: then they are unknown. In-app messages go when they are over.
     """
     async with database.transaction() as connection:
@@ -48,6 +49,7 @@ async def keep_house(database: Database) -> None:
             "answers": await idempotency.forget(connection, ANSWERS_FOR),
             "jobs": await jobs.forget(connection, JOBS_FOR),
             "codes": await one_time_codes.forget(connection, CODES_FOR),
+            "contents": await direct_sends.forget_over(connection),
             "provider_events": await provider_events.forget(connection),
         }
     async with database.transaction() as connection:

@@ -1,10 +1,14 @@
 """Now and then the house is kept."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
-from storage import jobs
+from activities.direct import DirectLane
+from storage import jobs, unconfirmed
 from storage.database import Database
+from storage.direct_sends import DirectSend, plan_direct
 from storage.events import Incoming, accept
+from tests.activities.town import build
 from workflows.housekeeping import keep_house
 
 
@@ -32,3 +36,21 @@ async def test_jobs_that_ended_are_forgotten_after_30_days(database: Database) -
     await keep_house(database)
     async with database.transaction() as connection:
         assert {job.kind for job in await jobs.page(connection, "demo")} == {"failed", "running"}
+
+
+async def test_what_a_caller_gave_is_forgotten_however_its_message_ended(database: Database) -> None:
+    """The lane forgets what it ends itself; an unconfirmed message ends without it."""
+    town = await build(database)
+    town.provider.script[:] = ["ambiguous"]
+    planned = []
+    async with database.transaction() as connection:
+        for number in range(2):
+            send = DirectSend(
+                "demo", f"r-{number}", "email", "transactional", {"parts": {"text": "123456"}}, None, f"p{number}@example.com"
+            )
+            planned += (await plan_direct(connection, send)).ids
+    await DirectLane(database, town.delivery(), asyncio.Event()).pass_once()
+    async with database.transaction() as connection:
+        assert await unconfirmed.confirm(connection, "demo", planned[0])
+    await keep_house(database)
+    assert [row.message_id for row in await town.run("SELECT message_id FROM direct_sends")] == planned[1:]
