@@ -116,8 +116,7 @@ class DirectLane:
 
     async def _claim_and_send(self, batch: Sequence[Waiting], way: Way) -> Claimed:
         began = time.monotonic()
-        async with self._database.transaction() as connection:
-            claimed = await claim_all(connection, batch, self._delivery, way)
+        claimed = await self._database.run(partial(claim_all, batch=batch, delivery=self._delivery, way=way))
         if claimed.taken:
             await to_its_end(self._send_and_settle(claimed.taken, way, began))
         return claimed

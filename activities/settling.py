@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,20 +22,29 @@ async def settle_ended(
     connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]
 ) -> frozenset[UUID]:
     """Settle; return the rows for which our claim held. Locks of people come first, as in a claim: no deadlock."""
-    for each in ended:
-        await _keep_what_was_told(connection, app, channel, each, places[each.settlement.id])
+    if channel == PUSH:
+        for each in ended:
+            await _keep_what_was_told(connection, app, each, places[each.settlement.id])
+    else:
+        await _suppress_dead(connection, app, channel, ended, places)
     return await messages.settle(connection, app, [each.settlement for each in ended])
 
 
-async def _keep_what_was_told(connection: Connection, app: str, channel: str, each: Ended, place: Place) -> None:
-    """What the provider's answer says of the address. A device that is gone may come back, so it is not suppressed but inactive."""
-    if each.suppress and channel == PUSH:
+async def _keep_what_was_told(connection: Connection, app: str, each: Ended, place: Place) -> None:
+    """What the provider's answer says of a device. One that is gone may come back, so it is not suppressed but inactive."""
+    if each.suppress:
         await endpoints.deactivate_device(connection, app, place.address_hash, dead_since=each.dead_since)
-    elif each.suppress:
-        source = each.settlement.provider or ""
-        await suppressions.suppress(connection, app, channel, place.address_hash, reason="bounce", source=source)
     if each.moved_to is not None:
         await endpoints.move_device(connection, app, place.address_hash, each.moved_to)
+
+
+async def _suppress_dead(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
+    dead: defaultdict[str, dict[bytes, suppressions.Reason]] = defaultdict(dict)
+    for each in ended:
+        if each.suppress:
+            dead[each.settlement.provider or ""][places[each.settlement.id].address_hash] = "bounce"
+    for provider, reasons in dead.items():
+        await suppressions.suppress_all(connection, app, channel, reasons, source=provider)
 
 
 async def while_claimed(database: Database, until: float, work: Callable[[Connection], Awaitable[T]]) -> T:

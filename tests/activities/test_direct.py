@@ -246,6 +246,14 @@ async def test_a_repeat_that_is_refused_leaves_open_whether_the_first_arrived(to
     assert await town.listed() == []
 
 
+async def test_every_dead_address_of_a_chunk_is_suppressed_and_says_by_whom(town: Town) -> None:
+    town.provider.script[:] = ["dead_address", "ok", "dead_address"]
+    for number in range(3):
+        await ask(town, code_for(f"p{number}@example.com", request=str(number)))
+    await lane_of(town).pass_once()
+    assert [(row.reason, row.source) for row in await town.run("SELECT reason, source FROM suppressions")] == [("bounce", "scripted")] * 2
+
+
 async def test_a_code_is_taken_before_the_newsletters_that_were_planned_before_it(town: Town) -> None:
     await town.endpoint()
     for number in range(30):
