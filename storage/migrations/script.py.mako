@@ -1,14 +1,16 @@
-"""${message}"""
+"""${message}; the SQL stands in the file beside this one."""
 
 from alembic import op
+
+from storage.migrations.script import guard, run_beside
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    run_beside(__file__)
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    pass

@@ -1,8 +1,8 @@
 """Functions with which conditions read JSON as numbers, texts and times; the SQL stands in the file beside this one."""
 
-from pathlib import Path
-
 from alembic import op
+
+from storage.migrations.script import run_beside
 
 revision = "0002"
 down_revision = "0001"
@@ -14,12 +14,7 @@ FUNCTIONS = (
 
 
 def upgrade() -> None:
-    statements = Path(__file__).with_suffix(".sql").read_text()
-    op.execute("SELECT 1")  # opens the transaction that the script below runs in
-    connection = op.get_bind().connection.dbapi_connection
-    assert connection is not None
-    # asyncpg prepares what SQLAlchemy executes, and only one statement can be prepared at a time.
-    connection.run_async(lambda driver: driver.execute(statements))
+    run_beside(__file__)
 
 
 def downgrade() -> None:

@@ -23,12 +23,3 @@ COMMENT ON COLUMN jobs.pieces IS 'how many pieces are done: of two workers that 
 COMMENT ON COLUMN jobs.failures IS 'how often the present piece failed in a row';
 COMMENT ON COLUMN jobs.error IS 'why the present piece failed last; empty again when it is done';
 CREATE INDEX jobs_running ON jobs (updated_at) WHERE state = 'running';
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON jobs TO sojourn_api;
-ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
-ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
-CREATE POLICY api_sees_its_app ON jobs TO sojourn_api
-    USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true));
-DO $$ BEGIN
-    EXECUTE format('CREATE POLICY workers_name_the_app ON jobs TO %I USING (true) WITH CHECK (true)', current_user);
-END $$;

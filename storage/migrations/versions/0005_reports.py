@@ -1,8 +1,8 @@
 """Reports: counts by the hour of entry, and what tells which hours changed; the SQL stands in the file beside this one."""
 
-from pathlib import Path
-
 from alembic import op
+
+from storage.migrations.script import guard, run_beside
 
 revision = "0005"
 down_revision = "0004"
@@ -13,12 +13,8 @@ INDEXES = "step_outcomes_began events_seq refused_entries_refused enrollments_en
 
 
 def upgrade() -> None:
-    statements = Path(__file__).with_suffix(".sql").read_text()
-    op.execute("SELECT 1")  # opens the transaction that the script below runs in
-    connection = op.get_bind().connection.dbapi_connection
-    assert connection is not None
-    # asyncpg prepares what SQLAlchemy executes, and only one statement can be prepared at a time.
-    connection.run_async(lambda driver: driver.execute(statements))
+    run_beside(__file__)
+    guard("report_counts", "report_hours", "report_conversions", "report_goals", "report_news")
 
 
 def downgrade() -> None:

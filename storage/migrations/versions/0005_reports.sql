@@ -95,16 +95,3 @@ CREATE INDEX refused_entries_refused ON refused_entries (refused_at);
 CREATE INDEX enrollments_ended ON enrollments (ended_at) WHERE ended_at IS NOT NULL;
 
 GRANT SELECT ON report_reading TO sojourn_api;
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['report_counts', 'report_hours', 'report_conversions', 'report_goals', 'report_news'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;

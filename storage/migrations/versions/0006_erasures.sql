@@ -18,12 +18,3 @@ CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE finished_at IS
 ALTER TABLE idempotency_keys ADD COLUMN about bytea;
 COMMENT ON COLUMN idempotency_keys.about IS 'sha256 over (app, user id) where the request named a user: erasing them forgets the answer';
 CREATE INDEX idempotency_keys_about ON idempotency_keys (app, about) WHERE about IS NOT NULL;
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON erasures TO sojourn_api;
-ALTER TABLE erasures ENABLE ROW LEVEL SECURITY;
-ALTER TABLE erasures FORCE ROW LEVEL SECURITY;
-CREATE POLICY api_sees_its_app ON erasures TO sojourn_api
-    USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true));
-DO $$ BEGIN
-    EXECUTE format('CREATE POLICY workers_name_the_app ON erasures TO %I USING (true) WITH CHECK (true)', current_user);
-END $$;

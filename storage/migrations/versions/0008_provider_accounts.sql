@@ -15,12 +15,3 @@ CREATE TABLE provider_accounts (
 );
 COMMENT ON COLUMN provider_accounts.place IS 'the account with the lowest place of its channel is the one that sends';
 COMMENT ON COLUMN provider_accounts.secret IS 'names of the settings that are set and sealed: they are never shown';
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON provider_accounts TO sojourn_api;
-ALTER TABLE provider_accounts ENABLE ROW LEVEL SECURITY;
-ALTER TABLE provider_accounts FORCE ROW LEVEL SECURITY;
-CREATE POLICY api_sees_its_app ON provider_accounts TO sojourn_api
-    USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true));
-DO $$ BEGIN
-    EXECUTE format('CREATE POLICY workers_name_the_app ON provider_accounts TO %I USING (true) WITH CHECK (true)', current_user);
-END $$;

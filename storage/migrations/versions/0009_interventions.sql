@@ -32,17 +32,3 @@ CREATE INDEX held_sends_journey ON held_sends (app, journey, enrollment_id);
 -- Lists of one journey, and walks through those who are inside.
 CREATE INDEX enrollments_journey ON enrollments (app, journey, id);
 CREATE INDEX enrollments_inside ON enrollments (id) WHERE state <> 'closed';
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['interventions', 'held_sends'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;

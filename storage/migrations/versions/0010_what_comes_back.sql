@@ -55,18 +55,4 @@ CREATE TABLE unclear_replies (
 COMMENT ON TABLE unclear_replies IS 'texts that may ask us to stop: marketing on the channel rests until a person has decided';
 COMMENT ON COLUMN unclear_replies.before IS 'the consents of the channel that were in force: they are said again when the person stays';
 CREATE INDEX unclear_replies_user ON unclear_replies (app, user_id);
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['provider_events', 'unclear_replies'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO sojourn_api;

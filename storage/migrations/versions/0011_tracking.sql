@@ -32,17 +32,3 @@ COMMENT ON TABLE tracking_hits IS 'opens and clicks as they come, until a worker
 COMMENT ON COLUMN tracking_hits.machine IS 'why it was no person, empty where it may have been one';
 COMMENT ON COLUMN tracking_hits.minute IS 'the same link again within the minute is one hit, so nobody can write rows without end';
 CREATE INDEX tracking_hits_at ON tracking_hits (at);
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['tracked_links', 'message_links', 'tracking_hits'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;

@@ -45,17 +45,3 @@ CREATE TABLE in_app_events (
     FOREIGN KEY (app, message_id) REFERENCES in_app_messages ON DELETE CASCADE
 );
 COMMENT ON TABLE in_app_events IS 'what clients told, once each: a repeat under the same id counts nothing';
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['in_app_feeds', 'in_app_messages', 'in_app_events'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;

@@ -32,12 +32,3 @@ CREATE INDEX one_time_codes_prefix ON one_time_codes (app, prefix, created_at) W
 CREATE INDEX one_time_codes_created ON one_time_codes (app, created_at);
 CREATE INDEX one_time_codes_due ON one_time_codes (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX one_time_codes_user ON one_time_codes (app, user_id) WHERE user_id IS NOT NULL;
-
-ALTER TABLE one_time_codes ENABLE ROW LEVEL SECURITY;
-ALTER TABLE one_time_codes FORCE ROW LEVEL SECURITY;
-GRANT SELECT, INSERT, UPDATE, DELETE ON one_time_codes TO sojourn_api;
-CREATE POLICY api_sees_its_app ON one_time_codes TO sojourn_api
-    USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true));
-DO $$ BEGIN
-    EXECUTE format('CREATE POLICY workers_name_the_app ON one_time_codes TO %I USING (true) WITH CHECK (true)', current_user);
-END $$;

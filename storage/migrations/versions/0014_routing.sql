@@ -42,12 +42,3 @@ COMMENT ON COLUMN account_states.full_until IS 'up to here they take the whole r
 COMMENT ON COLUMN account_states.marketing_until IS 'the slots of marketing are given away up to here';
 COMMENT ON COLUMN account_states.pace IS 'part of the rate that is used since slowed_at: halved by a throttle, whole again after two minutes';
 COMMENT ON COLUMN account_states.trouble IS 'what the provider said last while it was away';
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON account_states TO sojourn_api;
-ALTER TABLE account_states ENABLE ROW LEVEL SECURITY;
-ALTER TABLE account_states FORCE ROW LEVEL SECURITY;
-CREATE POLICY api_sees_its_app ON account_states TO sojourn_api
-    USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true));
-DO $$ BEGIN
-    EXECUTE format('CREATE POLICY workers_name_the_app ON account_states TO %I USING (true) WITH CHECK (true)', current_user);
-END $$;

@@ -62,17 +62,3 @@ CREATE FUNCTION suppression_hashes(plain bytea) RETURNS bytea[] LANGUAGE sql STA
     HAVING 1 / length(current_setting('sojourn.suppression_keys')) >= 0
 $$;
 COMMENT ON FUNCTION suppression_hashes IS 'every form in which a suppression of this address may stand: plain, and under each key';
-
-DO $$
-DECLARE
-    name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['topics', 'consent_texts'] LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO sojourn_api', name);
-        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
-        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format($p$CREATE POLICY api_sees_its_app ON %I TO sojourn_api
-            USING (app = current_setting('sojourn.app', true)) WITH CHECK (app = current_setting('sojourn.app', true))$p$, name);
-        EXECUTE format('CREATE POLICY workers_name_the_app ON %I TO %I USING (true) WITH CHECK (true)', name, current_user);
-    END LOOP;
-END $$;
