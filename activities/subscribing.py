@@ -10,7 +10,7 @@ from channels.links import Confirm
 from channels.templates import channels_of
 from journeys.language.errors import Invalid, NotFound, Problem
 from storage import consents, direct_sends, templates, topics
-from storage.consents import ALL_MARKETING, EVERY, ConsentRecord
+from storage.consents import ALL_MARKETING, EVERY, ConsentRecord, State
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.standing import lock_person
@@ -45,8 +45,7 @@ async def subscribe(connection: Connection, app: str, user_id: int, wish: Consen
     if wish.channel not in topic.double_opt_in:
         await consents.write(connection, app, person.id, replace(wish, state="granted"))
         return Subscription("granted")
-    said = [each for each in await consents.history(connection, app, person.id) if is_about(each, wish.channel, wish.topic)]
-    if said and said[-1].state == "granted":
+    if await last_word(connection, app, person.id, wish.channel, wish.topic) == "granted":
         return Subscription("granted")
     await _must_have_a_template(connection, app, wish.channel)
     asked = await consents.pending_since(connection, app, person.id, wish.channel, wish.topic, timedelta(days=1))
@@ -93,32 +92,34 @@ class Confirmation:
     pending: ConsentRecord
 
 
-async def look(connection: Connection, app: str, user_id: int, asked: Confirm, now: datetime) -> Confirmation | None:
-    """Find what a link would confirm, and change nothing; None where it is not there."""
-    said = await consents.history(connection, app, user_id)
+async def look(connection: Connection, user_id: int, asked: Confirm, now: datetime) -> Confirmation:
+    """Find what a link would confirm, and change nothing. Raises NotFound."""
+    said = await consents.history(connection, asked.app, user_id)
     pending = next((each for each in said if each.id == asked.consent_id and each.state == "pending"), None)
     if pending is None:
-        return None
+        raise NotFound("no such subscription")
     later = [each for each in said if (each.id or 0) > asked.consent_id]
     return Confirmation(_stands(pending, later, is_late=now > asked.expires_at), pending)
 
 
-async def confirm(connection: Connection, app: str, asked: Confirm, now: datetime) -> Confirmation | None:
-    """Let a pending yes count, once, under the lock that every claim takes. A repeat finds it confirmed."""
-    person = await lock_person(connection, app, asked.user_id)
-    found = await look(connection, app, person.id, asked, now) if person else None
-    if person is None or found is None or found.stands != "asks":
+async def confirm(connection: Connection, asked: Confirm, now: datetime) -> Confirmation:
+    """Let a pending yes count, once, under the lock that every claim takes. A repeat finds it confirmed. Raises NotFound."""
+    person = await lock_person(connection, asked.app, asked.user_id)
+    if person is None:
+        raise NotFound("no such user")
+    found = await look(connection, person.id, asked, now)
+    if found.stands != "asks":
         return found
     pending = found.pending
     granted = ConsentRecord(
         pending.channel, pending.topic, "granted", "double_opt_in", {"pending": asked.consent_id}, shown=pending.shown, recorded_by=BY_USER
     )
-    await consents.write(connection, app, person.id, granted)
+    await consents.write(connection, asked.app, person.id, granted)
     return replace(found, stands="confirmed")
 
 
 def _stands(pending: ConsentRecord, later: Sequence[ConsentRecord], *, is_late: bool) -> Confirmed:
-    said = [each.state for each in later if is_about(each, pending.channel, pending.topic)]
+    said = [each.state for each in later if _is_about(each, pending.channel, pending.topic)]
     has_closed = any(each.state == "withdrawn" and each.topic == EVERY and each.channel in {pending.channel, EVERY} for each in later)
     if said and said[-1] == "granted":
         return "confirmed"
@@ -127,6 +128,11 @@ def _stands(pending: ConsentRecord, later: Sequence[ConsentRecord], *, is_late: 
     return "expired" if is_late else "asks"
 
 
-def is_about(said: ConsentRecord, channel: str, topic: str) -> bool:
-    """Tell whether a record is a word on this topic on this channel."""
+async def last_word(connection: Connection, app: str, user_id: int, channel: str, topic: str) -> State | None:
+    """What they said last of this topic on this channel; None when they said nothing."""
+    said = await consents.history(connection, app, user_id)
+    return next((each.state for each in reversed(said) if _is_about(each, channel, topic)), None)
+
+
+def _is_about(said: ConsentRecord, channel: str, topic: str) -> bool:
     return said.channel in {channel, EVERY} and said.topic in {topic, ALL_MARKETING}

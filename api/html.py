@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 PAGES = Path(__file__).parent / "pages"
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 # What stands in an address or a page here is between us and the reader: not for other sites, caches or search engines.
-_HEADERS = {
+PRIVATE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -27,12 +27,12 @@ _pages.filters["plain"] = lambda text: text.replace("**", "").replace("`", "")
 
 def page(name: str, values: Mapping[str, Any], *, status: int = 200, policy: str = POLICY) -> HTMLResponse:
     """Render a page of api/pages."""
-    return HTMLResponse(_pages.get_template(name).render(values), status, {**_HEADERS, "Content-Security-Policy": policy})
+    return HTMLResponse(_pages.get_template(name).render(values), status, {**PRIVATE, "Content-Security-Policy": policy})
 
 
 def document(html: str, policy: str) -> HTMLResponse:
     """Show somebody else's HTML under a policy of its own."""
-    return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": policy})
+    return HTMLResponse(html, headers={**PRIVATE, "Content-Security-Policy": policy})
 
 
 @router.get("/pages.css", include_in_schema=False)

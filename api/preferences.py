@@ -7,23 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from activities.choices import Choices, Chooser, Wish, choices_of
 from api.body import read_raw
 from api.errors import Malformed
-from api.readers import Visit, database_of, read, show, shown_here, unknown, visit
+from api.readers import Visit, page_router, read, show, visit
+from api.strict import Db
 from api.subscriptions import confirm_links
 from channels.links import PREFERENCES_PATH, Preferences, read_preferences
 from journeys.language.errors import Invalid
 from storage import consents, people, topics
-from storage.database import Connection
+from storage.consents import Shown
+from storage.database import Connection, Database
 from storage.notify import DIRECT
 from storage.people import EndpointRow
 from storage.standing import lock_person
 
-router = APIRouter(tags=["Links in messages"])
+router = page_router()
 MOST_BYTES = 100_000
 MOST_FIELDS = 2_000
 _FORM = frozenset({"application/x-www-form-urlencoded", ""})
@@ -45,51 +47,44 @@ class _Desk:
 
 
 @router.get(f"{PREFERENCES_PATH}{{token}}", response_class=HTMLResponse, summary="The preference centre")
-async def show_preferences(request: Request, token: str) -> HTMLResponse:
+async def show_preferences(request: Request, database: Db, token: str) -> HTMLResponse:
     """Shows how every topic stands on every channel, as the rules before a send see it. Changes nothing."""
-    asked = read(request, read_preferences, token)
-    return unknown(request) if asked is None else await _look(request, asked)
+    return await _look(request, database, read(request, read_preferences, token))
 
 
 @router.post(f"{PREFERENCES_PATH}{{token}}", response_class=HTMLResponse, summary="Save preferences")
-async def save_preferences(request: Request, token: str) -> HTMLResponse:
+async def save_preferences(request: Request, database: Db, token: str) -> HTMLResponse:
     """Records what the person changed, and nothing of what they left as it was; it holds for every send that has not begun."""
     asked = read(request, read_preferences, token)
-    if asked is None:
-        return unknown(request)
     form = _form(await read_raw(request, most_bytes=MOST_BYTES, types=_FORM))
     try:
-        page = await _save(request, asked, form)
+        page = await _save(request, database, asked, form)
     except Invalid:
         # The app has no template to ask for a confirmation with. That is for its makers to mend, and the person must hear of it in words.
-        page = await _look(request, asked, "not_saved")
+        page = await _look(request, database, asked, "not_saved")
     request.app.state.notify(DIRECT)
     return page
 
 
-async def _save(request: Request, asked: Preferences, form: Mapping[str, list[str]]) -> HTMLResponse:
-    async with database_of(request).transaction(asked.app) as connection:
+async def _save(request: Request, database: Database, asked: Preferences, form: Mapping[str, list[str]]) -> HTMLResponse:
+    async with database.transaction(asked.app) as connection:
         # The lock that a claim takes: a message that is claimed after this answer keeps to it.
         await lock_person(connection, asked.app, asked.user_id)
-        before = await _desk(connection, request, asked)
-        if before is None:
-            return unknown(request)
-        said = await _choose(connection, request, before, form)
-        after = await _desk(connection, request, asked)
-    return _page(after, said) if after else unknown(request)
+        said = await _choose(connection, request, await _desk(connection, request, asked), form)
+        return _page(await _desk(connection, request, asked), said)
 
 
-async def _look(request: Request, asked: Preferences, said: str = "") -> HTMLResponse:
-    async with database_of(request).transaction(asked.app) as connection:
-        desk = await _desk(connection, request, asked)
-    return _page(desk, said) if desk else unknown(request)
+async def _look(request: Request, database: Database, asked: Preferences, said: str = "") -> HTMLResponse:
+    async with database.transaction(asked.app) as connection:
+        return _page(await _desk(connection, request, asked), said)
 
 
 async def _choose(connection: Connection, request: Request, desk: _Desk, form: Mapping[str, list[str]]) -> str:
     """Do what the form asks, and return the key of the words that tell it."""
     words, links = desk.by.words, confirm_links(request)
     is_all = form.get("do") == ["leave_all"]
-    shown = shown_here(words["everything_lead"] if is_all else words["preferences_lead"])
+    # Of what they saw its words are kept, and neither address nor browser.
+    shown = Shown(words["everything_lead"] if is_all else words["preferences_lead"])
     chooser = Chooser(connection, desk.by.app, desk.by.user_id, shown, links, desk.proven)
     if is_all:
         await chooser.leave_all()
@@ -97,10 +92,8 @@ async def _choose(connection: Connection, request: Request, desk: _Desk, form: M
     return "saved" if await chooser.choose(desk.choices, list(_wishes(form))) else "unchanged"
 
 
-async def _desk(connection: Connection, request: Request, asked: Preferences) -> _Desk | None:
+async def _desk(connection: Connection, request: Request, asked: Preferences) -> _Desk:
     by = await visit(connection, request, asked.app, asked.user_id)
-    if by is None:
-        return None
     addresses = await people.addresses(connection, asked.app, by.user_id)
     declared = await topics.of_app(connection, asked.app)
     said = await consents.in_force(connection, asked.app, by.user_id)

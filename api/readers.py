@@ -1,19 +1,21 @@
-"""What the pages for people without a login share: who opens one, in which language, and what it is filled in with."""
+"""What the pages for people without a login share: who opens one, in which language, and what it says when there is nothing to show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fastapi import Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 
+from api.errors import retry_after
 from api.html import page
 from api.page_words import language_of, languages
 from channels.links import preferences_url
+from journeys.language.errors import NotFound, Unavailable
 from settings import Settings
 from storage import apps, people
-from storage.consents import Shown
-from storage.database import Connection, Database
+from storage.database import Connection
 
 Asked = TypeVar("Asked")
 
@@ -36,11 +38,48 @@ class Visit:
         return self.words["every_channel" if name == "*" else name]
 
 
-async def visit(connection: Connection, request: Request, app: str, user_id: int) -> Visit | None:
-    """Who opens the page; None when there is nobody (any more) whom the link was for."""
+class PageRoute(APIRoute):
+    """Errors are pages in the reader's words. A forged link and one for somebody who is gone are not told apart."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def answer_with_a_page(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except NotFound:
+                return _note(request, "unknown", status=404)
+            except Unavailable as away:
+                later = _note(request, "later", status=503)
+                later.headers["Retry-After"] = retry_after(away.retry_after_s)
+                return later
+
+        return answer_with_a_page
+
+
+def page_router() -> APIRouter:
+    """Make a router of pages that links in messages open."""
+    return APIRouter(tags=["Links in messages"], route_class=PageRoute)
+
+
+def read(request: Request, reader: Callable[..., Asked | None], token: str) -> Asked:
+    """What a token asks for, by one of the readers of channels/links.py; also one that was signed before the secret was changed.
+
+    Raises NotFound where we did not sign it.
+    """
+    settings: Settings = request.app.state.settings
+    secret, *retired = settings.link_secrets
+    asked = reader(secret, token, retired=retired)
+    if asked is None:
+        raise NotFound("no such link")
+    return asked
+
+
+async def visit(connection: Connection, request: Request, app: str, user_id: int) -> Visit:
+    """Who opens the page. Raises NotFound when there is nobody (any more) whom the link was for."""
     reader = await people.reader(connection, app, user_id)
     if reader is None:
-        return None
+        raise NotFound("nobody is there")
     language = language_of(reader.locale, request.headers.get("accept-language", ""))
     return Visit(app, await apps.name(connection, app), reader.id, language)
 
@@ -51,36 +90,14 @@ def show(name: str, by: Visit, values: Mapping[str, Any], **filled: str) -> HTML
     return page(name, {"lang": by.language, "app": by.app_name, "words": words, **values})
 
 
-def unknown(request: Request) -> HTMLResponse:
-    """The page for a link that is not ours, or is for somebody who is gone: the two are not told apart."""
-    language = language_of(None, request.headers.get("accept-language", ""))
-    return page("unknown_link.html", {"lang": language, "words": languages()[language]}, status=404)
-
-
-def shown_here(text: str) -> Shown:
-    """What a page of ours keeps of a choice: its words, and neither address nor browser."""
-    return Shown(text=text)
-
-
-def secret_of(request: Request) -> str:
-    """What signs the links."""
-    settings: Settings = request.app.state.settings
-    return settings.secret.get_secret_value()
-
-
-def read(request: Request, reader: Callable[..., Asked | None], token: str) -> Asked | None:
-    """What a token asks for, by one of the readers of channels/links.py; also one that was signed before the secret was changed."""
-    settings: Settings = request.app.state.settings
-    secret, *retired = settings.link_secrets
-    return reader(secret, token, retired=retired)
-
-
-def database_of(request: Request) -> Database:
-    """The process's database."""
-    database: Database = request.app.state.database
-    return database
-
-
 def choices_path(request: Request, by: Visit, endpoint_id: int | None) -> str:
     """Where this person finds everything that they may choose: on this host, whatever it is called from outside."""
-    return preferences_url("", secret_of(request), by.app, by.user_id, endpoint_id)
+    settings: Settings = request.app.state.settings
+    return preferences_url("", settings.secret.get_secret_value(), by.app, by.user_id, endpoint_id)
+
+
+def _note(request: Request, what: str, *, status: int) -> HTMLResponse:
+    """A page that says only one thing, in the language that the browser asks for."""
+    language = language_of(None, request.headers.get("accept-language", ""))
+    words = languages()[language]
+    return page("note.html", {"lang": language, "heading": words[what], "lead": words[f"{what}_lead"]}, status=status)

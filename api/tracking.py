@@ -3,25 +3,23 @@
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field, StringConstraints
 
-from api.html import page
-from api.readers import unknown
+from api.html import PRIVATE
+from api.readers import page_router
 from api.strict import App, Body, Db, ReadingApp, management
 from api.tracking_desk import Desk
 from channels.machines import machine
 from channels.tracking import CLICK_PATH, OPEN_PATH, OPEN_SUFFIX
 from channels.wishes import tracking_of
-from journeys.language.errors import Unavailable
+from journeys.language.errors import NotFound, Unavailable
 from storage import apps
-from storage.database import Database
 from storage.tracking_hits import Hit
 
-router = APIRouter(tags=["Links in messages"])
+router = page_router()
 manage = management("Tracking")
 
-_HEADERS = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff"}
 # One transparent pixel.
 _GIF = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 
@@ -61,22 +59,21 @@ async def show_pixel(request: Request, token: str) -> Response:
     try:
         mark = await desk.opened(token)
     except Unavailable:
-        return Response(_GIF, 503, _HEADERS, "image/gif")
+        return Response(_GIF, 503, PRIVATE, "image/gif")
     if mark is not None:
         await desk.note(Hit(mark.app, mark.message_id, "open", machine=_machine(request)))
-    return Response(_GIF, 200 if mark else 404, _HEADERS, "image/gif")
+    return Response(_GIF, 200 if mark else 404, PRIVATE, "image/gif")
 
 
 @router.head(f"{OPEN_PATH}{{token}}{OPEN_SUFFIX}", include_in_schema=False)
 async def look_at_pixel(request: Request, token: str) -> Response:
     """Looking is not opening."""
-    return Response(status_code=200 if await _desk(request).opened(token) else 404, headers=_HEADERS, media_type="image/gif")
+    return Response(status_code=200 if await _desk(request).opened(token) else 404, headers=PRIVATE, media_type="image/gif")
 
 
 @router.get("/tls-allowed", tags=["Running it"], response_class=Response, status_code=204, summary="Whether a domain is a tracking domain")
-async def allow_certificate(request: Request, domain: Annotated[str, Query(max_length=253)]) -> Response:
+async def allow_certificate(database: Db, domain: Annotated[str, Query(max_length=253)]) -> Response:
     """For a proxy that gets certificates on demand: 204 where an app's links lead to this domain, else 404."""
-    database: Database = request.app.state.database
     async with database.transaction() as connection:
         is_ours = await apps.has_tracking_domain(connection, domain.lower())
     return Response(status_code=204 if is_ours else 404)
@@ -84,16 +81,11 @@ async def allow_certificate(request: Request, domain: Annotated[str, Query(max_l
 
 async def _follow(request: Request, token: str, *, is_counted: bool) -> Response:
     desk = _desk(request)
-    try:
-        mark = await desk.clicked(token)
-        url = await desk.follow(mark, _machine(request) if is_counted else None) if mark else None
-    except Unavailable:
-        answer = page("later.html", {}, status=503)
-        answer.headers["Retry-After"] = "5"
-        return answer
+    mark = await desk.clicked(token)
+    url = await desk.follow(mark, _machine(request) if is_counted else None) if mark else None
     if url is None:
-        return unknown(request)
-    return Response(status_code=302, headers={**_HEADERS, "Location": url})
+        raise NotFound("no such link")
+    return Response(status_code=302, headers={**PRIVATE, "Location": url})
 
 
 def _machine(request: Request) -> str:

@@ -1,5 +1,6 @@
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from channels.links import unsubscribe_url
 from settings import DEVELOPMENT_SECRET
@@ -82,6 +83,17 @@ async def test_a_forged_link_is_a_404_page(client: httpx.AsyncClient, manager: h
 async def test_a_link_to_somebody_who_is_gone_is_the_same_page(client: httpx.AsyncClient, method: str) -> None:
     gone = unsubscribe_url("http://sojourn", DEVELOPMENT_SECRET, "demo", 999, None, "general")
     assert (await client.request(method, gone)).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_while_postgres_is_away_the_page_asks_for_a_moment_in_the_readers_language(
+    app: FastAPI, client: httpx.AsyncClient, link: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.state, "database", Database("postgresql+asyncpg://nobody@127.0.0.1:1/none"))
+    answer = await client.request(method, link, headers={"accept-language": "de"})
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "Einen Moment bitte" in answer.text
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_the_page_runs_nothing_and_tells_nobody(client: httpx.AsyncClient, link: str) -> None:
