@@ -19,6 +19,7 @@ from channels.in_app.parts import InAppParts
 from channels.push.checks import sources_of, unsayable
 from channels.push.payload import Push
 from channels.push.platform import providers_for
+from channels.template_parts import DLT_TEMPLATE_ID
 from channels.templates import channels_of
 from channels.voice.speech import BadSsml, spoken
 from journeys.language.errors import Invalid, Problem
@@ -56,6 +57,7 @@ class EmailParts(_Parts):
 
 class TextParts(_Parts):
     text: Annotated[str, Field(min_length=1, max_length=1600)]
+    dlt_template_id: Annotated[str, Field(pattern=f"^{DLT_TEMPLATE_ID}$")] | None = None
 
 
 class WebhookParts(_Parts):
@@ -96,10 +98,10 @@ class NewMessage(Body):
     template: Word | None = Field(None, examples=["receipt"])
     data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
     content: dict[str, Any] | None = Field(
-        None, description="email: subject, html, text, from, reply_to; sms: text; whatsapp: text, template (name, language, body, header, "
-        "buttons, content_sid); voice: text or ssml, voice, language; push: title, body, image, url, data, badge, sound, ttl, collapse, "
-        "silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, priority, expires, caps, display; "
-        "webhook: url, body; custom: function, fields"
+        None, description="email: subject, html, text, from, reply_to; sms: text, dlt_template_id; whatsapp: text, template (name, "
+        "language, body, header, buttons, content_sid); voice: text or ssml, voice, language; push: title, body, image, url, data, badge, "
+        "sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, priority, "
+        "expires, caps, display; webhook: url, body; custom: function, fields"
     )  # fmt: skip
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"

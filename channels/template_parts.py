@@ -16,8 +16,10 @@ from channels.wishes import Wish, wish_of
 __all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
 
 SETTINGS_FILE = "template.toml"
-_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice"})
+_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id"})
 _SMS_FILE = "sms.txt"
+# As the operators of India's DLT register it; they all give numbers.
+DLT_TEMPLATE_ID = r"[0-9]{4,30}"
 _FILES = {"sms": (_SMS_FILE,), "voice": (template_voice.FILE,), "whatsapp": (template_whatsapp.TEXT_FILE, template_whatsapp.TABLE_FILE)}
 _TABLE_FILES = {"push": "push.toml", "in_app": "in_app.toml", "webhook": "webhook.toml", "custom": "custom.toml"}
 _TABLE_PARTS = {"webhook": ("url", "body")}
@@ -39,7 +41,8 @@ _MARK = re.compile(r"<!--\s*sjx(\d+)x\s*-->|sjx(\d+)x")
 class TemplateSettings:
     """template.toml. `sender`, `reply_to` and `voice` stand as they are written; `required` and `sample` use the roots of variables.
 
-    `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`.
+    `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`. `dlt_template_id` is under what
+    number the text is registered in India.
     """
 
     sender: str | None = None
@@ -49,6 +52,7 @@ class TemplateSettings:
     sample: Mapping[str, Any] | None = None
     wish: Wish = field(default_factory=Wish)
     voice: Mapping[str, Any] = field(default_factory=dict)
+    dlt_template_id: str | None = None
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -80,7 +84,16 @@ def settings(files: Mapping[str, str]) -> TemplateSettings:
         raise BadFile(SETTINGS_FILE, "voice is a table with name and language")
     if not all(isinstance(table.get(name, ""), str) for name in ("from", "reply_to", "topic")):
         raise BadFile(SETTINGS_FILE, "from, reply_to and topic are texts")
-    return TemplateSettings(table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table), voice)
+    return TemplateSettings(
+        table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table), voice, _dlt(table)
+    )
+
+
+def _dlt(table: Mapping[str, Any]) -> str | None:
+    found = table.get("dlt_template_id")
+    if found is not None and not (isinstance(found, str) and re.fullmatch(DLT_TEMPLATE_ID, found)):
+        raise BadFile(SETTINGS_FILE, "dlt_template_id is the number, as a text, under which the operator in India has registered the text")
+    return found
 
 
 def _wish(table: Mapping[str, Any]) -> Wish:
@@ -91,7 +104,8 @@ def _wish(table: Mapping[str, Any]) -> Wish:
 
 
 def _sms(files: Mapping[str, str]) -> list[Part]:
-    return [Part("text", _SMS_FILE, files[_SMS_FILE].strip())]
+    text, dlt = Part("text", _SMS_FILE, files[_SMS_FILE].strip()), settings(files).dlt_template_id
+    return [text, Part("dlt_template_id", SETTINGS_FILE, dlt)] if dlt else [text]
 
 
 def _voice(files: Mapping[str, str]) -> list[Part]:

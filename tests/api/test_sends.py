@@ -62,9 +62,10 @@ APPROVED = {"name": "order_shipped", "language": "en_GB"}
         ),
         ("voice", {"text": "Tom & Ann", "voice": "Amy", "language": "en-GB"}, {"text": "Tom & Ann", "voice": "Amy", "language": "en-GB"}),
         ("voice", {"ssml": "<speak>Hi</speak>"}, {"ssml": "<speak>Hi</speak>"}),
+        ("sms", {"text": "Hi", "dlt_template_id": "1007161234567890123"}, {"text": "Hi", "dlt_template_id": "1007161234567890123"}),
     ],
 )
-async def test_chats_and_calls_say_what_they_are_given(
+async def test_texts_chats_and_calls_say_what_they_are_given(
     manager: httpx.AsyncClient, database: Database, channel: str, content: dict[str, Any], kept: dict[str, Any]
 ) -> None:
     answer = await manager.post("/v1/messages", json={"channel": channel, "address": "+4915112345678", "content": content})
@@ -88,9 +89,10 @@ async def test_chats_and_calls_say_what_they_are_given(
         ("voice", {"ssml": "<speak>a"}, "/content/ssml"),
         ("voice", {"ssml": "<speak><audio src='x'/>a</speak>"}, "/content/ssml"),
         ("voice", {"text": "a", "voice": "<Amy>"}, "/content/voice"),
+        ("sms", {"text": "a", "dlt_template_id": "T-1"}, "/content/dlt_template_id"),
     ],
 )
-async def test_what_no_chat_or_call_can_say_is_named(
+async def test_what_no_text_chat_or_call_can_say_is_named(
     manager: httpx.AsyncClient, channel: str, content: dict[str, Any], pointer: str
 ) -> None:
     answer = await manager.post("/v1/messages", json={"channel": channel, "address": "+4915112345678", "content": content})

@@ -68,6 +68,8 @@ def test_what_a_provider_cannot_say_names_the_field_why_and_the_remedy() -> None
         ({"sms_txt": "a", "template_toml": 'required = ["entry.id"]'}, ("template.toml", "required_unused")),
         ({"sms_txt": "a", "template_toml": "required = 3"}, ("template.toml", "bad_file")),
         ({"sms_txt": "a", "template_toml": "sender = 'x'"}, ("template.toml", "bad_file")),
+        ({"sms_txt": "a", "template_toml": "dlt_template_id = 1007"}, ("template.toml", "bad_file")),
+        ({"sms_txt": "a", "template_toml": "dlt_template_id = '{{ entry.id }}'"}, ("template.toml", "bad_file")),
         ({"sms_txt": "a", "template_toml": "= x"}, ("template.toml", "bad_file")),
         ({"template_toml": ""}, ("template.toml", "no_content")),
         ({"sms_txt": "a", "notes_txt": "b"}, ("notes.txt", "unknown_file")),

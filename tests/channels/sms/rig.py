@@ -1,8 +1,9 @@
 """What the tests of every SMS provider share."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from channels.base import Adapter, Outgoing
 from channels.sms.text import Senders
@@ -14,8 +15,10 @@ NUMBER = "+4915112345678"
 SENDERS = Senders(("+15005550006",), {"GB": ("ACME",)}, frozenset({"DE", "GB", "IN", "US"}), dlt_entity_id="1201")
 
 
-def text(body: str = BODY, **changes: object) -> Outgoing:
-    return outgoing("sms", {"text": body, "dlt_template_id": "1007"}, **{"address": NUMBER, **changes})
+def text(body: str | Mapping[str, Any] = BODY, **changes: object) -> Outgoing:
+    """A text of these words, or of these parts."""
+    parts = {"text": body, "dlt_template_id": "1007"} if isinstance(body, str) else dict(body)
+    return outgoing("sms", parts, **{"address": NUMBER, **changes})
 
 
 @dataclass

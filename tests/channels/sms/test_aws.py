@@ -1,10 +1,12 @@
 """AWS End User Messaging SMS, against a stand-in that asks botocore whether the signature is right."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from channels.base import Ambiguous, NotSent, Rejected
+from channels.render import Renderer
 from channels.sms.aws import AwsAccount, AwsSms
 from tests.channels.aws import CREDENTIALS, check_signature
 from tests.channels.contract import HttpAdapterContract, Told
@@ -57,3 +59,14 @@ class TestAws(HttpAdapterContract):
 
         rig.provider.accepts = to_india
         await rig.adapter.send(text(address="+919876543210"))
+        files = {"sms.txt": "Hello {{ user.name | default('you') }}", "template.toml": 'dlt_template_id = "1007"'}
+        await rig.adapter.send(text(await rendered(files), address="+919876543210"))
+        assert len(rig.provider.requests) == 2
+
+
+async def rendered(files: dict[str, str]) -> dict[str, Any]:
+    renderer = Renderer(children=1, wall_s=10)
+    try:
+        return dict((await renderer.render("welcome", 1, files, "sms", {})).parts)
+    finally:
+        await renderer.close()
