@@ -17,7 +17,7 @@ from activities.breaker import Gate, Outcome
 from activities.pacing import Limits
 from activities.routes import Route, Wanted, route, serves
 from activities.traffic import Traffic
-from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, ToReceivers
 from channels.deadline import seconds_left
 from channels.in_app.feed import Feed
 from channels.sandbox import Sandbox
@@ -42,6 +42,11 @@ class Door(Route):
     gate: Gate = field(kw_only=True)
     key: AccountKey = field(kw_only=True)
     limits: Limits = field(kw_only=True, default=Limits())
+
+    @property
+    def has_many_receivers(self) -> bool:
+        """No answer tells anything of the account."""
+        return isinstance(self.adapter, ToReceivers)
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,9 @@ class Way:
                 return handed
             # Its own rate is no trouble of the account: overflow would spend what another place was chosen to spare.
             waits_for_its_slot = isinstance(handed.end, Held) and handed.end.slot_at is not None
-            if waits_for_its_slot or seconds_left(outgoing) < _ENOUGH_S:
+            # And a receiver that does not answer one account answers no other.
+            is_away_itself = isinstance(handed.end, NotSent) and door.has_many_receivers
+            if waits_for_its_slot or is_away_itself or seconds_left(outgoing) < _ENOUGH_S:
                 break
         return _come_back(refused, waits)
 
@@ -160,10 +167,10 @@ class Way:
             if entry.is_probe and self.traffic is not None and not await self.traffic.may_probe(door.key):
                 return Handed(Held("provider_away", door.gate.bounds.crowded_wait_s))
             end = await _send(door, outgoing)
-            outcome = Outcome.FAILED if isinstance(end, NotSent | Ambiguous) else Outcome.ANSWERED
+            outcome = _outcome(door, end)
         finally:
             was_open, closed_until = door.gate.is_open, door.gate.closed_until
-            door.gate.leave(entry, outcome, retry_after_s=end.retry_after_s if isinstance(end, NotSent) else None)
+            door.gate.leave(entry, outcome, retry_after_s=_closed_s(door, end))
         _HANDED.labels(self.app, self.channel, door.key.account or door.adapter.name, _word_for(end)).inc()
         if self.traffic is not None:
             await _tell(self.traffic, door, end, opened=door.gate.is_open and (entry.is_probe or not was_open), closed_until=closed_until)
@@ -209,9 +216,23 @@ async def _send(door: Door, outgoing: Outgoing) -> Receipt | NotSent | Rejected 
         return Ambiguous(f"the adapter failed: {type(error).__name__}")
 
 
+def _outcome(door: Door, end: object) -> Outcome:
+    """What the answer says of the provider: nothing where it is only one receiver's."""
+    if door.has_many_receivers:
+        return Outcome.UNUSED
+    return Outcome.FAILED if isinstance(end, NotSent | Ambiguous) else Outcome.ANSWERED
+
+
+def _closed_s(door: Door, end: object) -> float | None:
+    """For how long the provider closes the account; a receiver's wish binds only its own message."""
+    return end.retry_after_s if isinstance(end, NotSent) and not door.has_many_receivers else None
+
+
 async def _tell(traffic: Traffic, door: Door, end: Receipt | NotSent | Rejected | Ambiguous, *, opened: bool, closed_until: float) -> None:
     """Let the other workers know what this answer says of the account."""
     gate = door.gate
+    if door.has_many_receivers:
+        return
     if isinstance(end, Receipt | Rejected):
         await traffic.say_back(door.key)
     elif opened:

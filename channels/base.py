@@ -116,6 +116,13 @@ class Findable(Protocol):
         """Look for the message; None: not found, which proves nothing while it is new. Raises NotSent where it cannot be asked now."""
 
 
+class ToReceivers:
+    """An adapter whose messages go to ends of many owners: what one end answers says nothing of the others, nor of the account.
+
+    Whoever cannot be reached costs nobody else anything; each message waits by itself.
+    """
+
+
 class Adapter(Protocol):
     """How a message of `channel` leaves through provider `name`. Retries nothing itself; `close` frees its connections."""
 

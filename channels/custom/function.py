@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, SendFailed
+from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, SendFailed, ToReceivers
 from channels.deadline import refuse_when_late
 
 
@@ -34,7 +34,7 @@ class Asked:
 Deliver = Callable[[Asked], Awaitable[str | None]]
 
 
-class FunctionChannel:
+class FunctionChannel(ToReceivers):
     """Hands each message to the function that its template names."""
 
     name = "function"

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import AfterValidator, Field
 
-from channels.base import Ambiguous, NotVerifiable, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, NotVerifiable, Outgoing, Receipt, Rejected, ToReceivers
 from channels.deadline import refuse_when_late
 from channels.egress import Egress
 from channels.provider_api import Answer, ProviderApi, refusal
@@ -60,7 +60,9 @@ class WebPushAccount:
     base_url: str = ""
 
 
-class WebPush:
+class WebPush(ToReceivers):
+    """A subscription names its own push service, which anybody can write: none is the account's provider."""
+
     name = "web_push"
     channel = "push"
 

@@ -24,7 +24,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 import orjson
 
-from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, Rejected, ToReceivers
 from channels.deadline import FirstByte, refuse_when_late, seconds_left
 from channels.egress import Destination, Egress
 from channels.retry_after import retry_after_s
@@ -38,7 +38,7 @@ _TRY_LATER = (429, 502, 503, 504)
 _GONE = 410
 
 
-class Http:
+class Http(ToReceivers):
     """Posts the body of a webhook message to its address. `secrets`: whsec_..., the newest first; at least one."""
 
     name = "http"
