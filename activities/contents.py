@@ -9,11 +9,13 @@ from activities.sending import Renders
 from activities.tracking import Sent, Tracker
 from channels.base import Content
 from channels.render import RenderFailed
-from storage import templates
+from storage import suppressions, templates
 from storage.database import Connection, Database
+from storage.ids import address_hash
 from storage.standing import Person, Standing
 
 _MOST_TEMPLATES = 500
+WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,21 @@ class Contents:
         """The content as it leaves. Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
         files = await self._files_of(filled)
         content = await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
-        return await self.track(content, replace(sent, files=files))
+        return await self.complete(content, replace(sent, files=files))
 
-    async def track(self, content: Content, sent: Sent) -> Content:
-        """Put counted links and a pixel into what is rendered, or was given as it is. Raises Unavailable."""
+    async def complete(self, content: Content, sent: Sent) -> Content:
+        """What is rendered, or was given as it is, with counted links and a pixel. Raises RenderFailed where its URL is suppressed, and
+        Unavailable."""
+        if content.channel == WEBHOOK:
+            await self._refuse_dead(sent.app, content)
         return content if self._tracker is None else await self._tracker.track(content, sent)
+
+    async def _refuse_dead(self, app: str, content: Content) -> None:
+        """The content of a webhook names where it goes, which a claim cannot know."""
+        digest = address_hash(app, content.channel, str(content.parts.get("url")))
+        async with self._database.transaction() as connection:
+            if await suppressions.get(connection, app, content.channel, digest) is not None:
+                raise RenderFailed("suppressed")
 
     async def _files_of(self, filled: Filled) -> Mapping[str, str]:
         """Of many who need a new version at the same moment one reads it."""

@@ -159,7 +159,7 @@ class DirectLane:
         about = About(taken.standing.app_name, waiting.channel, waiting.message_class, template=waiting.template)
         sent = Sent(waiting.app, waiting.id, about, taken.standing.settings, wish=wish_of(waiting.content.get("tracking")))
         if waiting.template is None:
-            return await self._contents.track(Content(waiting.channel, dict(waiting.content["parts"])), sent)
+            return await self._contents.complete(Content(waiting.channel, dict(waiting.content["parts"])), sent)
         entry: dict[str, Any] = waiting.content.get("data") or {}
         person = taken.person
         choose = self._delivery.preferences_url(waiting.app, person.id, taken.place.endpoint_id) if person else None

@@ -87,12 +87,14 @@ class Parcel:
 class Ended:
     """How one parcel's try ended: what to settle, and what it says about the address.
 
-    `suppress`: the address is dead, to a provider that says so since `dead_since`. `moved_to`: it has another one.
+    `suppress`: the address is dead (`dead_address`, where it is not the message's own), to a provider that says so since `dead_since`.
+    `moved_to`: it has another one.
     """
 
     settlement: Settlement
     suppress: bool = False
     dead_since: datetime | None = None
+    dead_address: str | None = None
     moved_to: str | None = None
 
 
@@ -111,7 +113,8 @@ async def send(way: Way, parcel: Parcel) -> Ended:
 def _ended(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
     match end:
         case Rejected():
-            return Ended(settlement, suppress=end.suppress, dead_since=end.dead_since or parcel.claim.claimed_at)
+            dead_since = end.dead_since or parcel.claim.claimed_at
+            return Ended(settlement, suppress=end.suppress, dead_since=dead_since, dead_address=end.address)
         case Receipt():
             return Ended(settlement, moved_to=end.moved_to)
         case _:

@@ -13,6 +13,7 @@ from journeys.language.errors import Unavailable
 from storage import endpoints, messages, suppressions
 from storage.database import Connection, Database
 from storage.endpoints import PUSH
+from storage.ids import address_hash
 
 T = TypeVar("T")
 _PAUSE_S = 0.5
@@ -42,7 +43,9 @@ async def _suppress_dead(connection: Connection, app: str, channel: str, ended: 
     dead: defaultdict[str, dict[bytes, suppressions.Reason]] = defaultdict(dict)
     for each in ended:
         if each.suppress:
-            dead[each.settlement.provider or ""][places[each.settlement.id].address_hash] = "bounce"
+            place = places[each.settlement.id]
+            address = place.address_hash if each.dead_address is None else address_hash(app, channel, each.dead_address)
+            dead[each.settlement.provider or ""][address] = "bounce"
     for provider, reasons in dead.items():
         await suppressions.suppress_all(connection, app, channel, reasons, source=provider)
 

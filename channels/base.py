@@ -38,12 +38,14 @@ class NotSent(SendFailed):
 class Rejected(SendFailed):
     """The provider refused for good. `suppress` says that the address itself is bad and must not be tried again.
 
-    `dead_since`: an address that was confirmed later than this is alive again.
+    `dead_since`: an address that was confirmed later than this is alive again. `address`: the bad one, where its content named another
+    than the message's own.
     """
 
-    def __init__(self, answer: str, *, suppress: bool = False, dead_since: datetime | None = None) -> None:
+    def __init__(self, answer: str, *, suppress: bool = False, dead_since: datetime | None = None, address: str | None = None) -> None:
         self.suppress = suppress
         self.dead_since = dead_since
+        self.address = address
         super().__init__(answer)
 
 

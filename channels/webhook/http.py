@@ -6,7 +6,7 @@
 | the request's first byte       | DNS, connect, TLS, timeout       | NotSent                                     |
 | an answer                      | 2xx                              | sent                                        |
 | an answer                      | 429, 502, 503, 504               | NotSent, with Retry-After                   |
-| an answer                      | 410                              | Rejected, suppress: the endpoint is gone    |
+| an answer                      | 410                              | Rejected, suppress: the called URL is gone  |
 | an answer                      | 3xx (never followed), other 4xx  | Rejected                                    |
 | an answer                      | 1xx, other 5xx                   | Ambiguous                                   |
 | no answer                      | cut, timeout, unreadable         | Ambiguous                                   |
@@ -72,9 +72,9 @@ class Http(ToReceivers):
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = _body(outgoing)
         refuse_when_late(outgoing)
-        destination = await self._egress.judge(str(outgoing.content.parts.get("url") or outgoing.address))
-        status, retry_after = await self._post(destination, outgoing, body)
-        return _verdict(status, retry_after, str(outgoing.message_id))
+        url = str(outgoing.content.parts.get("url") or outgoing.address)
+        status, retry_after = await self._post(await self._egress.judge(url), outgoing, body)
+        return _verdict(status, retry_after, str(outgoing.message_id), url)
 
     async def verify(self) -> None:
         raise NotVerifiable("every receiver has its own URL: there is nobody to ask")
@@ -118,14 +118,14 @@ def _body(outgoing: Outgoing) -> bytes:
     return body
 
 
-def _verdict(status: int, retry_after: str | None, message_id: str) -> Receipt:
+def _verdict(status: int, retry_after: str | None, message_id: str, url: str) -> Receipt:
     told = f"HTTP {status}"
     if httpx.codes.is_success(status):
         return Receipt(ref=message_id)
     if status in _TRY_LATER:
         raise NotSent(told, retry_after_s(retry_after, datetime.now(UTC)))
     if httpx.codes.is_redirect(status) or httpx.codes.is_client_error(status):
-        raise Rejected(told, suppress=status == _GONE)
+        raise Rejected(told, suppress=status == _GONE, address=url)
     raise Ambiguous(told)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -32,13 +32,13 @@ class Street:
     """Houses behind one port: the path says how one answers."""
 
     port: int = 0
-    good: int = 0
+    calls: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split(b" ", 2)[1].decode()
-        answer = {"/good": "204 No Content", "/broken": "500 Oops"}.get(path, AWAY)
-        self.good += path == "/good"
+        self.calls.append(path)
+        answer = {"/good": "204 No Content", "/broken": "500 Oops", "/gone": "410 Gone"}.get(path, AWAY)
         writer.write(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
         writer.close()
 
@@ -73,7 +73,7 @@ async def test_fifty_dead_receivers_beside_a_good_one_keep_nothing_from_it(town:
         await plan(town, DEAD + number, "webhook", street.url("good"), {"body": "{}"})
         await several.lane().pass_once()
     await adapter.close()
-    assert street.good == 5
+    assert street.calls.count("/good") == 5
     states = [row.state for row in await town.rows()]
     assert (states.count("sent"), states.count("unknown"), states.count("planned")) == (5, 10, 40)
     async with town.database.transaction(APP) as connection:
@@ -89,6 +89,20 @@ async def test_a_receivers_wish_when_to_come_back_binds_its_own_message(town: To
     await adapter.close()
     due = await town.run("SELECT due_at > clock_timestamp() + interval '2900 s' AS is_late FROM open_messages WHERE kind = 'direct'")
     assert [row.is_late for row in due] == [True]
+
+
+async def test_a_url_that_is_gone_is_called_no_more_and_the_address_that_named_nothing_stays(town: Town, street: Street) -> None:
+    """A template names the URL; the endpoint of whoever the message is for has nothing to do with it."""
+    several = Several(town)
+    adapter = Http((SECRET,), may_reach_loopback=True)
+    several.adapter("hooks", adapter)
+    own = "https://own.example/hook"
+    for number, house in enumerate(["gone", "gone", "good"]):
+        await plan(town, number, "webhook", own, {"url": street.url(house), "body": "{}"})
+        await several.lane().pass_once()
+    await adapter.close()
+    assert [(row.state, row.reason) for row in await town.rows()] == [("rejected", "rejected"), ("skipped", "suppressed"), ("sent", None)]
+    assert street.calls == ["/gone", "/good"]
 
 
 async def test_one_function_that_fails_keeps_nothing_from_another(town: Town) -> None:
