@@ -46,8 +46,10 @@ class Contents:
         return await self.complete(content, replace(sent, files=files))
 
     async def complete(self, content: Content, sent: Sent) -> Content:
-        """What is rendered, or was given as it is, with counted links and a pixel. Raises RenderFailed where its URL is suppressed, and
-        Unavailable."""
+        """What is rendered, or was given as it is, with counted links and a pixel.
+
+        Raises RenderFailed where it names a URL that is suppressed, and Unavailable.
+        """
         if content.channel == WEBHOOK:
             await self._refuse_dead(sent.app, content)
         return content if self._tracker is None else await self._tracker.track(content, sent)

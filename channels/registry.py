@@ -27,7 +27,7 @@ from channels.sms.vonage import Vonage, VonageAccount
 from channels.tariff import Tariff, TextTariff
 from channels.voice.aws import AwsVoice, AwsVoiceAccount
 from channels.voice.twilio import TwilioVoice, TwilioVoiceAccount
-from channels.webhook.http import Http
+from channels.webhook.http import Http, WebhookAccount
 from channels.whatsapp.meta import MetaAccount, MetaWhatsApp
 from channels.whatsapp.twilio import TwilioWhatsApp
 from journeys.language.errors import ConfigurationError
@@ -50,6 +50,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("sms", "vonage"): Kind(VonageAccount, Vonage, ("api_secret", "webhook_signature_secret"), has_senders=True, tariff=TextTariff),
     ("voice", "aws"): Kind(AwsVoiceAccount, AwsVoice, ("secret_access_key", "session_token"), has_senders=True, tariff=Tariff),
     ("voice", "twilio"): Kind(TwilioVoiceAccount, TwilioVoice, ("secret", "webhook_auth_token"), has_senders=True, tariff=Tariff),
+    ("webhook", "http"): Kind(WebhookAccount, Http.of, ("secrets",)),
     ("whatsapp", "meta"): Kind(MetaAccount, MetaWhatsApp, ("access_token", "app_secret", "verify_token"), tariff=Tariff),
     ("whatsapp", "twilio"): Kind(TwilioAccount, TwilioWhatsApp, ("secret", "webhook_auth_token"), has_senders=True, tariff=Tariff),
     **{(channel, "sandbox"): Kind(SandboxAccount, partial(Sandbox, channel), (), keeps=True) for channel in CHANNELS},

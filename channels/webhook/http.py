@@ -18,11 +18,14 @@ Standard Webhooks 1.0 counts 502 and 504 among throttles; where the receiver had
 import asyncio
 import ssl
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Annotated
 
 import httpx
 import orjson
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from channels.base import Ambiguous, NotSent, NotVerifiable, Outgoing, Receipt, Rejected, ToReceivers
 from channels.deadline import FirstByte, refuse_when_late, seconds_left
@@ -36,6 +39,30 @@ _TOTAL_S = 10.0
 _BODY_LIMIT = 1_000_000
 _TRY_LATER = (429, 502, 503, 504)
 _GONE = 410
+
+
+def _checked(secret: str) -> str:
+    try:
+        read_secret(secret)
+    except ConfigurationError as error:
+        raise ValueError("a secret is whsec_ followed by base64 of 24 to 64 random bytes") from error
+    return secret
+
+
+def _listed(given: object) -> object:
+    """A text holds them side by side, as a command line gives them."""
+    return given.split() if isinstance(given, str) else given
+
+
+@dataclass(frozen=True)
+class WebhookAccount:
+    """What an app signs with. `secrets`: whsec_..., the newest first; while one replaces another both sign.
+
+    `base_url` only for a stand-in: then receivers may be on loopback.
+    """
+
+    secrets: Annotated[tuple[Annotated[str, AfterValidator(_checked)], ...], BeforeValidator(_listed), Field(min_length=1, max_length=5)]
+    base_url: str = ""
 
 
 class Http(ToReceivers):
@@ -68,6 +95,11 @@ class Http(ToReceivers):
             # A kept connection is known by its address only; the next request to it might be for another name.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
+
+    @classmethod
+    def of(cls, account: WebhookAccount) -> "Http":
+        """What signs with an app's own secrets."""
+        return cls(account.secrets, may_reach_loopback=bool(account.base_url))
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         body = _body(outgoing)

@@ -28,6 +28,7 @@ GOOD: dict[tuple[str, str], dict[str, Any]] = {
     ("sms", "vonage"): {"api_key": "key", "api_secret": "secret", "senders": SENDERS},
     ("voice", "aws"): {**AWS, "senders": SENDERS, "voice": "Amy", "valid_s": 600},
     ("voice", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS, "voice": "Amy", "language": "en-GB"},
+    ("webhook", "http"): {"secrets": ["whsec_" + "YWJj" * 10]},
     ("whatsapp", "meta"): {"phone_number_id": "106540352242922", "access_token": "token", "app_secret": "secret", "verify_token": "word"},
     ("whatsapp", "twilio"): {"account_sid": "AC1", "key": "SK1", "secret": "secret", "senders": SENDERS},
 }

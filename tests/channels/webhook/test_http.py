@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from channels.accounts import Surroundings, adapter_of
 from channels.base import Ambiguous, NotSent, Outgoing, Rejected, SendFailed
 from channels.egress import Egress
+from channels.registry import KINDS
 from channels.webhook.http import Http
+from channels.webhook.signing import read_secret, signature_headers
+from journeys.language.errors import Invalid
 from tests.channels.certificates import make_certificate
 from tests.channels.contract import AdapterContract
 from tests.channels.messages import outgoing
@@ -116,6 +120,42 @@ async def test_the_receiver_can_verify_the_bytes_that_it_got() -> None:
     assert headers["webhook-id"] == str(message.message_id)
     assert abs(int(headers["webhook-timestamp"]) - time.time()) < 5
     assert headers["content-type"] == "application/json"
+
+
+OTHER = "whsec_" + base64.b64encode(b"o" * 32).decode()
+HERE = Surroundings("https://sojourn.example", may_use_stand_ins=True)
+
+
+@pytest.mark.parametrize("secrets", [[OTHER, SECRET], f"{OTHER} {SECRET}"])
+async def test_an_account_signs_with_its_own_secrets_the_newest_first(secrets: object) -> None:
+    settings = {"secrets": secrets, "base_url": "http://127.0.0.1"}
+    adapter = adapter_of(KINDS["webhook", "http"], "http", settings, HERE)
+    async with receiver() as found:
+        message = hook(found.port)
+        await adapter.send(message)
+    await adapter.close()
+    [(headers, body)] = found.requests
+    both = [read_secret(each) for each in (OTHER, SECRET)]
+    at_s = int(headers["webhook-timestamp"])
+    expected = signature_headers(both, str(message.message_id), body, at_s=at_s)["webhook-signature"]
+    assert headers["webhook-signature"] == expected.lower()
+
+
+@pytest.mark.parametrize("secrets", [[], "", ["whsec_short"], [SECRET] * 6, "hush"])
+def test_secrets_of_an_account_that_are_none_are_named_and_not_shown(secrets: object) -> None:
+    with pytest.raises(Invalid) as invalid:
+        adapter_of(KINDS["webhook", "http"], "http", {"secrets": secrets}, HERE)
+    assert all(problem.pointer.startswith("/settings/secrets") for problem in invalid.value.problems)
+    assert "hush" not in str(invalid.value)
+
+
+async def test_the_receivers_of_an_account_are_public_outside_of_a_stand_in() -> None:
+    adapter = adapter_of(KINDS["webhook", "http"], "http", {"secrets": [SECRET]}, HERE)
+    async with receiver() as found:
+        with pytest.raises(Rejected):
+            await adapter.send(hook(found.port))
+    await adapter.close()
+    assert found.requests == []
 
 
 @pytest.mark.parametrize(
