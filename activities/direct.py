@@ -23,6 +23,7 @@ from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.ways import Way
 from channels.base import Content
+from channels.email.way_out import with_way_out
 from channels.whatsapp.letter import window_is_open
 from channels.wishes import About, wish_of
 from journeys.language.errors import Unavailable
@@ -159,7 +160,9 @@ class DirectLane:
         about = About(taken.standing.app_name, waiting.channel, waiting.message_class, template=waiting.template)
         sent = Sent(waiting.app, waiting.id, about, taken.standing.settings, wish=wish_of(waiting.content.get("tracking")))
         if waiting.template is None:
-            return await self._contents.complete(Content(waiting.channel, dict(waiting.content["parts"])), sent)
+            given = dict(waiting.content["parts"])
+            parts = with_way_out(given, leave) if leave and waiting.channel == "email" else given
+            return await self._contents.complete(Content(waiting.channel, parts), sent)
         entry: dict[str, Any] = waiting.content.get("data") or {}
         person = taken.person
         choose = self._delivery.preferences_url(waiting.app, person.id, taken.place.endpoint_id) if person else None

@@ -11,19 +11,18 @@ from pydantic_core import PydanticCustomError
 
 from api import idempotency
 from api.idempotency import IdempotencyKey
+from api.mails import EmailParts, Text, must_show_a_way_out, with_sender
 from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
 from api.talk import VoiceParts, WhatsappParts
-from channels.base import Rejected
-from channels.email.headers import mailbox, safe_text
 from channels.in_app.parts import InAppParts
 from channels.push.checks import sources_of, unsayable
 from channels.push.payload import Push
 from channels.push.platform import providers_for
 from channels.template_parts import DLT_TEMPLATE_ID
-from channels.templates import channels_of
+from channels.templates import channels_of, shows_unsubscribe
 from channels.voice.speech import BadSsml, spoken
 from journeys.language.errors import Invalid, Problem
-from storage import apps, direct_sends, people, providers, templates
+from storage import direct_sends, people, providers, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import WITHOUT_ADDRESS, normalised
@@ -31,28 +30,9 @@ from storage.notify import DIRECT
 
 router = management("Messages", LongTextRoute)
 
-MOST_TEXT = 500_000
-Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
-
 
 class _Parts(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class EmailParts(_Parts):
-    """`html`, `text`, or both. Without `from` the app's."""
-
-    subject: Annotated[str, Field(min_length=1, max_length=998)]
-    html: Text | None = None
-    text: Text | None = None
-    sender: Annotated[str | None, Field(alias="from", max_length=320)] = None
-    reply_to: Annotated[str | None, Field(max_length=320)] = None
-
-    @model_validator(mode="after")
-    def _has_a_body(self) -> Self:
-        if self.html is None and self.text is None:
-            raise PydanticCustomError("no_body", "html or text is needed")
-        return self
 
 
 class TextParts(_Parts):
@@ -117,6 +97,9 @@ class NewMessage(Body):
             raise PydanticCustomError("one_recipient", "user_id or address, one of the two")
         if self.address is not None and self.channel in WITHOUT_ADDRESS:
             raise PydanticCustomError("no_address", "this channel reaches users, not addresses: name user_id")
+        if self.address is not None and (self.channel, self.message_class) == ("email", "marketing"):
+            # Consent is a person's, and so is the address that takes it back.
+            raise PydanticCustomError("no_way_out", "marketing by email goes to users, who can leave it: name user_id")
         if (self.template is None) == (self.content is None):
             raise PydanticCustomError("one_content", "template or content, one of the two")
         return self
@@ -175,6 +158,8 @@ async def _by_template(connection: Connection, app: str, body: NewMessage) -> Ma
         raise Invalid([Problem("/template", "no_template", "no such template is published: `sojourn apply` publishes")])
     if body.channel not in channels_of(stored.files):
         raise Invalid([Problem("/template", "no_content", "the template has nothing for this channel")])
+    if body.channel == "email" and body.message_class == "marketing" and not shows_unsubscribe(stored.files):
+        raise Invalid([Problem("/template", "no_unsubscribe", "marketing mail must show links.unsubscribe in each body of its template")])
     if body.channel == "push":
         await _must_be_sayable(connection, app, body, sources_of(stored.files), "/template")
     return {"template": body.template, "data": body.data}
@@ -191,7 +176,11 @@ async def _raw(connection: Connection, app: str, body: NewMessage) -> Mapping[st
         await _must_be_sayable(connection, app, body, {**parts, "optional": ",".join(parts.get("optional", ()))}, "/content")
     if "ssml" in parts:
         _check_ssml(parts["ssml"])
-    return {"parts": await _with_sender(connection, app, parts) if body.channel == "email" else parts}
+    if body.channel == "email":
+        if body.message_class == "marketing":
+            must_show_a_way_out(parts)
+        return {"parts": await with_sender(connection, app, parts)}
+    return {"parts": parts}
 
 
 async def _must_be_sayable(connection: Connection, app: str, body: NewMessage, fields: Mapping[str, Any], pointer: str) -> None:
@@ -209,20 +198,6 @@ def _check_ssml(ssml: str) -> None:
         spoken(ssml)
     except BadSsml as error:
         raise Invalid([Problem("/content/ssml", "bad_ssml", str(error))]) from error
-
-
-async def _with_sender(connection: Connection, app: str, parts: dict[str, Any]) -> dict[str, Any]:
-    """Check what becomes headers, and take the app's sender where none is named."""
-    settings = await apps.settings(connection, app)
-    filled = {name: settings[name] for name in ("from", "reply_to") if settings.get(name)} | parts
-    if "from" not in filled:
-        raise Invalid([Problem("/content/from", "missing", "name a sender, or set the app's")])
-    for name, check in (("subject", safe_text), ("from", mailbox), ("reply_to", mailbox)):
-        try:
-            check(filled.get(name) or "a@example.org")
-        except Rejected as error:
-            raise Invalid([Problem(f"/content/{name}", "unsafe_header", "one line, without encoded words; one address")]) from error
-    return filled
 
 
 def _address(body: NewMessage) -> str:

@@ -284,3 +284,15 @@ async def test_while_every_other_lane_hangs_with_bulk_a_code_goes_out(town: Town
     running.cancel()
     town.provider.released.set()
     await asyncio.wait([running])
+
+
+async def test_marketing_mail_that_is_given_as_it_is_shows_the_address_by_which_its_reader_leaves(town: Town) -> None:
+    await town.endpoint()
+    place = "{{ links.unsubscribe }}"
+    news = {"parts": {"subject": "News", "text": f"Leave: {place}", "html": f'<a href="{place}">Leave</a> {{{{ other }}}}'}}
+    await ask(town, DirectSend(APP, "n-1", "email", "marketing", news, town.user_id, topic="news"))
+    await lane_of(town).pass_once()
+    [outgoing] = town.provider.seen
+    assert outgoing.unsubscribe_url
+    assert outgoing.content.parts["text"] == f"Leave: {outgoing.unsubscribe_url}"
+    assert outgoing.content.parts["html"] == f'<a href="{outgoing.unsubscribe_url}">Leave</a> {{{{ other }}}}'

@@ -9,7 +9,8 @@ from storage import idempotency, templates
 from storage.database import Database
 from storage.idempotency import Repeatable
 
-MAIL = {"channel": "email", "address": "ann@example.com", "content": {"subject": "Hi", "text": "There", "from": "us@example.com"}}
+CONTENT = {"subject": "Hi", "text": "There", "from": "us@example.com"}
+MAIL = {"channel": "email", "address": "ann@example.com", "content": CONTENT}
 
 
 @pytest.fixture
@@ -176,6 +177,37 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+NEWS = {"channel": "email", "user_id": "ann", "message_class": "marketing"}
+NO_WAY_OUT: list[tuple[dict[str, Any], str, str]] = [
+    (MAIL | {"message_class": "marketing"}, "", "no_way_out"),  # nobody's consent can be asked, nobody can leave
+    ({**NEWS, "template": "receipt"}, "/template", "no_unsubscribe"),
+    ({**NEWS, "content": CONTENT}, "/content/text", "no_unsubscribe"),
+    (
+        {**NEWS, "content": CONTENT | {"html": "<p>x</p>", "text": "{{ links.unsubscribe }}"}},  # one body of two
+        "/content/html",
+        "no_unsubscribe",
+    ),
+]
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(("body", "pointer", "code"), NO_WAY_OUT)
+async def test_marketing_mail_without_a_way_out_is_refused(
+    manager: httpx.AsyncClient, body: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = await manager.post("/v1/messages", json=body)
+    assert answer.status_code == 422
+    assert {"pointer": pointer, "code": code}.items() <= answer.json()["errors"][0].items()
+
+
+@pytest.mark.usefixtures("ann")
+async def test_marketing_mail_that_shows_the_way_out_is_taken(manager: httpx.AsyncClient, database: Database) -> None:
+    async with database.transaction() as connection:
+        await templates.publish(connection, "demo", "news", {"subject.txt": "Hi", "body.txt": "{{ links.unsubscribe }}"}, "h2")
+    for what in ({"template": "news"}, {"content": CONTENT | {"text": "Leave: {{links.unsubscribe}}"}}):
+        assert (await manager.post("/v1/messages", json=NEWS | what)).status_code == 202
+
+
 @pytest.mark.usefixtures("ann")
 @pytest.mark.parametrize(("body", "pointer", "code"), WRONG)
 async def test_a_wrong_message_is_refused_with_its_place(manager: httpx.AsyncClient, body: dict[str, Any], pointer: str, code: str) -> None:
@@ -185,7 +217,7 @@ async def test_a_wrong_message_is_refused_with_its_place(manager: httpx.AsyncCli
 
 
 async def test_an_unknown_user_is_404(manager: httpx.AsyncClient) -> None:
-    body = {"channel": "email", "user_id": "nobody", "content": MAIL["content"]}
+    body = {"channel": "email", "user_id": "nobody", "content": CONTENT}
     assert (await manager.post("/v1/messages", json=body)).status_code == 404
 
 
