@@ -104,7 +104,9 @@ class Streams:
             del self._of[whose]
             self._known.pop(whose, None)
         if not self._count and self._watching is not None:
+            # Who opens the next stream starts to watch anew, though this one is still on its way out.
             self._watching.cancel()
+            self._watching = None
 
     async def _stop_watching(self) -> None:
         task, self._watching = self._watching, None

@@ -166,6 +166,19 @@ async def test_a_process_has_so_many_places_and_gives_them_back(database: Databa
     await held.close()
 
 
+@pytest.mark.usefixtures("people")
+async def test_who_comes_just_when_the_last_one_leaves_hears_what_is_new(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_POLL_S", 0.05)
+    held = Streams(database, database_url, 2)
+    held.open(client_of("ada")).close()
+    following = held.open(client_of("ada"))
+    await show(database, "ada")
+    await asyncio.wait_for(following.changed.wait(), PATIENCE_S)
+    await held.close()
+
+
 async def test_one_user_cannot_take_every_place(database: Database, database_url: str) -> None:
     held = Streams(database, database_url, 100)
     for _ in range(5):
@@ -204,10 +217,16 @@ async def test_more_than_one_page_of_changes_comes_whole_and_once(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "AT_ONCE", 3)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.05)
     for n in range(8):
         await show(database, "ada", {"body": str(n)})
-    got, held = await _read(app, client_of("ada", seconds=3))
-    told = [json.loads(frame.split(b"data: ")[1])["body"] for frame in got if b"event: message" in frame]
+    held: Streams = app.state.streams
+    told = []
+    async for frame in frames(app, held.open(client_of("ada")), client_of("ada"), START, _written):
+        if b"event: message" in frame:
+            told.append(json.loads(frame.split(b"data: ")[1])["body"])
+        if frame == b": \n\n":
+            break
     assert told == [str(n) for n in range(8)]
     await held.close()
 
