@@ -54,7 +54,7 @@ class Traffic:
         self._database = database
         self._clock = clock
         self._looked_at: dict[str, float] = {}
-        self._states: dict[AccountKey, AccountState] = {}
+        self._states: dict[str, dict[AccountKey, AccountState]] = {}
         self._looking: dict[str, asyncio.Lock] = {}
         self._queues: dict[AccountKey, _Queue] = {}
         self._shared: set[AccountKey] = set()
@@ -66,13 +66,12 @@ class Traffic:
             if self._clock() - self._looked_at.get(app, float("-inf")) < LOOKS_EVERY_S:
                 return
             async with self._database.transaction() as connection:
-                states = await account_states.of_app(connection, app)
-            self._states = {key: state for key, state in self._states.items() if key.app != app} | account_states.by_key(states)
+                self._states[app] = {state.key: state for state in await account_states.of_app(connection, app)}
             self._looked_at[app] = self._clock()
 
     def apply(self, key: AccountKey, gate: Gate) -> None:
         """Let the gate know what other workers found out."""
-        state = self._states.get(key)
+        state = self._states.get(key.app, {}).get(key)
         if state is not None and state.closed_until is not None:
             gate.close_for(self._left_s(state, state.closed_until))
         if state is not None and state.away_until is not None and state.away_until == self._probes.get(key):
@@ -137,7 +136,7 @@ class Traffic:
         """The provider answers. Where nobody had heard that it was away, there is nothing to say."""
         if key in self._shared:
             # What was read before must not shut the gate again while the news is written.
-            self._states.pop(key, None)
+            self._states.get(key.app, {}).pop(key, None)
             await self._tell(key, lambda connection: account_states.say_back(connection, key))
 
     async def _tell(self, key: AccountKey, write: Callable[[Connection], Awaitable[None]]) -> None:

@@ -3,7 +3,6 @@
 The row is written on news and where a rate binds, never for each message of an account without one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -142,10 +141,6 @@ async def say_back(connection: Connection, key: AccountKey) -> None:
 async def forget(connection: Connection, key: AccountKey) -> None:
     """The account is gone, or is another provider's now: what was known of it counts no more."""
     await connection.execute(_FORGET, vars(key))
-
-
-def by_key(states: Sequence[AccountState]) -> dict[AccountKey, AccountState]:
-    return {state.key: state for state in states}
 
 
 def is_troubled(state: AccountState) -> bool:

@@ -19,6 +19,9 @@ class Line:
     told: str
 
 
+_TAKES = {"ok", "hang", "accept_then_hang", "accept_then_die", "bug"}
+
+
 class Death(BaseException):
     """The process dies here: no `except Exception` may carry on."""
 
@@ -41,7 +44,7 @@ class Provider:
         self.seen.append(outgoing)
         self.called.set()
         await asyncio.sleep(self.delay_s)
-        self.record.append(Line(outgoing.message_id, outgoing.address, word in {"ok", "accept_then_hang", "accept_then_die", "bug"}, word))
+        self.record.append(Line(outgoing.message_id, outgoing.address, word in _TAKES, word))
         return await self._answer(word, outgoing)
 
     async def _answer(self, word: str, outgoing: Outgoing) -> Receipt:

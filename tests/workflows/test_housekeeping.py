@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from activities.direct import DirectLane
 from storage import jobs, unconfirmed
@@ -42,7 +43,7 @@ async def test_what_a_caller_gave_is_forgotten_however_its_message_ended(databas
     """The lane forgets what it ends itself; an unconfirmed message ends without it."""
     town = await build(database)
     town.provider.script[:] = ["ambiguous"]
-    planned = []
+    planned: list[UUID] = []
     async with database.transaction() as connection:
         for number in range(2):
             send = DirectSend(
