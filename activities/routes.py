@@ -51,6 +51,8 @@ def route(routes: Sequence[R], wanted: Wanted) -> tuple[R, ...]:
     """Every account that serves the message, the first to be tried first. Empty where none does."""
     asked = [each for each in routes if serves(each, wanted.message_class, wanted.provider) and _reaches(each, wanted.country)]
     serving = _reaching(asked, wanted.reached_by)
+    if len(serving) == 1:
+        return tuple(serving)
     return tuple(sorted(serving, key=lambda each: (each.place, -_share(each, wanted.key), each.name)))
 
 

@@ -62,12 +62,17 @@ class Traffic:
 
     async def look(self, app: str) -> None:
         """Read what the app's accounts are like, unless that was a moment ago. Raises Unavailable."""
+        if self._has_looked(app):
+            return
         async with self._looking.setdefault(app, asyncio.Lock()):
-            if self._clock() - self._looked_at.get(app, float("-inf")) < LOOKS_EVERY_S:
+            if self._has_looked(app):
                 return
             async with self._database.transaction() as connection:
                 self._states[app] = {state.key: state for state in await account_states.of_app(connection, app)}
             self._looked_at[app] = self._clock()
+
+    def _has_looked(self, app: str) -> bool:
+        return self._clock() - self._looked_at.get(app, float("-inf")) < LOOKS_EVERY_S
 
     def apply(self, key: AccountKey, gate: Gate) -> None:
         """Let the gate know what other workers found out."""
