@@ -13,19 +13,23 @@ def move_for(row: MessageRow, verdict: Ruling, *, waits_for: str | None = None) 
     """Where a row goes by its ruling, or why (`waits_for`) it is not claimed. One that may have gone out is given up, never skipped."""
     was_unknown = row.state == "unknown"
     may_have_left = was_unknown or row.maybe_doubled
-    move = Move(
-        row.id, row.target, row.state, row.reason, row.endpoint_id, row.address, row.claim_epoch, row.deferred_until, row.maybe_doubled
-    )
     match verdict:
         case Skip(reason):
             state, why = ("given_up", "unconfirmed") if may_have_left else ("skipped", reason)
-            return replace(move, state=state, reason=why, deferred_until=None)
+            return _move(row, state, why)
         case Defer(until, reason):
-            return move if was_unknown else replace(move, state="deferred", reason=reason, deferred_until=until)
+            return _move(row, row.state, row.reason, row.deferred_until) if was_unknown else _move(row, "deferred", reason, until)
         case Go():
-            if waits_for is not None:
-                return move if was_unknown else replace(move, state="planned", reason=waits_for, deferred_until=None)
-            return replace(move, state="claimed", reason=None, deferred_until=None, maybe_doubled=row.maybe_doubled or was_unknown)
+            if waits_for is None:
+                return _move(row, "claimed", None, maybe_doubled=may_have_left)
+            return _move(row, row.state, row.reason, row.deferred_until) if was_unknown else _move(row, "planned", waits_for)
+
+
+def _move(
+    row: MessageRow, state: str, reason: str | None, deferred_until: datetime | None = None, *, maybe_doubled: bool | None = None
+) -> Move:
+    doubled = row.maybe_doubled if maybe_doubled is None else maybe_doubled
+    return Move(row.id, row.target, state, reason, row.endpoint_id, row.address, row.claim_epoch, deferred_until, doubled)
 
 
 def is_change(move: Move, row: MessageRow) -> bool:

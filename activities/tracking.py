@@ -82,6 +82,8 @@ class _Rewriter:
         return parts
 
     def _replace(self, written: str, meant: str) -> str | None:
+        if meant.startswith(self.ours):
+            return None
         plain = destination(meant)
         if plain is None or plain.startswith(self.ours):
             return None

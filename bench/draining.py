@@ -33,6 +33,7 @@ from channels.base import Adapter, Content, Outgoing
 from channels.links import preferences_url, unsubscribe_url
 from channels.render import Renderer
 from cli.children import start_child, stop_child
+from cli.collector import spare_the_collector
 from cli.embedded_postgres import free_port
 from storage import templates
 from storage.database import Database
@@ -105,6 +106,7 @@ async def _measure(url: str, make: Callable[[], Adapter], limit: Callable[[int],
     await _prepare(database)
     ours, limits = [], []
     await _drained(database, make(), MESSAGES // 10)
+    spare_the_collector()
     for number in range(1, ROUNDS + 1):
         bare, bare_us = await limit(MESSAGES)
         whole, whole_us = await _drained(database, make(), MESSAGES)

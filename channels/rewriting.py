@@ -6,6 +6,7 @@ Where the HTML is so broken that browsers would have to guess, a link stays as i
 import html
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from html.entities import html5
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -54,21 +55,37 @@ def rewrite_html(text: str, replace: Replace) -> str:
 
 
 def _with_new_href(attributes: str, replace: Replace) -> str:
-    """Browsers go by the first of several attributes of one name, and so do we."""
+    href = _href_in(attributes)
+    if href is None:
+        return attributes
+    new = replace(href.written, href.meant)
+    return attributes if new is None else f'{attributes[: href.start]}"{html.escape(new)}"{attributes[href.end :]}'
+
+
+@dataclass(frozen=True)
+class _Href:
+    """An address among the attributes of a tag: as written, as meant, and where it stands with its quotes."""
+
+    written: str
+    meant: str
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=4096)
+def _href_in(attributes: str) -> _Href | None:
+    """Browsers go by the first of several attributes of one name, and so do we. What authors wrote out is the same in every message."""
     href: re.Match[str] | None = None
     for found in _ATTRIBUTE.finditer(attributes):
         name = found[1].lower()
         if name == _OFF and (found[2] or "").strip("\"'").lower() == "off":
-            return attributes
+            return None
         if name == "href" and href is None:
             href = found
     if href is None or href[2] is None:
-        return attributes
+        return None
     written = href[2][1:-1] if href[2][0] in "\"'" else href[2]
-    new = replace(written, unescaped(written))
-    if new is None:
-        return attributes
-    return f'{attributes[: href.start(2)]}"{html.escape(new)}"{attributes[href.end(2) :]}'
+    return _Href(written, unescaped(written), href.start(2), href.end(2))
 
 
 def rewrite_text(text: str, replace: Replace) -> str:

@@ -60,10 +60,16 @@ class Decided:
         return not (self.opens or self.clicks or self.parameters)
 
 
+_NOTHING = Wish()
+_USUAL = Tracking()
+
+
 def tracking_of(settings: Mapping[str, Any]) -> Tracking:
     """Read the app's settings, which were checked when they were written."""
     stored: Mapping[str, Any] = settings.get("tracking") or {}
-    usual = Tracking()
+    usual = _USUAL
+    if not stored:
+        return usual
     return Tracking(
         opens=stored.get("opens", usual.opens),
         clicks=stored.get("clicks", usual.clicks),
@@ -77,6 +83,8 @@ def tracking_of(settings: Mapping[str, Any]) -> Tracking:
 
 def wish_of(tracking: object, utm: object = None) -> Wish:
     """Read what templates and callers write: tracking is a yes, a no, or a table of them; utm a no, or a table. Raises ValueError."""
+    if tracking is None and utm is None:
+        return _NOTHING
     said = {"opens": tracking, "clicks": tracking} if isinstance(tracking, bool) else tracking or {}
     if not _is_table(said, {"opens", "clicks"}, bool):
         raise ValueError("tracking is true, false, or a table of opens and clicks, each true or false")

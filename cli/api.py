@@ -1,6 +1,5 @@
 """`sojourn api`: serves the HTTP door."""
 
-import gc
 import socket
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from api.app import create_app
 from api.logs import configure_logs
 from api.server import server
+from cli.collector import spare_the_collector
 from settings import Settings
 
 
@@ -22,12 +22,5 @@ def api(
     configure_logs()
     inherited = [socket.socket(fileno=fd)] if fd >= 0 else None
     app = create_app(Settings())
-    _spare_the_collector()
+    spare_the_collector()
     server(app, host=host, port=port, drain_s=drain_s).run(inherited)
-
-
-def _spare_the_collector() -> None:
-    """Keep the garbage collector away from what lives as long as the process: a batch makes thousands of objects, and none in a ring."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
