@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +15,7 @@ from cli.temporal_binary import temporal_binary
 from cli.temporal_server import DevServer
 from storage.database import Database
 from storage.migrations.runner import migrate
+from tests.clean_database import TEMPLATE, CleanDatabases
 
 # A test that is given no Temporal of its own must not find the one that a developer runs.
 os.environ.setdefault("TEMPORAL_ADDRESS", "127.0.0.1:1")
@@ -31,19 +31,22 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         Path(folder).chmod(0o755)
         server = EmbeddedPostgres(Path(folder) / "data", free_port())
         server.start(options="-c fsync=off -c synchronous_commit=off -c max_connections=300")
-        server.create_database("migrated")
-        asyncio.run(migrate(server.database_url("migrated")))
+        server.create_database(TEMPLATE)
+        asyncio.run(migrate(server.database_url(TEMPLATE)))
         yield server
         server.stop("immediate")
 
 
+@pytest.fixture(scope="session")
+def clean_databases(postgres: EmbeddedPostgres) -> CleanDatabases:
+    return CleanDatabases(postgres)
+
+
 @pytest.fixture
-async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+async def database_url(clean_databases: CleanDatabases) -> AsyncIterator[str]:
     """The URL of a fresh migrated database with one app, `demo`."""
-    name = f"test_{uuid4().hex[:12]}"
-    postgres.create_database(name, template="migrated")
-    yield postgres.database_url(name)
-    postgres.drop_database(name)
+    yield await clean_databases.give()
+    await clean_databases.take_back()
 
 
 @pytest.fixture
