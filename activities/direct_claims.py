@@ -140,6 +140,8 @@ class _Judging:
 
     def _ruling(self, case: _Case, terms: Terms, claimed: Sequence[CountedMessage]) -> Ruling:
         standing = case.standing
+        if case.waiting.holds_until is not None and standing.now >= case.waiting.holds_until:
+            return Skip("expired")
         if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
             return Skip("gave_up")
         known = Known(standing.now, standing.consents, standing.suppressed, claimed, standing.replied)

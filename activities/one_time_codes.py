@@ -32,6 +32,7 @@ NEXT_WAY_AFTER = timedelta(seconds=30)
 _NEIGHBOURS = 3
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _FAILED = frozenset({"rejected", "skipped", "given_up"})
+_UNDER_WAY = frozenset({"planned", "deferred", "claimed"})
 _log = structlog.get_logger()
 
 Way = tuple[str, str]
@@ -134,7 +135,7 @@ async def issue(connection: Connection, app: str, pepper: Pepper, asking: Asking
     await _refuse_too_many(connection, app, rules_of(settings), new)
     expires_at = await codes.insert(connection, app, new)
     if asking.ways:
-        await _send(connection, pepper, _first(app, new), settings)
+        await _send(connection, pepper, _first(app, new, expires_at), settings)
     return Issued(new.id, expires_at)
 
 
@@ -143,6 +144,8 @@ async def is_right(connection: Connection, app: str, pepper: Pepper, number: UUI
     typed = await codes.typed(connection, app, number)
     kept = typed.code_hash if typed is not None and typed.code_hash is not None else bytes(32)
     if not hmac.compare_digest(kept, pepper.of_code(number, code)):
+        if typed is not None and typed.is_last:
+            await codes.close(connection, app, number)
         return False
     await codes.verified(connection, app, number)
     return True
@@ -167,9 +170,9 @@ def _judge(counted: codes.Counted, most: int, span: timedelta) -> None:
         raise AskedTooOften((counted.oldest_at + span - counted.now).total_seconds())
 
 
-def _first(app: str, new: NewCode) -> OpenCode:
+def _first(app: str, new: NewCode, expires_at: datetime) -> OpenCode:
     return OpenCode(
-        app, new.id, new.user_id, new.ways, 0, new.length, new.template, new.data, None, None, False, timedelta(0), new.lives
+        app, new.id, new.user_id, new.ways, 0, new.length, new.template, new.data, None, None, False, timedelta(0), new.lives, expires_at
     )  # fmt: skip
 
 
@@ -183,7 +186,8 @@ async def _send(connection: Connection, pepper: Pepper, code: OpenCode, settings
     else:
         content = {"parts": _words(channel, digits, minutes, await apps.name(connection, code.app), settings)}
     content["tracking"] = False
-    send = DirectSend(code.app, f"otp:{code.id}:{code.sends}", channel, "transactional", content, code.user_id, address)
+    request = f"otp:{code.id}:{code.sends}"
+    send = DirectSend(code.app, request, channel, "transactional", content, code.user_id, address, holds_until=code.expires_at)
     planned = await direct_sends.plan_direct(connection, send)
     await codes.sent(
         connection,
@@ -244,7 +248,7 @@ class CodeLane:
             case "close":
                 await codes.close(connection, code.app, code.id)
             case "next":
-                await codes.drop_messages(connection, code.app, [code.message_id] if code.message_id else [])
+                await direct_sends.drop(connection, code.app, [code.message_id] if code.message_id else [], reason="superseded")
                 await _send(connection, self._pepper, code, await apps.settings(connection, code.app))
                 self._woken.set()
             case wait:
@@ -255,6 +259,7 @@ def what_next(code: OpenCode) -> timedelta | Literal["close", "next"]:
     """Wait so long, send by the next way, or be done.
 
     A message of which nobody knows after half a minute is followed by a new code by the next way, or by the same one once more.
+    One that waits while there is no other way may leave for as long as its code is right.
     """
     if code.left <= timedelta(0):
         return "close"
@@ -264,5 +269,6 @@ def what_next(code: OpenCode) -> timedelta | Literal["close", "next"]:
         return "close" if is_late else NEXT_WAY_AFTER - code.since_send
     if not has_failed and not is_late:
         return LOOK_EVERY
-    has_way = code.sends < len(code.ways) or (code.state == "unknown" and code.sends == len(code.ways))
-    return "next" if has_way else "close"
+    if code.sends < len(code.ways) or (code.state == "unknown" and code.sends == len(code.ways)):
+        return "next"
+    return NEXT_WAY_AFTER if code.state in _UNDER_WAY else "close"

@@ -24,6 +24,7 @@ class DirectSend:
     `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
     the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app.
     `request` names the request: its Idempotency-Key, else a fresh id.
+    `holds_until`: until then what it says is right. Later it does not leave, and it is never sent once more.
     """
 
     app: str
@@ -34,6 +35,7 @@ class DirectSend:
     user_id: int | None = None
     address: str | None = None
     topic: str | None = None
+    holds_until: datetime | None = None
 
     @property
     def source(self) -> str:
@@ -67,6 +69,7 @@ class Waiting:
     address: str | None
     planned_at: datetime
     content: Mapping[str, Any] = field(default_factory=dict)
+    holds_until: datetime | None = None
 
     @property
     def began_at(self) -> datetime:
@@ -90,7 +93,8 @@ WITH given AS (
   SELECT g.id, :app, CAST(:user_id AS bigint), g.endpoint_id, CAST(:address AS text), :source, :step, :visit, g.target, :channel,
     :message_class, CAST(:topic AS text), CAST(:template AS text), 'planned' FROM given g RETURNING id
 ), kept AS (
-  INSERT INTO direct_sends (app, message_id, content) SELECT :app, id, CAST(:content AS jsonb) FROM written
+  INSERT INTO direct_sends (app, message_id, content, holds_until)
+  SELECT :app, id, CAST(:content AS jsonb), CAST(:holds_until AS timestamptz) FROM written
 )
 INSERT INTO open_messages (app, message_id, kind, due_at, is_bulk)
 SELECT :app, id, 'direct', clock_timestamp(), :message_class = 'marketing' FROM written
@@ -109,7 +113,8 @@ WITH urgent AS (
   UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s) FROM due
   WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
 )
-SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content
+SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content,
+  d.holds_until
 FROM taken t JOIN messages m ON m.id = t.message_id AND m.app = t.app JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app
 """)
 _POSTPONE = text("""
@@ -122,6 +127,22 @@ _RELEASE = text("""
 UPDATE open_messages SET due_at = clock_timestamp() + random() * interval '10 seconds'
 WHERE app = :app AND kind = 'direct'
   AND due_at BETWEEN clock_timestamp() + interval '10 seconds' AND clock_timestamp() + interval '5 minutes'
+""")
+# Whoever settles one that is claimed waits for this and finds that it holds no more: it cannot be called back, but is not tried again.
+_HOLDS_NO_MORE = text("""
+WITH held AS (SELECT app, id FROM messages WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE)
+UPDATE direct_sends d SET holds_until = clock_timestamp() FROM held WHERE d.app = held.app AND d.message_id = held.id
+""")
+_DROP = text("""
+WITH dropped AS (
+  UPDATE messages SET state = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'given_up' ELSE 'skipped' END,
+    reason = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'unconfirmed' ELSE :reason END,
+    deferred_until = NULL, settled_at = clock_timestamp()
+  WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('planned', 'deferred', 'unknown') RETURNING id
+), gone AS (
+  DELETE FROM open_messages o USING dropped d WHERE o.app = :app AND o.message_id = d.id
+)
+DELETE FROM direct_sends s USING dropped d WHERE s.app = :app AND s.message_id = d.id
 """)
 _FORGET = text("""
 DELETE FROM direct_sends d USING messages m WHERE d.app = :app AND d.message_id = ANY(CAST(:ids AS uuid[]))
@@ -147,7 +168,8 @@ async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
     endpoint_ids = await _endpoint_ids(connection, send)
     targets = [_target(send, endpoint_id) for endpoint_id in endpoint_ids]
     ids = [message_id(began_at, send.app, send.source, STEP, VISIT, target) for target in targets]
-    values = {name: getattr(send, name) for name in ("user_id", "address", "channel", "message_class", "topic", "template", "content")}
+    values = {name: getattr(send, name) for name in ("user_id", "address", "channel", "message_class", "topic", "template")}
+    values |= {"content": send.content, "holds_until": send.holds_until}
     await connection.execute(_PLAN, {**keys, **values, "ids": ids, "targets": targets, "endpoint_ids": endpoint_ids})
     return Planned(tuple(ids), is_new=True)
 
@@ -195,3 +217,10 @@ async def forget_contents(connection: Connection, app: str, numbers: Sequence[UU
 async def forget_over(connection: Connection) -> int:
     """The same in every app for all that ended without a lane: confirmed, given up, or told of by its provider. Returns how many."""
     return (await connection.execute(_FORGET_OVER)).rowcount
+
+
+async def drop(connection: Connection, app: str, ids: Sequence[UUID], *, reason: str) -> None:
+    """End messages that hold no more: what waits is skipped, what may have gone out is given up, what is claimed is not tried again."""
+    if ids:
+        await connection.execute(_HOLDS_NO_MORE, {"app": app, "ids": ids})
+        await connection.execute(_DROP, {"app": app, "ids": ids, "reason": reason})

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from storage import direct_sends, unconfirmed
 from storage.database import Connection
 
 MOST_TRIES = 5
@@ -45,6 +46,7 @@ class OpenCode:
     has_bounced: bool
     since_send: timedelta
     left: timedelta
+    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Typed:
     """What a try is compared with: at most five tries reach this."""
 
     code_hash: bytes | None = field(repr=False)
+    is_last: bool
 
 
 _LOCK = text("""
@@ -91,30 +94,20 @@ WHERE app = :app AND id = :id
 """)
 _OPEN = """
 SELECT c.app, c.id, c.user_id, c.ways, c.sends, c.length, c.template, c.data, c.message_id, m.state,
-  m.bounced_at IS NOT NULL AS has_bounced, clock_timestamp() - c.sent_at AS since_send, c.expires_at - clock_timestamp() AS "left"
+  m.bounced_at IS NOT NULL AS has_bounced, clock_timestamp() - c.sent_at AS since_send, c.expires_at - clock_timestamp() AS "left",
+  c.expires_at
 FROM one_time_codes c LEFT JOIN messages m ON m.app = c.app AND m.id = c.message_id
 """
 _DUE = text("SELECT app, id FROM one_time_codes WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT :most")
 _TAKE = text(_OPEN + "WHERE c.app = :app AND c.id = :id AND c.due_at <= clock_timestamp() FOR UPDATE OF c SKIP LOCKED")
 _LOOK_AGAIN = text("UPDATE one_time_codes SET due_at = clock_timestamp() + CAST(:wait AS interval) WHERE app = :app AND id = :id")
-_CLOSE = text("UPDATE one_time_codes SET due_at = NULL, ways = '[]', data = '{}' WHERE app = :app AND id = :id")
-# What was sent before must not arrive beside the new one where that can still be helped, and is never sent once more.
-_DROP = text("""
-WITH dropped AS (
-  UPDATE messages SET state = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'given_up' ELSE 'skipped' END,
-    reason = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'unconfirmed' ELSE 'superseded' END,
-    deferred_until = NULL, settled_at = clock_timestamp()
-  WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('planned', 'deferred', 'unknown') RETURNING id
-), gone AS (
-  DELETE FROM open_messages o USING dropped d WHERE o.app = :app AND o.message_id = d.id
-)
-DELETE FROM direct_sends s USING dropped d WHERE s.app = :app AND s.message_id = d.id
-""")
+_CLOSE = text("UPDATE one_time_codes SET due_at = NULL, ways = '[]', data = '{}' WHERE app = :app AND id = :id RETURNING message_id")
 _TYPED = text("""
 UPDATE one_time_codes SET tries = tries + 1
-WHERE app = :app AND id = :id AND tries < :most AND verified_at IS NULL AND expires_at > clock_timestamp() RETURNING code_hash
+WHERE app = :app AND id = :id AND tries < :most AND verified_at IS NULL AND expires_at > clock_timestamp()
+RETURNING code_hash, tries >= :most AS is_last
 """)
-_VERIFIED = text("UPDATE one_time_codes SET verified_at = clock_timestamp() WHERE app = :app AND id = :id")
+_VERIFIED = text("UPDATE one_time_codes SET verified_at = clock_timestamp() WHERE app = :app AND id = :id RETURNING message_id")
 _FORGET = text("DELETE FROM one_time_codes WHERE created_at < clock_timestamp() - CAST(:age AS interval)")
 
 
@@ -144,17 +137,11 @@ async def _count(connection: Connection, statement: Any, app: str, whom: bytes |
 async def insert(connection: Connection, app: str, code: NewCode) -> datetime:
     """Write a code that is asked for, and end the one before it; return when it expires."""
     revoked = (await connection.execute(_REVOKE, {"app": app, "whom": code.whom, "id": code.id})).scalars().all()
-    await drop_messages(connection, app, [each for each in revoked if each is not None])
+    await direct_sends.drop(connection, app, [each for each in revoked if each is not None], reason="superseded")
     values = {name: getattr(code, name) for name in ("id", "whom", "prefix", "user_id", "length", "template", "data", "lives")}
     ways = [list(way) for way in code.ways]
     expires_at: datetime = (await connection.execute(_INSERT, {"app": app, "ways": ways, **values})).scalar_one()
     return expires_at
-
-
-async def drop_messages(connection: Connection, app: str, ids: Sequence[UUID]) -> None:
-    """End messages with codes that hold no more: what waits is skipped, what may have gone out is not sent again."""
-    if ids:
-        await connection.execute(_DROP, {"app": app, "ids": ids})
 
 
 async def sent(connection: Connection, app: str, number: UUID, *, code_hash: bytes, message_id: UUID, look_after: timedelta) -> None:
@@ -179,19 +166,21 @@ async def look_again(connection: Connection, app: str, number: UUID, wait: timed
 
 
 async def close(connection: Connection, app: str, number: UUID) -> None:
-    """Nothing more will be sent for it; it can still be typed in until it expires."""
-    await connection.execute(_CLOSE, {"app": app, "id": number})
+    """Nothing more is sent for it, a message that still waits included; what went out can be typed in until it expires."""
+    message_id = (await connection.execute(_CLOSE, {"app": app, "id": number})).scalar()
+    await direct_sends.drop(connection, app, [message_id] if message_id else [], reason="expired")
 
 
 async def typed(connection: Connection, app: str, number: UUID) -> Typed | None:
     """Count one try and return what to compare with; None when it is unknown, expired, used, or was tried five times."""
     row = (await connection.execute(_TYPED, {"app": app, "id": number, "most": MOST_TRIES})).first()
-    return Typed(row.code_hash) if row else None
+    return Typed(row.code_hash, row.is_last) if row else None
 
 
 async def verified(connection: Connection, app: str, number: UUID) -> None:
-    """It was right: it is used up, in the transaction that counted the try."""
-    await connection.execute(_VERIFIED, {"app": app, "id": number})
+    """It was right: it is used up, in the transaction that counted the try, and its message has arrived."""
+    message_id = (await connection.execute(_VERIFIED, {"app": app, "id": number})).scalar_one()
+    await unconfirmed.confirm(connection, app, message_id)
     await close(connection, app, number)
 
 

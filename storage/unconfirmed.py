@@ -34,11 +34,13 @@ WITH late AS (
 )
 SELECT count(*) FROM lapsed WHERE state = 'unknown'
 """)
-# A journey's Send does this itself, under its own rules, when its activity comes back.
+# A journey's Send does this itself, under its own rules, when its activity comes back. What holds for a while, such as a one-time code, is
+# never sent again: whoever planned it sends a new one.
 _PLAN_AGAIN = text("""
 WITH due AS (
   SELECT m.id FROM messages m WHERE m.state = 'unknown' AND m.message_class = 'transactional' AND NOT m.maybe_doubled AND m.journey IS NULL
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
+    AND NOT EXISTS (SELECT FROM direct_sends d WHERE d.app = m.app AND d.message_id = m.id AND d.holds_until IS NOT NULL)
   FOR UPDATE SKIP LOCKED
 ), planned AS (
   UPDATE messages m SET state = 'planned', maybe_doubled = true, settled_at = NULL
@@ -50,18 +52,20 @@ SELECT count(*) FROM planned
 """)
 _GIVE_UP = text("""
 WITH due AS (
-  SELECT m.id, m.settled_at FROM messages m WHERE m.state = 'unknown'
-    AND (m.message_class <> 'transactional' OR m.maybe_doubled OR m.journey IS NOT NULL)
+  SELECT m.id, least(m.settled_at + make_interval(secs => :patience_s), d.holds_until) AS over_at
+  FROM messages m LEFT JOIN direct_sends d ON d.app = m.app AND d.message_id = m.id WHERE m.state = 'unknown'
+    AND (m.message_class <> 'transactional' OR m.maybe_doubled OR m.journey IS NOT NULL OR d.holds_until IS NOT NULL)
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
-  FOR UPDATE SKIP LOCKED
+  FOR UPDATE OF m SKIP LOCKED
 ), given AS (
   UPDATE messages m SET state = 'given_up', reason = 'unconfirmed', settled_at = clock_timestamp() FROM due
-  WHERE m.id = due.id AND m.state = 'unknown' AND due.settled_at <= clock_timestamp() - make_interval(secs => :patience_s) RETURNING m.id
+  WHERE m.id = due.id AND m.state = 'unknown' AND due.over_at <= clock_timestamp() RETURNING m.app, m.id
 ), gone AS (
   DELETE FROM open_messages o USING given g WHERE o.message_id = g.id
+), forgotten AS (
+  DELETE FROM direct_sends d USING given g WHERE d.app = g.app AND d.message_id = g.id
 ), later AS (
-  UPDATE open_messages o SET due_at = d.settled_at + make_interval(secs => :patience_s) FROM due d
-  WHERE o.message_id = d.id AND d.settled_at > clock_timestamp() - make_interval(secs => :patience_s)
+  UPDATE open_messages o SET due_at = d.over_at FROM due d WHERE o.message_id = d.id AND d.over_at > clock_timestamp()
 )
 SELECT count(*) FROM given
 """)

@@ -62,6 +62,7 @@ NOT_SENT: Mapping[str, Reason] = {
         "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",
     ),
     "superseded": Reason("it held a one-time code, and a newer code has taken its place"),
+    "expired": Reason("what it said, such as a one-time code, did not hold any more when it could have left"),
     "window_closed": Reason(
         "they did not write on WhatsApp within the last 24 hours, and a free text only answers",
         "add whatsapp.toml with an approved template to {template}: it is sent instead",

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -45,6 +45,17 @@ async def look(town: Town, *, after: timedelta = timedelta(0)) -> None:
     """Let so much time pass, and the lane look."""
     await town.run("UPDATE one_time_codes SET sent_at = sent_at - CAST(:by AS interval), due_at = clock_timestamp()", by=after)
     await CodeLane(town.database, PEPPER, asyncio.Event()).pass_once()
+
+
+async def due_now(town: Town) -> None:
+    """The pause after a try that came to nothing is over."""
+    await town.run("UPDATE open_messages SET due_at = clock_timestamp() WHERE kind = 'direct'")
+
+
+async def expire(town: Town) -> None:
+    """Let the life of every code pass."""
+    await town.run("UPDATE one_time_codes SET expires_at = clock_timestamp()")
+    await town.run("UPDATE direct_sends SET holds_until = clock_timestamp()")
 
 
 def codes_sent(town: Town) -> list[str]:
@@ -159,6 +170,120 @@ async def test_when_every_way_has_failed_it_is_over(relaxed: Town) -> None:
     assert (await relaxed.run("SELECT ways FROM one_time_codes"))[0].ways == []
 
 
+async def test_the_last_way_that_stays_unconfirmed_is_never_sent_again(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["ambiguous"]
+    await ask(relaxed, SMS)
+    for _ in range(3):
+        await deliver(relaxed)
+        await look(relaxed, after=timedelta(seconds=31))
+    await relaxed.age_unknowns()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await deliver(relaxed)
+    assert len(codes_sent(relaxed)) == 2
+    assert await relaxed.states() == [("given_up", "unconfirmed")] * 2
+    assert await relaxed.run("SELECT 1 FROM direct_sends") == []
+
+
+async def test_the_last_way_waits_for_its_provider_and_leaves_when_that_is_back(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["not_sent", "ok"]
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await look(relaxed, after=timedelta(minutes=5))
+    await due_now(relaxed)
+    await deliver(relaxed)
+    assert relaxed.provider.taken == [PHONE]
+    assert await type_in(relaxed, issued.id, codes_sent(relaxed)[-1])
+
+
+async def test_a_code_that_expired_while_its_provider_was_away_does_not_leave(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["not_sent", "ok"]
+    await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await expire(relaxed)
+    await due_now(relaxed)
+    await deliver(relaxed)
+    assert relaxed.provider.taken == []
+    assert await relaxed.states() == [("skipped", "expired")]
+    assert await relaxed.run("SELECT 1 FROM direct_sends UNION ALL SELECT 1 FROM open_messages") == []
+
+
+async def test_the_lane_of_codes_drops_what_has_expired_before_anybody_else_looks(relaxed: Town) -> None:
+    await ask(relaxed, SMS)
+    await expire(relaxed)
+    await look(relaxed)
+    assert await relaxed.states() == [("skipped", "expired")]
+    assert await relaxed.run("SELECT 1 FROM direct_sends UNION ALL SELECT 1 FROM open_messages") == []
+
+
+@pytest.mark.parametrize(("answer", "end"), [("ambiguous", ("given_up", "unconfirmed")), ("not_sent", ("skipped", "expired"))])
+async def test_a_code_whose_place_was_taken_while_it_was_being_sent_is_not_tried_again(
+    relaxed: Town, answer: str, end: tuple[str, str]
+) -> None:
+    relaxed.provider.script[:] = [answer, "ok"]
+    relaxed.provider.delay_s = 0.2
+    await ask(relaxed, SMS)
+    sending = asyncio.create_task(deliver(relaxed))
+    await relaxed.provider.called.wait()
+    await ask(relaxed, SMS)
+    await sending
+    await relaxed.age_unknowns()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await due_now(relaxed)
+    await deliver(relaxed)
+    assert len(codes_sent(relaxed)) == 2
+    assert sorted(await relaxed.states(), key=str) == sorted([end, ("sent", None)], key=str)
+
+
+async def test_a_claim_of_a_code_that_lapses_is_given_up_and_not_repeated(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["bug", "ok"]
+    await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await relaxed.age_claims()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await relaxed.age_unknowns()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await deliver(relaxed)
+    assert await relaxed.states() == [("unknown", "unconfirmed")], "it may be confirmed for as long as the code is right"
+    await expire(relaxed)
+    await relaxed.age_unknowns(timedelta(minutes=10))
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    assert await relaxed.states() == [("given_up", "unconfirmed")]
+    assert len(codes_sent(relaxed)) == 1
+    assert await relaxed.run("SELECT 1 FROM direct_sends UNION ALL SELECT 1 FROM open_messages") == []
+
+
+async def test_what_was_typed_in_right_sends_nothing_more(relaxed: Town) -> None:
+    relaxed.provider.script[:] = ["ambiguous", "ok"]
+    issued = await ask(relaxed, SMS)
+    await deliver(relaxed)
+    assert await type_in(relaxed, issued.id, codes_sent(relaxed)[0])
+    await look(relaxed, after=timedelta(minutes=3))
+    await relaxed.age_unknowns()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await deliver(relaxed)
+    assert len(codes_sent(relaxed)) == 1
+    assert await relaxed.states() == [("sent", None)], "who typed it in has received it"
+    assert await relaxed.run("SELECT 1 FROM open_messages") == []
+
+
+@pytest.mark.parametrize(("answer", "end"), [("ambiguous", ("given_up", "unconfirmed")), ("not_sent", ("skipped", "expired"))])
+async def test_a_code_that_was_guessed_at_five_times_sends_nothing_more(relaxed: Town, answer: str, end: tuple[str, str]) -> None:
+    relaxed.provider.script[:] = [answer, "ok"]
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    wrong = str((int(codes_sent(relaxed)[0]) + 1) % 1_000_000).zfill(6)
+    for _ in range(5):
+        assert not await type_in(relaxed, issued.id, wrong)
+    await relaxed.age_unknowns()
+    await Sweeper(relaxed.database, relaxed.timing).sweep()
+    await due_now(relaxed)
+    await CodeLane(relaxed.database, PEPPER, asyncio.Event()).pass_once()
+    await deliver(relaxed)
+    assert len(codes_sent(relaxed)) == 1
+    assert await relaxed.states() == [end]
+    assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])]
+
+
 async def test_a_code_that_went_out_is_looked_after_for_half_a_minute_and_no_longer(relaxed: Town) -> None:
     await ask(relaxed, SMS, EMAIL)
     await deliver(relaxed)
@@ -205,7 +330,7 @@ async def test_somebody_unknown_is_limited_as_somebody_known_and_nothing_is_ever
 
 
 OPEN = OpenCode(APP, uuid4(), None, [SMS, EMAIL], 1, 6, None, {}, uuid4(), "planned", has_bounced=False,
-                since_send=timedelta(seconds=1), left=timedelta(minutes=9))  # fmt: skip
+                since_send=timedelta(seconds=1), left=timedelta(minutes=9), expires_at=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -221,6 +346,9 @@ OPEN = OpenCode(APP, uuid4(), None, [SMS, EMAIL], 1, 6, None, {}, uuid4(), "plan
         ({"state": "planned", "since_send": timedelta(seconds=30)}, "next"),
         ({"state": "unknown"}, timedelta(seconds=3)),
         ({"state": "rejected", "sends": 2}, "close"),  # no way is left
+        ({"state": "planned", "sends": 2, "since_send": timedelta(minutes=5)}, timedelta(seconds=30)),  # its provider may come back
+        ({"state": "claimed", "sends": 2, "since_send": timedelta(minutes=5)}, timedelta(seconds=30)),
+        ({"state": "planned", "sends": 2, "left": timedelta(0)}, "close"),
         ({"state": "unknown", "sends": 2, "since_send": timedelta(seconds=30)}, "next"),  # the last way once more
         ({"state": "unknown", "sends": 3, "since_send": timedelta(seconds=30)}, "close"),
     ],

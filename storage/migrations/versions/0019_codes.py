@@ -1,0 +1,16 @@
+"""Messages that hold for a while; the SQL stands in the file beside this one."""
+
+from alembic import op
+
+from storage.migrations.script import run_beside
+
+revision = "0019"
+down_revision = "0021"
+
+
+def upgrade() -> None:
+    run_beside(__file__)
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE direct_sends DROP COLUMN holds_until")
