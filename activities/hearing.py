@@ -97,6 +97,8 @@ async def _obey(
     state: Literal["granted", "withdrawn"] = "granted" if meant == "start" else "withdrawn"
     if meant != "help":
         for person in sorted(owners):
+            if meant == "start":
+                await unclear_replies.asked_to_start(connection, app, person, channel, by="their START")
             proof = {"text": str(told.detail.get("text", ""))[:100], "event_id": event.event_id}
             await consents.record(connection, app, person, ConsentRecord(channel, EVERY, state, STOP, proof))
     if event.address_hash is not None and meant == "start":

@@ -32,7 +32,7 @@ class Deciding(Body):
     """What the person meant."""
 
     decision: Literal["leaves", "stays"] = Field(
-        description="leaves: the channel stays withdrawn; stays: what they had agreed to before holds again", examples=["stays"]
+        description="leaves: no marketing on the channel any more; stays: what they had agreed to before holds again", examples=["stays"]
     )
 
 

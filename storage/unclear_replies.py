@@ -1,8 +1,9 @@
-"""Texts that may ask us to stop. Marketing on their channel rests until a person has decided what was meant.
+"""Texts that may ask us to stop. Marketing on their channel rests until a person has decided what was meant; the rest goes on.
 
 The rest is a withdrawn consent, so that every claim sees it without another rule; who stays gets back what was in force before.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from journeys.language.errors import Conflict, NotFound
 from storage import consents
-from storage.consents import EVERY, ConsentRecord
+from storage.consents import ALL_MARKETING, EVERY, ConsentRecord
 from storage.database import Connection
 from storage.standing import lock_person
 
@@ -48,7 +49,8 @@ _PAGE = text(f"""
     ORDER BY r.id DESC LIMIT :most
 """)
 _ONE = text(f"{_ROWS} AND r.id = :id")
-_OPEN = text("SELECT user_id, channel, before, decided_at FROM unclear_replies WHERE app = :app AND id = :id")
+_OPEN = text("SELECT user_id, channel, before, received_at, decided_at FROM unclear_replies WHERE app = :app AND id = :id")
+_UNDECIDED = text("SELECT id FROM unclear_replies WHERE app = :app AND user_id = :user_id AND channel = :channel AND decided_at IS NULL")
 _DECIDE = text("""
     UPDATE unclear_replies SET decided_at = clock_timestamp(), decision = :decision, decided_by = :by
     WHERE app = :app AND id = :id AND decided_at IS NULL
@@ -65,8 +67,18 @@ async def hold(connection: Connection, app: str, user_id: int, channel: str, bod
     values = {"app": app, "user_id": user_id, "channel": channel, "body": body[:_MOST], "before": said}
     if (await connection.execute(_INSERT, values)).first() is None:
         return False
-    await consents.record(connection, app, user_id, ConsentRecord(channel, EVERY, "withdrawn", SOURCE, {"text": body[:_MOST]}))
+    for topic in _lets_through(said):
+        await consents.record(connection, app, user_id, ConsentRecord(channel, topic, "withdrawn", SOURCE, {"text": body[:_MOST]}))
     return True
+
+
+def _lets_through(said: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to withdraw so that marketing rests: all of it where everything was granted, else the topics that were.
+
+    Where nobody agreed to anything nothing would leave; a word against all marketing could not be taken back as if it had not been said.
+    """
+    granted = {entry["topic"] for entry in said if entry["state"] == "granted"}
+    return [ALL_MARKETING] if EVERY in granted else sorted(granted)
 
 
 async def page(connection: Connection, app: str, *, with_decided: bool, before: int | None, most: int) -> list[UnclearReply]:
@@ -82,21 +94,45 @@ async def decide(connection: Connection, app: str, id_: int, decision: Decision,
         raise NotFound("no such reply")
     person = await lock_person(connection, app, row.user_id)
     changed = (await connection.execute(_DECIDE, {"app": app, "id": id_, "decision": decision, "by": by})).rowcount
-    if changed and decision == "stays" and person is not None:
-        await _say_again(connection, app, person.id, row)
+    if changed and person is not None:
+        await _carry_out(connection, app, person.id, row, decision)
     decided = UnclearReply(**(await connection.execute(_ONE, {"app": app, "id": id_})).mappings().one())
     if decided.decision != decision:
         raise Conflict("it was decided otherwise: record a consent where that was wrong")
     return decided
 
 
-async def _say_again(connection: Connection, app: str, user_id: int, row: Any) -> None:
-    """Only where nothing was said since: a STOP that came meanwhile counts."""
-    standing = {(entry.channel, entry.topic): entry for entry in await consents.in_force(connection, app, user_id)}
-    held = standing.get((row.channel, EVERY))
-    if held is None or held.source != SOURCE:
-        return
-    proof = {"reply": "a person decided that it asked for something else"}
-    # Without an entry for every topic the channel's own default holds: email is allowed, texts need a consent, which is said again below.
-    for entry in row.before:
-        await consents.record(connection, app, user_id, ConsentRecord(row.channel, entry["topic"], entry["state"], SOURCE, proof))
+async def asked_to_start(connection: Connection, app: str, user_id: int, channel: str, by: str) -> None:
+    """Whoever asks for messages has said themselves what they meant: they stay. Their row is locked."""
+    key = {"app": app, "user_id": user_id, "channel": channel}
+    for number in (await connection.execute(_UNDECIDED, key)).scalars().all():
+        await decide(connection, app, number, "stays", by)
+
+
+async def _carry_out(connection: Connection, app: str, user_id: int, row: Any, decision: Decision) -> None:
+    if decision == "leaves":
+        proof: dict[str, Any] = {"reply": "a person decided that it asked for no more marketing"}
+        said = [ConsentRecord(row.channel, ALL_MARKETING, "withdrawn", SOURCE, proof)]
+    else:
+        said = _as_before(row, await consents.in_force(connection, app, user_id))
+    for entry in said:
+        await consents.record(connection, app, user_id, entry)
+
+
+def _as_before(row: Any, standing: Sequence[ConsentRecord]) -> list[ConsentRecord]:
+    """What was in force before the text, in its old order, and after it what was said since: that counts more."""
+    since = sorted((entry for entry in standing if _was_said_since(entry, row)), key=lambda entry: entry.id or 0)
+    if any(entry.topic == ALL_MARKETING for entry in since):
+        return []
+    before = [(entry["topic"], entry["state"]) for entry in row.before if entry["topic"] != EVERY]
+    held = _lets_through(row.before)
+    # A grant that nobody gave in these words; it allows what the grant of everything allowed already.
+    first = [(ALL_MARKETING, "granted")] if held == [ALL_MARKETING] and ALL_MARKETING not in dict(before) else []
+    again = [*first, *before, *((entry.topic, entry.state) for entry in since)] if held else []
+    proof = {"reply": "it was decided that it asked for something else"}
+    return [ConsentRecord(row.channel, topic, state, SOURCE, proof) for topic, state in again]
+
+
+def _was_said_since(entry: ConsentRecord, row: Any) -> bool:
+    is_of_channel = entry.channel in {row.channel, EVERY} and entry.topic != EVERY
+    return is_of_channel and entry.source != SOURCE and (entry.recorded_at or _LONG_AGO) > row.received_at

@@ -4,13 +4,17 @@ import base64
 import json
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
+import pytest
 
+from activities.rules import Defer, Known, Skip, Target, Terms, ruling
 from storage.ids import address_hash
+from storage.standing import Consent
 from tests.api.callbacks import PHONE, Callbacks
 from tests.channels.callers import (
     BY_NAME,
@@ -126,7 +130,7 @@ async def test_free_text_with_stop_rests_marketing_until_a_person_decides(world:
         )
     await write(world, "stop by tomorrow at 5")
     await write(world, "or do not stop at all")
-    assert (await world.consents("ann"))[2:] == [("sms", "*", "withdrawn", "unclear_reply")]
+    assert (await world.consents("ann"))[2:] == [("sms", "*marketing", "withdrawn", "unclear_reply")], "what is transactional goes on"
     assert [event["text"] for event in await world.events("message_replied")] == ["stop by tomorrow at 5", "or do not stop at all"]
     [open_] = (await manager.get("/v1/unclear-replies")).json()["items"]
     assert (open_["user_id"], open_["text"], open_["decision"]) == ("ann", "stop by tomorrow at 5", None)
@@ -137,12 +141,101 @@ async def test_free_text_with_stop_rests_marketing_until_a_person_decides(world:
     decide = f"/v1/unclear-replies/{open_['id']}/decide"
     decided = await manager.post(decide, json={"decision": "stays"})
     assert (decided.status_code, decided.json()["decision"]) == (200, "stays")
-    # As before, in the order in which it was said: out of the news, in for all else said later.
-    assert (await world.consents("ann"))[3:] == [("sms", "news", "withdrawn", "unclear_reply"), ("sms", "*", "granted", "unclear_reply")]
+    # As before, in the order in which it was said: in for all, out of the news.
+    again = [("sms", "*marketing", "granted", "unclear_reply"), ("sms", "news", "withdrawn", "unclear_reply")]
+    assert (await world.consents("ann"))[3:] == again
     assert (await manager.post(decide, json={"decision": "stays"})).status_code == 200
     assert (await manager.post(decide, json={"decision": "leaves"})).status_code == 409
     assert (await manager.get("/v1/unclear-replies")).json()["items"] == []
     assert len((await manager.get("/v1/unclear-replies", params={"decided": True})).json()["items"]) == 1
+
+
+async def says(world: Callbacks, topic: str, state: str, channel: str = "sms") -> None:
+    await world.run(
+        "INSERT INTO consents (app, user_id, channel, topic, state, source) VALUES ('demo', :u, :c, :t, :s, 'form')",
+        u=world.people["ann"],
+        c=channel,
+        t=topic,
+        s=state,
+    )
+
+
+async def stands(world: Callbacks, message_class: Literal["marketing", "transactional"], topic: str = "") -> str:
+    """What the rules say of a text to ann now: `go`, or why not."""
+    rows = await world.run(
+        "SELECT DISTINCT ON (channel, topic) channel, topic, state, id FROM consents WHERE app = 'demo' AND user_id = :u"
+        " ORDER BY channel, topic, id DESC",
+        u=world.people["ann"],
+    )
+    said = [Consent(row.channel, row.topic, row.state == "granted", row.id, "said") for row in rows]
+    verdict = ruling(Terms("sms", message_class, topic, ZoneInfo("UTC")), Target(PHONE), Known(datetime.now(UTC), said))
+    return verdict.reason if isinstance(verdict, Skip | Defer) else "go"
+
+
+async def decide(world: Callbacks, manager: httpx.AsyncClient, decision: str) -> None:
+    [open_] = (await manager.get("/v1/unclear-replies")).json()["items"]
+    answer = await manager.post(f"/v1/unclear-replies/{open_['id']}/decide", json={"decision": decision})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "agreed",
+    [
+        [],  # nothing: marketing by text needs a consent
+        [("sms", "news", "granted")],
+        [("sms", "*", "granted")],
+        [("*", "*", "granted"), ("sms", "news", "withdrawn")],
+        [("sms", "news", "withdrawn"), ("sms", "*marketing", "granted")],
+        [("sms", "*", "granted"), ("sms", "*marketing", "withdrawn"), ("sms", "news", "granted")],
+    ],
+)
+async def test_while_it_is_in_doubt_only_marketing_rests_and_who_stays_has_all_as_before(
+    world: Callbacks, manager: httpx.AsyncClient, agreed: list[tuple[str, str, str]]
+) -> None:
+    for channel, topic, state in agreed:
+        await says(world, topic, state, channel)
+    before = [await stands(world, "marketing", topic) == "go" for topic in ("news", "offers")]
+    await write(world, "when does this stop?")
+    assert await stands(world, "transactional") == "go"
+    assert "go" not in [await stands(world, "marketing", topic) for topic in ("news", "offers")]
+    await decide(world, manager, "stays")
+    assert [await stands(world, "marketing", topic) == "go" for topic in ("news", "offers")] == before
+    await says(world, "*", "granted")
+    closed = ("sms", "*marketing", "withdrawn") in agreed
+    assert await stands(world, "marketing", "offers") == ("unsubscribed" if closed else "go"), "what they say later counts as it would have"
+
+
+async def test_who_leaves_gets_no_more_marketing_and_still_hears_of_their_order(world: Callbacks, manager: httpx.AsyncClient) -> None:
+    await says(world, "news", "granted")
+    await write(world, "when does this stop?")
+    await decide(world, manager, "leaves")
+    assert await stands(world, "transactional") == "go"
+    assert [await stands(world, "marketing", topic) for topic in ("news", "offers")] == ["unsubscribed", "unsubscribed"]
+
+
+async def test_what_was_said_while_it_was_in_doubt_counts_more_than_the_decision(world: Callbacks, manager: httpx.AsyncClient) -> None:
+    await says(world, "*", "granted")
+    await write(world, "when does this stop?")
+    await says(world, "news", "withdrawn")
+    await decide(world, manager, "stays")
+    assert [await stands(world, "marketing", topic) for topic in ("news", "offers")] == ["unsubscribed", "go"]
+    await write(world, "can you stop by later?")
+    await says(world, "*marketing", "withdrawn")
+    await decide(world, manager, "stays")
+    assert [await stands(world, "marketing", topic) for topic in ("news", "offers")] == ["unsubscribed", "unsubscribed"]
+
+
+async def test_start_ends_the_doubt(world: Callbacks, manager: httpx.AsyncClient) -> None:
+    await says(world, "*", "granted")
+    await write(world, "when does this stop?")
+    await write(world, "START")
+    assert await stands(world, "marketing", "offers") == "go"
+    assert (await manager.get("/v1/unclear-replies")).json()["items"] == []
+
+
+async def test_a_stop_closes_the_channel_to_both_classes(world: Callbacks) -> None:
+    await write(world, "STOP")
+    assert [await stands(world, "transactional"), await stands(world, "marketing", "news")] == ["opted_out", "opted_out"]
 
 
 async def test_a_stop_that_came_before_the_decision_counts_more(world: Callbacks, manager: httpx.AsyncClient) -> None:
