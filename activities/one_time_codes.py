@@ -51,7 +51,8 @@ class AskedTooOften(Refused):
 class CodeRules:
     """The setting `otp` of an app. `countries` are those to whose numbers codes may go (ISO 3166): without one to none.
 
-    `neighbours_per_hour` is for numbers that differ only in their last three digits: whoever is paid for texts walks through them.
+    The limits on persons count by every address that a code may go to, whether it is needed or not. `neighbours_per_hour` is for numbers
+    that differ only in their last three digits: whoever is paid for texts walks through them.
     """
 
     countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
@@ -119,11 +120,13 @@ async def issue(connection: Connection, app: str, pepper: Pepper, asking: Asking
     Whether anybody is there makes no difference to the answer, nor to the limits.
     """
     settings = await apps.settings(connection, app)
-    prefix = _prefix_of(app, pepper, asking.ways)
+    whom, neighbourhoods = pepper.of_whom(app, asking.whom), _neighbourhoods_of(app, pepper, asking.ways)
+    # Whoever fails by a first address of their own on purpose is counted by the second.
+    people = list(dict.fromkeys([whom, *(pepper.of_whom(app, f"{channel}:{address}") for channel, address in asking.ways)]))
     new = NewCode(
         id=uuid4(),
-        whom=pepper.of_whom(app, asking.whom),
-        prefix=prefix,
+        whom=whom,
+        counted_by=[*people, *neighbourhoods],
         user_id=asking.user_id,
         ways=asking.ways,
         length=asking.length,
@@ -131,8 +134,8 @@ async def issue(connection: Connection, app: str, pepper: Pepper, asking: Asking
         data=asking.data,
         lives=asking.lives,
     )
-    await codes.lock(connection, [key for key in (new.whom, prefix) if key is not None])
-    await _refuse_too_many(connection, app, rules_of(settings), new)
+    await codes.lock(connection, new.counted_by)
+    await _refuse_too_many(connection, app, rules_of(settings), people, neighbourhoods)
     expires_at = await codes.insert(connection, app, new)
     if asking.ways:
         await _send(connection, pepper, _first(app, new, expires_at), settings)
@@ -151,17 +154,18 @@ async def is_right(connection: Connection, app: str, pepper: Pepper, number: UUI
     return True
 
 
-def _prefix_of(app: str, pepper: Pepper, ways: Sequence[Way]) -> bytes | None:
-    number = next((address for channel, address in ways if channel in PHONE_CHANNELS), None)
-    return None if number is None else pepper.of_prefix(app, number[:-_NEIGHBOURS])
+def _neighbourhoods_of(app: str, pepper: Pepper, ways: Sequence[Way]) -> list[bytes]:
+    numbers = [address for channel, address in ways if channel in PHONE_CHANNELS]
+    return list(dict.fromkeys(pepper.of_prefix(app, number[:-_NEIGHBOURS]) for number in numbers))
 
 
-async def _refuse_too_many(connection: Connection, app: str, rules: CodeRules, new: NewCode) -> None:
+async def _refuse_too_many(
+    connection: Connection, app: str, rules: CodeRules, people: Sequence[bytes], neighbourhoods: Sequence[bytes]
+) -> None:
     for span, most in ((timedelta(seconds=rules.seconds_between), 1), (_HOUR, rules.per_hour), (_DAY, rules.per_day)):
-        _judge(await codes.count_of(connection, app, new.whom, span, most), most, span)
-    if new.prefix is not None:
-        counted = await codes.count_of_prefix(connection, app, new.prefix, _HOUR, rules.neighbours_per_hour)
-        _judge(counted, rules.neighbours_per_hour, _HOUR)
+        _judge(await codes.count_of(connection, app, people, span, most), most, span)
+    counted = await codes.count_of(connection, app, neighbourhoods, _HOUR, rules.neighbours_per_hour)
+    _judge(counted, rules.neighbours_per_hour, _HOUR)
     _judge(await codes.count_of_app(connection, app, _MINUTE, rules.per_minute_in_all), rules.per_minute_in_all, _MINUTE)
 
 

@@ -16,11 +16,14 @@ MOST_TRIES = 5
 
 @dataclass(frozen=True)
 class NewCode:
-    """A code that is asked for. `ways` are [channel, address] in their order; none: the user is not known."""
+    """A code that is asked for. `ways` are [channel, address] in their order; none: the user is not known.
+
+    `counted_by`: hashes of everybody whose limits it counts against.
+    """
 
     id: UUID
     whom: bytes
-    prefix: bytes | None
+    counted_by: Sequence[bytes]
     user_id: int | None
     ways: Sequence[tuple[str, str]]
     length: int
@@ -71,8 +74,8 @@ SELECT pg_advisory_xact_lock(hashtextextended(h.name, 7305204))
 FROM (SELECT DISTINCT encode(g, 'hex') AS name FROM unnest(CAST(:keys AS bytea[])) AS g ORDER BY 1 OFFSET 0) h
 """)
 _INSERT = text("""
-INSERT INTO one_time_codes (app, id, whom, prefix, user_id, ways, length, template, data, expires_at)
-VALUES (:app, :id, :whom, :prefix, :user_id, :ways, :length, :template, :data, clock_timestamp() + CAST(:lives AS interval))
+INSERT INTO one_time_codes (app, id, whom, counted_by, user_id, ways, length, template, data, expires_at)
+VALUES (:app, :id, :whom, :counted_by, :user_id, :ways, :length, :template, :data, clock_timestamp() + CAST(:lives AS interval))
 RETURNING expires_at
 """)
 # A code that is over tells nobody where it went.
@@ -80,13 +83,18 @@ _REVOKE = text("""
 UPDATE one_time_codes SET expires_at = clock_timestamp(), due_at = NULL, ways = '[]', data = '{}'
 WHERE app = :app AND whom = :whom AND id <> :id AND verified_at IS NULL AND expires_at > clock_timestamp() RETURNING message_id
 """)
-_COUNT = """
+# Of several the one that has reached it, and of those the one that takes the longest to leave the span.
+_COUNT = text("""
+SELECT c.n, c.oldest_at, clock_timestamp() AS now FROM unnest(CAST(:keys AS bytea[])) AS k (key) CROSS JOIN LATERAL (
+  SELECT count(*) AS n, min(o.created_at) AS oldest_at FROM (SELECT created_at FROM one_time_codes
+    WHERE app = :app AND counted_by @> ARRAY[k.key] AND created_at > clock_timestamp() - CAST(:span AS interval)
+    ORDER BY created_at DESC LIMIT :most) o
+) c ORDER BY c.n DESC, c.oldest_at DESC LIMIT 1
+""")
+_COUNT_OF_APP = text("""
 SELECT count(*) AS n, min(created_at) AS oldest_at, clock_timestamp() AS now FROM (SELECT created_at FROM one_time_codes
-WHERE app = :app AND {whose} created_at > clock_timestamp() - CAST(:span AS interval) ORDER BY created_at DESC LIMIT :most) c
-"""
-_COUNT_OF_WHOM = text(_COUNT.format(whose="whom = :whom AND"))
-_COUNT_OF_PREFIX = text(_COUNT.format(whose="prefix = :whom AND"))
-_COUNT_OF_APP = text(_COUNT.format(whose="CAST(:whom AS bytea) IS NULL AND"))
+WHERE app = :app AND created_at > clock_timestamp() - CAST(:span AS interval) ORDER BY created_at DESC LIMIT :most) c
+""")
 _SENT = text("""
 UPDATE one_time_codes SET code_hash = :code_hash, message_id = :message_id, sends = sends + 1, sent_at = clock_timestamp(),
   due_at = clock_timestamp() + CAST(:look_after AS interval)
@@ -116,21 +124,14 @@ async def lock(connection: Connection, keys: Sequence[bytes]) -> None:
     await connection.execute(_LOCK, {"keys": keys})
 
 
-async def count_of(connection: Connection, app: str, whom: bytes, span: timedelta, most: int) -> Counted:
-    """How many this person was sent within the span; counting ends at `most`."""
-    return await _count(connection, _COUNT_OF_WHOM, app, whom, span, most)
-
-
-async def count_of_prefix(connection: Connection, app: str, prefix: bytes, span: timedelta, most: int) -> Counted:
-    return await _count(connection, _COUNT_OF_PREFIX, app, prefix, span, most)
+async def count_of(connection: Connection, app: str, keys: Sequence[bytes], span: timedelta, most: int) -> Counted:
+    """How many within the span are counted by one of these keys, by whichever has the most; counting ends at `most`."""
+    row = (await connection.execute(_COUNT, {"app": app, "keys": keys, "span": span, "most": most})).first()
+    return Counted(row.n, row.oldest_at, row.now) if row else Counted(0)
 
 
 async def count_of_app(connection: Connection, app: str, span: timedelta, most: int) -> Counted:
-    return await _count(connection, _COUNT_OF_APP, app, None, span, most)
-
-
-async def _count(connection: Connection, statement: Any, app: str, whom: bytes | None, span: timedelta, most: int) -> Counted:
-    row = (await connection.execute(statement, {"app": app, "whom": whom, "span": span, "most": most})).one()
+    row = (await connection.execute(_COUNT_OF_APP, {"app": app, "span": span, "most": most})).one()
     return Counted(row.n, row.oldest_at, row.now)
 
 
@@ -138,7 +139,7 @@ async def insert(connection: Connection, app: str, code: NewCode) -> datetime:
     """Write a code that is asked for, and end the one before it; return when it expires."""
     revoked = (await connection.execute(_REVOKE, {"app": app, "whom": code.whom, "id": code.id})).scalars().all()
     await direct_sends.drop(connection, app, [each for each in revoked if each is not None], reason="superseded")
-    values = {name: getattr(code, name) for name in ("id", "whom", "prefix", "user_id", "length", "template", "data", "lives")}
+    values = {name: getattr(code, name) for name in ("id", "whom", "counted_by", "user_id", "length", "template", "data", "lives")}
     ways = [list(way) for way in code.ways]
     expires_at: datetime = (await connection.execute(_INSERT, {"app": app, "ways": ways, **values})).scalar_one()
     return expires_at

@@ -321,6 +321,47 @@ async def test_who_walks_through_neighbouring_numbers_is_stopped(town: Town) -> 
     await ask(town, ("sms", "+4915119999999"), whom="sms:elsewhere")
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_every_address_that_a_code_may_go_to_is_counted_wherever_it_is_named(town: Town, place: int) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"countries": ["DE"], "per_hour": 3, "seconds_between": 0}})
+    for n in range(3):
+        ways: list[Way] = [("email", f"{n}a@example.com"), ("email", f"{n}b@example.com")]
+        await ask(town, *ways[:place], SMS, *ways[place:], whom=f"email:{n}a@example.com")
+    with pytest.raises(AskedTooOften) as refused:
+        await ask(town, ("email", "new@example.com"), SMS, whom="user:new")
+    assert 3400 < refused.value.retry_after_s <= 3600
+    await ask(town, ("email", "new@example.com"), ("sms", "+4915119999999"), whom="user:new")
+
+
+async def test_neighbouring_numbers_are_counted_as_second_and_third_ways_too(town: Town) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"countries": ["DE"], "neighbours_per_hour": 10}})
+    for n in range(10):
+        own: Way = ("sms", f"+49171{n:07}")
+        await ask(town, ("email", f"{n}@example.com"), own, ("voice", f"+491511234{n:04}"), whom=f"email:{n}@example.com")
+    with pytest.raises(AskedTooOften):
+        await ask(town, ("email", "new@example.com"), ("sms", "+4917200000000"), ("sms", "+4915112340999"), whom="email:new@example.com")
+    await ask(town, ("email", "new@example.com"), ("sms", "+4917200000000"), whom="email:new@example.com")
+
+
+async def test_an_app_is_sent_so_many_in_a_minute_whoever_they_are_for(town: Town) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"per_minute_in_all": 5}})
+    for n in range(5):
+        await ask(town, ("email", f"{n}@example.com"), whom=f"email:{n}@example.com")
+    with pytest.raises(AskedTooOften) as refused:
+        await ask(town, ("email", "late@example.com"), whom="email:late@example.com")
+    assert 0 < refused.value.retry_after_s <= 60
+    await town.run("UPDATE one_time_codes SET created_at = created_at - interval '1 minute'")
+    await ask(town, ("email", "late@example.com"), whom="email:late@example.com")
+
+
+async def test_of_many_requests_at_once_that_share_a_second_way_only_so_many_are_served(town: Town) -> None:
+    await town.run("UPDATE apps SET settings = settings || :otp", otp={"otp": {"countries": ["DE"], "per_hour": 4, "seconds_between": 0}})
+    asked = (ask(town, ("email", f"{n}@example.com"), SMS, whom=f"email:{n}@example.com") for n in range(12))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(answer, Issued) for answer in answers) == 4
+    assert all(isinstance(answer, Issued | AskedTooOften) for answer in answers)
+
+
 async def test_somebody_unknown_is_limited_as_somebody_known_and_nothing_is_ever_right(town: Town) -> None:
     issued = await ask(town, whom="user:nobody")
     with pytest.raises(AskedTooOften):

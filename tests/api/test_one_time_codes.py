@@ -76,6 +76,7 @@ async def test_asking_too_often_is_told_with_the_time_to_come_back(manager: http
     ("body", "pointer", "code"),
     [
         ({"to": [{"channel": "sms", "address": "+1 212 555 0100"}]}, "/to", "country_not_allowed"),
+        ({"to": [MAIL, PHONE, {"channel": "voice", "address": "+1 212 555 0100"}]}, "/to", "country_not_allowed"),  # as the last way too
         ({"to": [{"channel": "sms", "address": "12"}]}, "/to/0/address", "invalid_phone"),
         ({"to": [{"channel": "whatsapp", "address": "+4915112345678"}]}, "/template", "no_template"),
         ({"to": [MAIL], "template": "nowhere"}, "/template", "no_template"),
@@ -88,6 +89,24 @@ async def test_what_cannot_be_sent_is_refused_with_its_field(shop: httpx.AsyncCl
     answer = await shop.post("/v1/otp", json=body)
     assert answer.status_code == 422
     assert [(each["pointer"], each["code"]) for each in answer.json()["errors"]] == [(pointer, code)]
+
+
+async def test_a_users_number_of_another_country_is_no_way_where_it_comes_second(shop: httpx.AsyncClient, database: Database) -> None:
+    await shop.put("/v1/users/ann", json={})
+    for channel, address in (("email", "ann@example.com"), ("sms", "+12125550100"), ("voice", "+4915112345678")):
+        await shop.post("/v1/users/ann/endpoints", json={"channel": channel, "address": address})
+    assert (await shop.post("/v1/otp", json={"user_id": "ann", "channels": ["email", "sms", "voice"]})).status_code == 202
+    async with database.transaction() as connection:
+        ways = (await connection.execute(text("SELECT ways FROM one_time_codes"))).scalar_one()
+    assert ways == [["email", "ann@example.com"], ["voice", "+4915112345678"]]
+
+
+async def test_whoever_changes_only_the_first_address_is_refused(shop: httpx.AsyncClient) -> None:
+    await shop.patch("/v1/settings", json={"otp": {"countries": ["DE"], "seconds_between": 0, "per_hour": 2}})
+    asked = [{"to": [{"channel": "email", "address": f"{n}@example.com"}, PHONE]} for n in range(3)]
+    answers = [await shop.post("/v1/otp", json=body) for body in asked]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert int(answers[2].headers["retry-after"]) > 3000
 
 
 async def test_without_a_list_of_countries_no_phone_gets_a_code(manager: httpx.AsyncClient) -> None:
