@@ -17,12 +17,13 @@ from activities.rules import Defer, Go, Known, Ruling, Skip, Terms, look_at_tran
 from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
 from channels.whatsapp.letter import CHANNEL
-from storage import direct_sends
+from storage import direct_sends, suppressions
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
 from storage.messages import Claim, MessageRow, Move, move_rows
 from storage.standing import Asked, Count, Person, Standing, claimed_since, lock_addresses, lock_people, read_standings
 from storage.standing import Claimed as CountedMessage
+from storage.suppressions import STOP
 
 MessageClass = Literal["marketing", "transactional"]
 
@@ -58,6 +59,7 @@ class _Case:
     row: MessageRow
     place: Place
     verdict: Ruling | None
+    suppressed: frozenset[bytes]
 
     @property
     def move(self) -> Move | None:
@@ -111,10 +113,13 @@ class _Judging:
         if row is None or row.state not in {"planned", "deferred"}:
             return None
         person = people.get(asked.user_id) if asked.user_id is not None else None
-        return _Case(waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None)
+        return _Case(
+            waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None, standing.suppressed
+        )
 
     async def judge(self, cases: Sequence[_Case]) -> list[_Case]:
         """The same with their verdicts; what counts against the caps of all of them is read at once."""
+        cases = [await self._past_its_own_stop(case) if case.waiting.confirms_stop else case for case in cases]
         terms = {case.row.id: self._terms(case) for case in cases if not case.standing.app_is_paused}
         counts = {case.row.id: count for case in cases if case.row.id in terms and (count := _count(case, terms[case.row.id]))}
         found = await claimed_since(self.connection, cases[0].waiting.app, list(counts.values())) if counts else []
@@ -123,6 +128,11 @@ class _Judging:
             replace(case, verdict=self._ruling(case, terms[case.row.id], claimed.get(case.row.id, ()))) if case.row.id in terms else case
             for case in cases
         ]
+
+    async def _past_its_own_stop(self, case: _Case) -> _Case:
+        """What a STOP suppressed may be told so; what bounced, or somebody blocked, may not."""
+        found = await suppressions.get(self.connection, case.waiting.app, case.waiting.channel, case.place.address_hash)
+        return replace(case, suppressed=frozenset()) if found is not None and found.source == STOP else case
 
     def _terms(self, case: _Case) -> Terms:
         return terms_of(
@@ -144,7 +154,7 @@ class _Judging:
             return Skip("expired")
         if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
             return Skip("gave_up")
-        known = Known(standing.now, standing.consents, standing.suppressed, claimed, standing.replied)
+        known = Known(standing.now, standing.consents, case.suppressed, claimed, standing.replied)
         verdict = ruling(terms, case.place.as_target(), known)
         if isinstance(verdict, Go) and case.waiting.template is not None and standing.template_version is None:
             return Skip("no_template")

@@ -1,6 +1,7 @@
 """What people write back: keywords that stop and start, and words for whoever waits for them."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -20,6 +21,8 @@ _WITH_KEYWORDS = frozenset({"sms", "whatsapp"})
 # These answer STOP and HELP themselves, and refuse what we would answer.
 ANSWERS_ITSELF = frozenset({"twilio", "aws"})
 _TOLD_BY_PROVIDER: dict[str, Meaning] = {"STOP": "stop", "START": "start", "HELP": "help"}
+# Later than that after a STOP no text may come any more, the one that confirms it included (47 CFR 64.1200 (a)(12)).
+_CONFIRM_WITHIN = timedelta(minutes=5)
 _ANSWERS: dict[Meaning, tuple[str, str]] = {
     "help": ("sms_help", "{app}: texts about what you use with us. Reply STOP to get none of them, START to get them again."),
     "stop": ("sms_stopped", "{app}: you will get no more of these texts. Reply START to get them again."),
@@ -117,5 +120,10 @@ async def _answer(connection: Connection, app: str, channel: str, event: Provide
     own = (await apps.settings(connection, app)).get(name)
     text = str(own or words.format(app=await apps.name(connection, app)))
     request = f"keyword:{event.account}:{event.event_id}"[:200]
-    send = DirectSend(app, request, channel, "transactional", {"parts": {"text": text}}, address=address)
+    content = {"parts": {"text": text}}
+    is_stop = meant == "stop"
+    send = DirectSend(
+        app, request, channel, "transactional", content, address=address,
+        holds_for=_CONFIRM_WITHIN if is_stop else None, confirms_stop=is_stop,
+    )  # fmt: skip
     await direct_sends.plan_direct(connection, send)

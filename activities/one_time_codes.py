@@ -138,7 +138,7 @@ async def issue(connection: Connection, app: str, pepper: Pepper, asking: Asking
     await _refuse_too_many(connection, app, rules_of(settings), people, neighbourhoods)
     expires_at = await codes.insert(connection, app, new)
     if asking.ways:
-        await _send(connection, pepper, _first(app, new, expires_at), settings)
+        await _send(connection, pepper, _first(app, new), settings)
     return Issued(new.id, expires_at)
 
 
@@ -174,9 +174,9 @@ def _judge(counted: codes.Counted, most: int, span: timedelta) -> None:
         raise AskedTooOften((counted.oldest_at + span - counted.now).total_seconds())
 
 
-def _first(app: str, new: NewCode, expires_at: datetime) -> OpenCode:
+def _first(app: str, new: NewCode) -> OpenCode:
     return OpenCode(
-        app, new.id, new.user_id, new.ways, 0, new.length, new.template, new.data, None, None, False, timedelta(0), new.lives, expires_at
+        app, new.id, new.user_id, new.ways, 0, new.length, new.template, new.data, None, None, False, timedelta(0), new.lives
     )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ async def _send(connection: Connection, pepper: Pepper, code: OpenCode, settings
         content = {"parts": _words(channel, digits, minutes, await apps.name(connection, code.app), settings)}
     content["tracking"] = False
     request = f"otp:{code.id}:{code.sends}"
-    send = DirectSend(code.app, request, channel, "transactional", content, code.user_id, address, holds_until=code.expires_at)
+    send = DirectSend(code.app, request, channel, "transactional", content, code.user_id, address, holds_for=code.left)
     planned = await direct_sends.plan_direct(connection, send)
     await codes.sent(
         connection,

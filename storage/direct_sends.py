@@ -24,7 +24,8 @@ class DirectSend:
     `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
     the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app.
     `request` names the request: its Idempotency-Key, else a fresh id.
-    `holds_until`: until then what it says is right. Later it does not leave, and it is never sent once more.
+    `holds_for`: so long what it says is right. Later it does not leave, and it is never sent once more.
+    `confirms_stop`: it says that a STOP was heard, and is the one message that the suppression which this STOP made does not hold back.
     """
 
     app: str
@@ -35,7 +36,8 @@ class DirectSend:
     user_id: int | None = None
     address: str | None = None
     topic: str | None = None
-    holds_until: datetime | None = None
+    holds_for: timedelta | None = None
+    confirms_stop: bool = False
 
     @property
     def source(self) -> str:
@@ -70,6 +72,7 @@ class Waiting:
     planned_at: datetime
     content: Mapping[str, Any] = field(default_factory=dict)
     holds_until: datetime | None = None
+    confirms_stop: bool = False
 
     @property
     def began_at(self) -> datetime:
@@ -93,8 +96,8 @@ WITH given AS (
   SELECT g.id, :app, CAST(:user_id AS bigint), g.endpoint_id, CAST(:address AS text), :source, :step, :visit, g.target, :channel,
     :message_class, CAST(:topic AS text), CAST(:template AS text), 'planned' FROM given g RETURNING id
 ), kept AS (
-  INSERT INTO direct_sends (app, message_id, content, holds_until)
-  SELECT :app, id, CAST(:content AS jsonb), CAST(:holds_until AS timestamptz) FROM written
+  INSERT INTO direct_sends (app, message_id, content, holds_until, confirms_stop)
+  SELECT :app, id, CAST(:content AS jsonb), CAST(:holds_until AS timestamptz), :confirms_stop FROM written
 )
 INSERT INTO open_messages (app, message_id, kind, due_at, is_bulk)
 SELECT :app, id, 'direct', clock_timestamp(), :message_class = 'marketing' FROM written
@@ -114,7 +117,7 @@ WITH urgent AS (
   WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
 )
 SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content,
-  d.holds_until
+  d.holds_until, d.confirms_stop
 FROM taken t JOIN messages m ON m.id = t.message_id AND m.app = t.app JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app
 """)
 _POSTPONE = text("""
@@ -168,9 +171,11 @@ async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
     endpoint_ids = await _endpoint_ids(connection, send)
     targets = [_target(send, endpoint_id) for endpoint_id in endpoint_ids]
     ids = [message_id(began_at, send.app, send.source, STEP, VISIT, target) for target in targets]
-    values = {name: getattr(send, name) for name in ("user_id", "address", "channel", "message_class", "topic", "template")}
-    values |= {"content": send.content, "holds_until": send.holds_until}
-    await connection.execute(_PLAN, {**keys, **values, "ids": ids, "targets": targets, "endpoint_ids": endpoint_ids})
+    names = ("user_id", "address", "channel", "message_class", "topic", "template", "content", "confirms_stop")
+    values = {name: getattr(send, name) for name in names}
+    holds_until = began_at + send.holds_for if send.holds_for is not None else None
+    targeted = {"ids": ids, "targets": targets, "endpoint_ids": endpoint_ids}
+    await connection.execute(_PLAN, {**keys, **values, **targeted, "holds_until": holds_until})
     return Planned(tuple(ids), is_new=True)
 
 

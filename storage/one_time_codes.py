@@ -49,7 +49,6 @@ class OpenCode:
     has_bounced: bool
     since_send: timedelta
     left: timedelta
-    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,7 @@ WHERE app = :app AND id = :id
 """)
 _OPEN = """
 SELECT c.app, c.id, c.user_id, c.ways, c.sends, c.length, c.template, c.data, c.message_id, m.state,
-  m.bounced_at IS NOT NULL AS has_bounced, clock_timestamp() - c.sent_at AS since_send, c.expires_at - clock_timestamp() AS "left",
-  c.expires_at
+  m.bounced_at IS NOT NULL AS has_bounced, clock_timestamp() - c.sent_at AS since_send, c.expires_at - clock_timestamp() AS "left"
 FROM one_time_codes c LEFT JOIN messages m ON m.app = c.app AND m.id = c.message_id
 """
 _DUE = text("SELECT app, id FROM one_time_codes WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT :most")

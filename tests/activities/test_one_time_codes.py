@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -371,7 +371,7 @@ async def test_somebody_unknown_is_limited_as_somebody_known_and_nothing_is_ever
 
 
 OPEN = OpenCode(APP, uuid4(), None, [SMS, EMAIL], 1, 6, None, {}, uuid4(), "planned", has_bounced=False,
-                since_send=timedelta(seconds=1), left=timedelta(minutes=9), expires_at=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
+                since_send=timedelta(seconds=1), left=timedelta(minutes=9))  # fmt: skip
 
 
 @pytest.mark.parametrize(

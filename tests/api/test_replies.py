@@ -1,5 +1,6 @@
 """What people write back: keywords act at once for everybody with that number, words reach journeys, doubts wait for a person."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime
@@ -12,9 +13,16 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from activities.breaker import Bounds, Gates
+from activities.direct import DirectLane
+from activities.messages import Delivery
 from activities.rules import Defer, Known, Skip, Target, Terms, ruling
+from activities.sending import Timing
+from activities.unknowns import Sweeper
+from storage.direct_sends import DirectSend, plan_direct
 from storage.ids import address_hash
 from storage.standing import Consent
+from tests.activities.provider import PlainRenderer, Provider
 from tests.api.callbacks import PHONE, Callbacks
 from tests.channels.callers import (
     BY_NAME,
@@ -108,6 +116,57 @@ async def test_stop_of_a_number_that_nobody_has_is_a_suppression_and_start_lifts
     assert (row.reason, row.source) == ("manual", "stop_word")
     await write(world, "START", sender=stranger)
     assert await world.run("SELECT 1 FROM suppressions") == []
+
+
+async def deliver(world: Callbacks, provider: Provider) -> list[str]:
+    """Let the lane send what waits; the texts that were handed over so far."""
+    delivery = Delivery({"sms": provider}, PlainRenderer(), lambda *_: "https://u", None, gates=Gates(Bounds()))
+    await DirectLane(world.database, delivery, asyncio.Event()).pass_once()
+    return [outgoing.content.parts["text"] for outgoing in provider.seen]
+
+
+async def text_to(world: Callbacks, number: str, request: str) -> None:
+    async with world.database.transaction("demo") as connection:
+        send = DirectSend("demo", request, "sms", "transactional", {"parts": {"text": "Your order"}}, address=number)
+        await plan_direct(connection, send)
+
+
+async def test_a_number_that_nobody_has_is_told_once_that_its_stop_was_heard_and_nothing_else(world: Callbacks) -> None:
+    stranger, provider = "+4915112345600", Provider(["ambiguous", "ok"], channel="sms")
+    await text_to(world, stranger, "before")
+    await write(world, "STOP", sender=stranger)
+    await text_to(world, stranger, "keyword:sms/main:1")
+    await write(world, "stop", sender=stranger)
+    await write(world, "HELP", sender=stranger)
+    [told] = await deliver(world, provider)
+    assert "no more of these texts" in told
+    # It may have gone out: it is not said a second time.
+    await world.run("UPDATE open_messages SET due_at = clock_timestamp() - interval '1 hour'")
+    await Sweeper(world.database, Timing()).sweep()
+    assert await deliver(world, provider) == [told]
+    states = await world.run("SELECT state, reason, count(*) AS n FROM messages GROUP BY 1, 2 ORDER BY 1")
+    assert [(row.state, row.reason, row.n) for row in states] == [("skipped", "suppressed", 3), ("unknown", "unconfirmed", 1)]
+
+
+async def test_a_number_that_bounced_or_was_blocked_is_not_told_that_its_stop_was_heard(world: Callbacks) -> None:
+    stranger, provider = "+4915112345600", Provider(channel="sms")
+    digest = address_hash("demo", "sms", stranger)
+    await world.run(
+        "INSERT INTO suppressions (app, channel, address_hash, reason, source) VALUES ('demo','sms',:h,'manual','me')", h=digest
+    )
+    await write(world, "STOP", sender=stranger)
+    assert await deliver(world, provider) == []
+
+
+async def test_a_stop_is_not_confirmed_when_it_is_long_past(world: Callbacks) -> None:
+    provider = Provider(["not_sent", "ok"], channel="sms")
+    await write(world, "STOP", sender="+4915112345600")
+    await deliver(world, provider)
+    await world.run("UPDATE direct_sends SET holds_until = holds_until - interval '5 minutes'")
+    await world.run("UPDATE open_messages SET due_at = clock_timestamp()")
+    assert len(await deliver(world, provider)) == 1, "the try that was not taken"
+    [row] = await world.run("SELECT state, reason FROM messages")
+    assert (row.state, row.reason) == ("skipped", "expired")
 
 
 async def test_start_lifts_what_providers_said_of_the_number_and_nothing_that_people_decided(world: Callbacks) -> None:
