@@ -88,11 +88,13 @@ class Ended:
     """How one parcel's try ended: what to settle, and what it says about the address.
 
     `suppress`: the address is dead (`dead_address`, where it is not the message's own), to a provider that says so since `dead_since`.
+    `is_listed`: it is not dead, but on a list of the provider's.
     `moved_to`: it has another one.
     """
 
     settlement: Settlement
     suppress: bool = False
+    is_listed: bool = False
     dead_since: datetime | None = None
     dead_address: str | None = None
     moved_to: str | None = None
@@ -114,7 +116,7 @@ def _ended(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
     match end:
         case Rejected():
             dead_since = end.dead_since or parcel.claim.claimed_at
-            return Ended(settlement, suppress=end.suppress, dead_since=dead_since, dead_address=end.address)
+            return Ended(settlement, end.suppress, end.is_listed, dead_since, end.address)
         case Receipt():
             return Ended(settlement, moved_to=end.moved_to)
         case _:

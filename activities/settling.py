@@ -45,7 +45,7 @@ async def _suppress_dead(connection: Connection, app: str, channel: str, ended: 
         if each.suppress:
             place = places[each.settlement.id]
             address = place.address_hash if each.dead_address is None else address_hash(app, channel, each.dead_address)
-            dead[each.settlement.provider or ""][address] = "bounce"
+            dead[each.settlement.provider or ""][address] = "provider" if each.is_listed else "bounce"
     for provider, reasons in dead.items():
         await suppressions.suppress_all(connection, app, channel, reasons, source=provider)
 

@@ -10,6 +10,7 @@ from api import idempotency
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, moment, page_of, position
 from api.strict import App, Body, Channel, Db, Word, management
+from channels.lists import taken_off
 from journeys.language.errors import Invalid, NotFound, Problem
 from storage import suppressions
 from storage.endpoints import WITHOUT_ADDRESS, normalised
@@ -27,6 +28,15 @@ class SuppressionView(BaseModel):
     reason: str = Field(description="bounce, complaint, manual or provider", examples=["manual"])
     source: str = Field(examples=["support"])
     created_at: datetime
+    at_provider: str | None = Field(
+        None, description="what must be done at the provider, which keeps the address on a list of its own: reason `provider`"
+    )
+
+
+class ReleasedView(BaseModel):
+    """It is released here, and the provider still takes nothing for it."""
+
+    at_provider: str = Field(description="what must be done there", examples=["its owner must write START to your number"])
 
 
 class RekeyedView(BaseModel):
@@ -83,17 +93,40 @@ async def rekey_suppressions(app: App, database: Db) -> RekeyedView:
     return RekeyedView(rekeyed=done.rekeyed, left=done.left)
 
 
-@router.delete("/suppressions/{channel}/{suppression_id}", status_code=204, summary="Let an address be written to again")
+@router.delete(
+    "/suppressions/{channel}/{suppression_id}",
+    status_code=204,
+    summary="Let an address be written to again",
+    responses={200: {"model": ReleasedView, "description": "Released here; something must be done at the provider too"}},
+)
 async def release_address(app: App, database: Db, channel: Channel, suppression_id: Word) -> Response:
-    """Only for an address whose owner asked for it, or that was suppressed by mistake."""
+    """Only for an address whose owner asked for it, or that was suppressed by mistake.
+
+    200 where the provider keeps it on a list of its own: it refuses the next message too, until what the answer says is done there.
+    """
     async with database.transaction(app) as connection:
-        if not await suppressions.release(connection, app, channel, _from_hex(suppression_id)):
-            raise NotFound("no such suppression")
-    return Response(status_code=204)
+        released = await suppressions.release(connection, app, channel, _from_hex(suppression_id))
+    if released is None:
+        raise NotFound("no such suppression")
+    at_provider = _at_provider(released)
+    if at_provider is None:
+        return Response(status_code=204)
+    return Response(ReleasedView(at_provider=at_provider).model_dump_json(), media_type="application/json")
 
 
 def _view(row: Suppression) -> SuppressionView:
-    return SuppressionView(id=row.id.hex(), channel=row.channel, reason=row.reason, source=row.source, created_at=row.created_at)
+    return SuppressionView(
+        id=row.id.hex(),
+        channel=row.channel,
+        reason=row.reason,
+        source=row.source,
+        created_at=row.created_at,
+        at_provider=_at_provider(row),
+    )
+
+
+def _at_provider(row: Suppression) -> str | None:
+    return taken_off(row.source) if row.reason == "provider" else None
 
 
 def _hash(app: str, body: NewSuppression) -> bytes:

@@ -38,12 +38,22 @@ class NotSent(SendFailed):
 class Rejected(SendFailed):
     """The provider refused for good. `suppress` says that the address itself is bad and must not be tried again.
 
+    `is_listed`: it is not bad, but the provider has it on a list of its own (channels/lists.py), and takes nothing for it until it is off.
     `dead_since`: an address that was confirmed later than this is alive again. `address`: the bad one, where its content named another
     than the message's own.
     """
 
-    def __init__(self, answer: str, *, suppress: bool = False, dead_since: datetime | None = None, address: str | None = None) -> None:
-        self.suppress = suppress
+    def __init__(
+        self,
+        answer: str,
+        *,
+        suppress: bool = False,
+        is_listed: bool = False,
+        dead_since: datetime | None = None,
+        address: str | None = None,
+    ) -> None:
+        self.suppress = suppress or is_listed
+        self.is_listed = is_listed
         self.dead_since = dead_since
         self.address = address
         super().__init__(answer)

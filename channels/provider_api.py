@@ -72,7 +72,7 @@ class Answer:
         return str(found)[:200]
 
 
-def refusal(answer: Answer, code: object = None, *, suppress: bool = False) -> SendFailed:
+def refusal(answer: Answer, code: object = None, *, suppress: bool = False, is_listed: bool = False) -> SendFailed:
     """The error for an answer that is no success. `code` is the provider's word for it; a text with anything personal in it is left out."""
     told = f"HTTP {answer.status}" + (f" {code}" if isinstance(code, str | int) and _CODE.fullmatch(str(code)) else "")
     if answer.status in _OUR_CREDENTIALS:
@@ -81,7 +81,7 @@ def refusal(answer: Answer, code: object = None, *, suppress: bool = False) -> S
         wait_s = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
         return NotSent(told, wait_s, is_throttle=answer.status == httpx.codes.TOO_MANY_REQUESTS)
     if httpx.codes.is_redirect(answer.status) or httpx.codes.is_client_error(answer.status):
-        return Rejected(told, suppress=suppress)
+        return Rejected(told, suppress=suppress, is_listed=is_listed)
     return Ambiguous(told)
 
 

@@ -53,7 +53,8 @@ _SUPPRESS = text("""
     ON CONFLICT (app, channel, address_hash) DO NOTHING
 """)
 _RELEASE = text("""
-    DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain)) RETURNING 1
+    DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain))
+    RETURNING channel, address_hash AS id, reason, source, created_at
 """)
 _GET = text("""
     SELECT channel, address_hash AS id, reason, source, created_at FROM suppressions
@@ -88,10 +89,10 @@ async def release_told(connection: Connection, app: str, channel: str, address_h
     return (await connection.execute(_RELEASE_TOLD, keys)).first() is not None
 
 
-async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> bool:
-    """Let an address be written to again, named by its plain hash or by its id; False when it was not suppressed."""
-    keys = {"app": app, "channel": channel, "plain": address_hash}
-    return (await connection.execute(_RELEASE, keys)).first() is not None
+async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:
+    """Let an address be written to again, named by its plain hash or by its id; return what it was, None when it was not suppressed."""
+    row = (await connection.execute(_RELEASE, {"app": app, "channel": channel, "plain": address_hash})).first()
+    return Suppression(row.channel, row.id, row.reason, row.source, row.created_at) if row else None
 
 
 async def get(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:

@@ -3,7 +3,7 @@
 | answer                                                  | verdict                            |
 |---------------------------------------------------------|------------------------------------|
 | 200, ErrorCode 0, MessageID                             | sent                               |
-| 422, ErrorCode 406: inactive (bounced or complained)    | Rejected, suppress                 |
+| 422, ErrorCode 406: inactive (bounced or complained)    | Rejected, listed                   |
 | 422, ErrorCode 405 (no credits), 412 (account pending)  | NotSent: the account's trouble     |
 | all else                                                | channels/provider_api.py           |
 
@@ -63,7 +63,7 @@ class Postmark:
             return Receipt(answer.reference("MessageID"))
         if code in _ACCOUNT:
             raise NotSent(f"HTTP {answer.status} {code}: Postmark does not send for this account now")
-        raise refusal(answer, code, suppress=code == _INACTIVE)
+        raise refusal(answer, code, is_listed=code == _INACTIVE)
 
     async def verify(self) -> None:
         """The server that the token belongs to."""

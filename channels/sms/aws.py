@@ -4,6 +4,8 @@
 |---------------------------------------------------------------------|----------------------------------|
 | 200 with MessageId                                                  | sent                             |
 | ThrottlingException, ServiceQuotaExceededException                  | NotSent                          |
+| ConflictException: the number has opted out                         | Rejected, listed                 |
+| ConflictException: our protect configuration blocks the receiver    | Rejected                         |
 | AccessDeniedException, ConflictException, ResourceNotFoundException | NotSent: the account's trouble   |
 | ValidationException                                                 | Rejected                         |
 | InternalServerException                                             | Ambiguous                        |
@@ -17,7 +19,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from channels.base import NotSent, Outgoing, Receipt
+from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 from channels.sms.text import Senders, Text, text_of
@@ -30,6 +32,11 @@ _NOT_NOW = (
     "AccessDeniedException",
     "ConflictException",
     "ResourceNotFoundException",
+)
+_OPTED_OUT = "DESTINATION_PHONE_NUMBER_OPTED_OUT"
+_BLOCKED = (
+    "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE",
+    "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION",
 )
 
 
@@ -98,5 +105,8 @@ def target_headers(api: ProviderApi, operation: str, account: AwsAccount, body: 
 
 
 def _refused(answer: Answer) -> Exception:
-    code = str(answer.members().get("__type") or "").rpartition("#")[2]
+    members = answer.members()
+    code, reason = str(members.get("__type") or "").rpartition("#")[2], members.get("Reason")
+    if code == "ConflictException" and (reason == _OPTED_OUT or reason in _BLOCKED):
+        return Rejected(f"HTTP {answer.status} {code} {reason}", is_listed=reason == _OPTED_OUT)
     return NotSent(f"HTTP {answer.status} {code}", is_throttle=code == _NOT_NOW[0]) if code in _NOT_NOW else refusal(answer, code)

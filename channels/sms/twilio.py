@@ -3,7 +3,8 @@
 | answer                                                                        | verdict                          |
 |-------------------------------------------------------------------------------|----------------------------------|
 | 201 with sid                                                                  | sent                             |
-| 21211, 21214, 21217, 21614, 63003: no number that can be reached; 21610: opted out | Rejected, suppress          |
+| 21211, 21214, 21217, 21614, 63003: no number that can be reached              | Rejected, suppress               |
+| 21610: they wrote STOP to Twilio                                              | Rejected, listed                 |
 | 10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704: the account, or who it sends from | NotSent        |
 | 63001, 63002, 63007, 63008, 63020: the same of WhatsApp                       | NotSent                          |
 | 10004, 63018: too many at once                                                | NotSent                          |
@@ -22,7 +23,8 @@ from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
 
-_DEAD = (21211, 21214, 21217, 21610, 21614, 63003)
+_DEAD = (21211, 21214, 21217, 21614, 63003)
+_OPTED_OUT = 21610
 _ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
 _LATER = (10004, 63018)
 _INTERNAL = 20500
@@ -103,4 +105,4 @@ def _refused(answer: Answer) -> Exception:
         return NotSent(f"HTTP {answer.status} {code}: too many at once", is_throttle=True)
     if code in _ACCOUNT:
         return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from")
-    return refusal(answer, code, suppress=code in _DEAD)
+    return refusal(answer, code, suppress=code in _DEAD, is_listed=code == _OPTED_OUT)

@@ -149,7 +149,10 @@ OTHER: Mapping[str, Reason] = {
     "bounce": Reason("a message to it bounced", "once the address works again, DELETE /v1/suppressions/CHANNEL/ID"),
     "complaint": Reason("its owner called a message spam", "do not write to it again"),
     "manual": Reason("somebody blocked it by hand", "DELETE /v1/suppressions/CHANNEL/ID unblocks it"),
-    "provider": Reason("the provider keeps it on a list of its own", "take it off there, then DELETE /v1/suppressions/CHANNEL/ID"),
+    "provider": Reason(
+        "the provider keeps it on a list of its own, after a STOP or a bounce there",
+        "take it off there, as GET /v1/suppressions says, then DELETE /v1/suppressions/CHANNEL/ID",
+    ),
 }
 REASONS: Mapping[str, Reason] = {**NOT_SENT, **NOT_YET, **NOT_ENTERED, **OTHER, **ENDED, "exited": NOT_SENT["exited"]}
 UNNAMED = {

@@ -60,6 +60,8 @@ class Provider:
                 raise NotSent("429", retry_after_s=7, is_throttle=True)
             case "rejected" | "dead_address":
                 raise Rejected("550 no such mailbox", suppress=word == "dead_address")
+            case "listed":
+                raise Rejected("400 21610", is_listed=True)
             case "ambiguous":
                 raise Ambiguous("reset after the request left")
             case "accept_then_hang":

@@ -246,6 +246,15 @@ async def test_a_repeat_that_is_refused_leaves_open_whether_the_first_arrived(to
     assert await town.listed() == []
 
 
+async def test_an_address_that_the_provider_keeps_on_its_own_list_is_suppressed_as_such(town: Town) -> None:
+    town.provider.script[:] = ["listed", "dead_address"]
+    for number in range(2):
+        await ask(town, code_for(f"{number}@example.com", request=f"r-{number}"))
+    await lane_of(town).pass_once()
+    kept = await town.run("SELECT reason, source FROM suppressions ORDER BY reason")
+    assert [(row.reason, row.source) for row in kept] == [("bounce", "scripted"), ("provider", "scripted")]
+
+
 async def test_every_dead_address_of_a_chunk_is_suppressed_and_says_by_whom(town: Town) -> None:
     town.provider.script[:] = ["dead_address", "ok", "dead_address"]
     for number in range(3):

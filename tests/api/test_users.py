@@ -3,7 +3,9 @@ from typing import Any
 import httpx
 import pytest
 
+from storage import suppressions
 from storage.database import Database
+from storage.ids import address_hash
 
 ANN = {"attributes": {"plan": "pro", "first_name": "Ann"}, "timezone": "Europe/Berlin"}
 
@@ -135,6 +137,18 @@ async def test_a_suppressed_address_is_shown_at_its_user_and_can_be_released(man
     assert (await manager.get("/v1/suppressions")).json()["items"] == [made]
     assert (await manager.delete(f"/v1/suppressions/email/{made['id']}")).status_code == 204
     assert (await manager.delete(f"/v1/suppressions/email/{made['id']}")).status_code == 404
+
+
+async def test_who_releases_what_a_provider_keeps_is_told_what_to_do_there(manager: httpx.AsyncClient, database: Database) -> None:
+    for source in ("twilio", "of-our-own"):
+        digest = address_hash("demo", "sms", "+4915112345678")
+        async with database.transaction() as connection:
+            await suppressions.suppress(connection, "demo", "sms", digest, reason="provider", source=source)
+        [kept] = (await manager.get("/v1/suppressions")).json()["items"]
+        answer = await manager.delete(f"/v1/suppressions/sms/{kept['id']}")
+        assert (answer.status_code, answer.json()["at_provider"]) == (200, kept["at_provider"])
+        assert ("START" if source == "twilio" else "the provider that is named as the source") in kept["at_provider"]
+        assert (await manager.get("/v1/suppressions")).json()["items"] == []
 
 
 async def test_the_timeline_of_a_user_reads_in_sentences(manager: httpx.AsyncClient, database: Database) -> None:

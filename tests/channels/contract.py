@@ -60,6 +60,7 @@ class Told:
     error: type[SendFailed]
     suppress: bool = False
     retry_after_s: float | None = None
+    is_listed: bool = False
 
 
 UNCLEAR: dict[str, Response | bytes | None] = {
@@ -135,6 +136,7 @@ class HttpAdapterContract(AdapterContract):
                 await rig.adapter.send(rig.message())
             assert type(failed.value) is told.error, told
             assert getattr(failed.value, "suppress", False) == told.suppress, told
+            assert getattr(failed.value, "is_listed", False) == told.is_listed, told
             if told.retry_after_s is not None:
                 assert getattr(failed.value, "retry_after_s", None) == pytest.approx(told.retry_after_s, abs=2), told
 

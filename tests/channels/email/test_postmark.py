@@ -37,7 +37,7 @@ def error(status: int, code: int) -> Response:
 
 class TestPostmark(HttpAdapterContract):
     page = (
-        Told(error(422, 406), Rejected, suppress=True),
+        Told(error(422, 406), Rejected, suppress=True, is_listed=True),
         Told(error(422, 300), Rejected),
         Told(error(422, 405), NotSent),
         Told(error(422, 412), NotSent),

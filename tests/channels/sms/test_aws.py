@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from channels.base import Ambiguous, NotSent, Rejected
@@ -30,8 +31,9 @@ def id_of(request: Request) -> str:
     return str(request.json()["Context"]["sojourn_message"])
 
 
-def error(status: int, name: str) -> Response:
-    return Response(status, b'{"__type": "com.amazonaws.pinpointsmsvoicev2#%s", "Message": "+4915112345678"}' % name.encode())
+def error(status: int, name: str, reason: str = "") -> Response:
+    told = {"__type": f"com.amazonaws.pinpointsmsvoicev2#{name}", "Message": "+4915112345678"} | ({"Reason": reason} if reason else {})
+    return Response(status, orjson.dumps(told))
 
 
 class TestAws(HttpAdapterContract):
@@ -39,6 +41,10 @@ class TestAws(HttpAdapterContract):
         Told(error(400, "ThrottlingException"), NotSent),
         Told(error(400, "ServiceQuotaExceededException"), NotSent),
         Told(error(400, "ConflictException"), NotSent),
+        Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"), Rejected, suppress=True, is_listed=True),
+        Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"), Rejected),
+        Told(error(400, "ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"), Rejected),
+        Told(error(400, "ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"), NotSent),
         Told(error(400, "AccessDeniedException"), NotSent),
         Told(error(400, "ResourceNotFoundException"), NotSent),
         Told(error(400, "ValidationException"), Rejected),

@@ -46,7 +46,7 @@ def error(status: int, code: int) -> Response:
 class TestTwilio(HttpAdapterContract):
     page = (
         Told(error(400, 21211), Rejected, suppress=True),
-        Told(error(400, 21610), Rejected, suppress=True),
+        Told(error(400, 21610), Rejected, suppress=True, is_listed=True),
         Told(error(400, 21614), Rejected, suppress=True),
         Told(error(400, 21408), Rejected),
         Told(error(400, 21606), NotSent),
