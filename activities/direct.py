@@ -6,7 +6,7 @@ Nothing is kept in memory between two looks: whatever dies, the next look finds 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -34,6 +34,8 @@ from storage.direct_sends import Waiting
 _LEASE = timedelta(seconds=30)
 # What is sent is settled together with its neighbours; one that is slow keeps nobody waiting for longer than this.
 _SETTLE_EVERY_S = 0.25
+# Each takes some 30 MB of this process while it leaves.
+_MOST_WITH_ATTACHMENTS = 4
 _log = structlog.get_logger()
 
 
@@ -55,6 +57,7 @@ class DirectLane:
         self._woken = woken
         self._lanes = lanes or Lanes()
         self._contents = Contents(database, delivery.renderer, delivery.tracker)
+        self._heavy = asyncio.Semaphore(_MOST_WITH_ATTACHMENTS)
 
     async def run(self) -> None:
         """Run until cancelled. While Postgres is away it waits; nothing is lost by that."""
@@ -125,7 +128,7 @@ class DirectLane:
     async def _send_and_settle(self, taken: Sequence[Taken], way: Way, began: float) -> None:
         places = {each.claim.id: each.place for each in taken}
         app = taken[0].waiting.app
-        sends = {asyncio.ensure_future(send(way, self._parcel(each, began))): each.claim.id for each in taken}
+        sends = {asyncio.ensure_future(self._send(way, each, began)): each.claim.id for each in taken}
         while sends:
             done, _ = await asyncio.wait(sends, timeout=_SETTLE_EVERY_S)
             ended = [each for each in (_end_of(task, sends.pop(task)) for task in done) if each is not None]
@@ -133,6 +136,10 @@ class DirectLane:
             if ended:
                 settle = partial(settle_ended, app=app, channel=way.channel, ended=ended, places=places)
                 await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)
+
+    async def _send(self, way: Way, taken: Taken, began: float) -> Ended:
+        async with self._heavy if taken.waiting.has_attachments else nullcontext():
+            return await send(way, self._parcel(taken, began))
 
     def _parcel(self, taken: Taken, began: float) -> Parcel:
         waiting, timing = taken.waiting, self._delivery.timing
@@ -145,7 +152,7 @@ class DirectLane:
             address=taken.place.address or "",
             message_class=waiting.message_class,
             topic=taken.topic or None,
-            compose=lambda: self._compose(taken, leave),
+            compose=lambda: self._whole(taken, leave),
             began=began,
             deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(waiting.message_class),
@@ -154,6 +161,14 @@ class DirectLane:
             country=taken.person.attributes.get("country") if taken.person else None,
             may_answer=window_is_open(taken.standing.replied.get(taken.place.address_hash), taken.standing.now),
         )
+
+    async def _whole(self, taken: Taken, leave: str | None) -> Content:
+        content = await self._compose(taken, leave)
+        if not taken.waiting.has_attachments:
+            return content
+        async with self._database.transaction() as connection:
+            files = await direct_sends.attachments(connection, taken.waiting.app, taken.waiting.id)
+        return Content(content.channel, {**content.parts, "attachments": files})
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:
         waiting = taken.waiting

@@ -1,12 +1,14 @@
 """What a mail can be given as it is, and what of it is judged before it is accepted."""
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from channels.base import Rejected
+from channels.email.attachments import MOST, MOST_BYTES, file_name, media_type
 from channels.email.headers import mailbox, safe_text
 from channels.email.way_out import PLACE, bodies_without
 from journeys.language.errors import Invalid, Problem
@@ -15,6 +17,47 @@ from storage.database import Connection
 
 MOST_TEXT = 500_000
 Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+
+
+def _file_name(text: str) -> str:
+    try:
+        return file_name(text)
+    except Rejected as error:
+        raise PydanticCustomError("bad_file_name", "1 to 100 printable characters, without a path") from error
+
+
+def _media_type(text: str) -> str:
+    try:
+        return media_type(text)
+    except Rejected as error:
+        raise PydanticCustomError("bad_content_type", "as in application/pdf: small letters, no parameters") from error
+
+
+def _base64(text: str) -> str:
+    try:
+        b64decode(text, validate=True)
+    except ValueError as error:
+        raise PydanticCustomError("not_base64", "the file's bytes in base64 (RFC 4648, section 4), in one line") from error
+    return text
+
+
+class FileOfMail(BaseModel):
+    """One file that goes with a mail."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, AfterValidator(_file_name), Field(examples=["invoice.pdf"])]
+    type: Annotated[str, AfterValidator(_media_type), Field(examples=["application/pdf"])]
+    content: Annotated[str, AfterValidator(_base64), Field(min_length=4, description="in base64", examples=["JVBERi0xLjcK"])]
+
+
+def _fit_into_a_mail(files: list[FileOfMail]) -> list[FileOfMail]:
+    if sum(len(file.content) for file in files) * 3 // 4 > MOST_BYTES:
+        raise PydanticCustomError("too_large", "the files of a mail may have 7 MB in all: send a link to what is larger")
+    return files
+
+
+FilesOfMail = Annotated[list[FileOfMail], AfterValidator(_fit_into_a_mail), Field(max_length=MOST)]
 
 
 class EmailParts(BaseModel):

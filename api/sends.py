@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from api import idempotency
 from api.idempotency import IdempotencyKey
-from api.mails import EmailParts, Text, must_show_a_way_out, with_sender
+from api.mails import EmailParts, FilesOfMail, Text, must_show_a_way_out, with_sender
 from api.strict import Body, Channel, Db, LongTextRoute, SendingApp, Word, management
 from api.talk import VoiceParts, WhatsappParts
 from channels.in_app.parts import InAppParts
@@ -83,6 +83,9 @@ class NewMessage(Body):
         "sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, priority, "
         "expires, caps, display; webhook: url, body; custom: function, fields"
     )  # fmt: skip
+    attachments: FilesOfMail = Field(
+        default_factory=list, description="files that go with the mail, by template or content: 10 at most, 7 MB in all"
+    )
     message_class: Literal["transactional", "marketing"] = Field(
         "transactional", description="marketing keeps to consent, topic, quiet hours and caps; transactional only to suppressions"
     )
@@ -102,6 +105,8 @@ class NewMessage(Body):
             raise PydanticCustomError("no_way_out", "marketing by email goes to users, who can leave it: name user_id")
         if (self.template is None) == (self.content is None):
             raise PydanticCustomError("one_content", "template or content, one of the two")
+        if self.attachments and self.channel != "email":
+            raise PydanticCustomError("no_attachments", "only mail has attachments")
         return self
 
 
@@ -140,12 +145,13 @@ async def send_message(
 async def _direct_send(connection: Connection, app: str, body: NewMessage, key: str) -> DirectSend:
     content = await (_by_template(connection, app, body) if body.template is not None else _raw(connection, app, body))
     wish = body.tracking.model_dump(exclude_none=True) if isinstance(body.tracking, TrackingWish) else body.tracking
+    beside = {"tracking": wish, "attachments": [file.model_dump() for file in body.attachments] or None}
     return DirectSend(
         app=app,
         request=key,
         channel=body.channel,
         message_class=body.message_class,
-        content=content if wish is None else {**content, "tracking": wish},
+        content={**content, **{name: value for name, value in beside.items() if value is not None}},
         user_id=await people.internal_id(connection, app, body.user_id) if body.user_id is not None else None,
         address=_address(body) if body.address is not None else None,
         topic=body.topic,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from channels.base import Ambiguous, Outgoing, Receipt
 from channels.deadline import refuse_when_late
+from channels.email.attachments import as_seen
 from journeys.language.errors import Unavailable
 
 
@@ -41,6 +42,8 @@ class Sandbox:
     async def send(self, outgoing: Outgoing) -> Receipt:
         refuse_when_late(outgoing)
         content = dict(outgoing.content.parts)
+        if "attachments" in content:
+            content["attachments"] = as_seen(content)
         if outgoing.unsubscribe_url:
             content["unsubscribe_url"] = outgoing.unsubscribe_url
         try:

@@ -31,6 +31,9 @@ def _words(message: Any) -> str:
     parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]
     if message["channel"] == "push":
         parts += [f"{name}: {message['content'][name]}" for name in _OF_PUSH if name in message["content"]]
+    parts += [
+        f"attached: {file['name']} ({file['type']}, {file['size_bytes']:,} bytes)" for file in message["content"].get("attachments", ())
+    ]
     if isinstance(message["content"].get("template"), dict):
         parts.append(_template_words(message["content"]["template"]))
     return "\n".join([head, *(f"    {line}" for part in parts for line in _lines(part))])

@@ -22,7 +22,8 @@ class DirectSend:
     """What the caller asks for: to a user (all of their devices for push) or to one address, already normalised.
 
     `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
-    the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app.
+    the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app,
+    and "attachments", the files of a mail.
     `request` names the request: its Idempotency-Key, else a fresh id.
     `holds_for`: so long what it says is right. Later it does not leave, and it is never sent once more.
     `confirms_stop`: it says that a STOP was heard, and is the one message that the suppression which this STOP made does not hold back.
@@ -73,6 +74,8 @@ class Waiting:
     content: Mapping[str, Any] = field(default_factory=dict)
     holds_until: datetime | None = None
     confirms_stop: bool = False
+    has_attachments: bool = False
+    """They are megabytes, and read one message at a time."""
 
     @property
     def began_at(self) -> datetime:
@@ -116,7 +119,8 @@ WITH urgent AS (
   UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => :lease_s) FROM due
   WHERE o.message_id = due.message_id RETURNING o.app, o.message_id
 )
-SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at, d.content,
+SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at,
+  d.content - 'attachments' AS content, d.content -> 'attachments' IS NOT NULL AS has_attachments,
   d.holds_until, d.confirms_stop
 FROM taken t JOIN messages m ON m.id = t.message_id AND m.app = t.app JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app
 """)
@@ -156,6 +160,7 @@ DELETE FROM direct_sends d USING messages m WHERE d.app = :app AND d.message_id 
 _FORGET_OVER = text(
     "DELETE FROM direct_sends d WHERE NOT EXISTS (SELECT FROM open_messages o WHERE o.app = d.app AND o.message_id = d.message_id)"
 )
+_ATTACHMENTS = text("SELECT content -> 'attachments' FROM direct_sends WHERE app = :app AND message_id = :id")
 
 
 async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
@@ -201,6 +206,12 @@ async def take_due(connection: Connection, *, most: int, lease: timedelta, with_
     """
     rows = await connection.execute(_TAKE, {"most": most, "lease_s": lease.total_seconds(), "with_bulk": with_bulk})
     return [Waiting(**row) for row in rows.mappings()]
+
+
+async def attachments(connection: Connection, app: str, number: UUID) -> list[dict[str, str]]:
+    """The files of a mail: name, type and content in base64. Raises NoResultFound where they are forgotten: it must not go without."""
+    found: list[dict[str, str]] = (await connection.execute(_ATTACHMENTS, {"app": app, "id": number})).scalar_one()
+    return found
 
 
 async def postpone(connection: Connection, app: str, waits: Mapping[UUID, timedelta]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from channels.base import Outgoing, Rejected
 from channels.email import headers
+from channels.email.attachments import Attachment, attachments_of
 
 _URL_LIMIT = 900
 
@@ -20,6 +21,7 @@ class Letter:
     text: str | None
     html: str | None
     extra: tuple[tuple[str, str], ...]
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def sender_mailbox(self) -> str:
@@ -44,6 +46,7 @@ def letter(outgoing: Outgoing) -> Letter:
             *leaving(outgoing.unsubscribe_url),
             *standing(outgoing.app, outgoing.topic or "", outgoing.message_class, sender.rpartition("@")[2]),
         ),
+        attachments=attachments_of(parts),
     )
 
 

@@ -4,17 +4,22 @@ The standard library's EmailMessage costs more than ten times the CPU (bench/mim
 """
 
 from binascii import b2a_qp
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import Any
 
 from channels.base import Outgoing
-from channels.email import headers
+from channels.email import attachments, headers
+from channels.email.attachments import attachments_of
 from channels.email.letter import leaving, standing
 
 # Quoted-printable writes "=" only before two hexadecimal digits or a line end, so "=_" cannot stand in a body.
 _BOUNDARY = b"=_sojourn_part"
+# The same holds for base64, which has no "_".
+_OUTER_BOUNDARY = b"=_sojourn_mail"
 _QP = b"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 
 
@@ -52,7 +57,7 @@ def build(outgoing: Outgoing, *, at: datetime | None = None) -> Mail:
             headers.unstructured("Subject", str(parts["subject"])),
             _lines(leaving(outgoing.unsubscribe_url)),
             made.head,
-            _body(parts.get("text"), parts.get("html")),
+            _body(parts.get("text"), parts.get("html")) if "attachments" not in parts else _with_files(parts),
         )
     )
     return Mail(made.sender, recipient, message, not (made.sender.isascii() and recipient.isascii()))
@@ -85,6 +90,12 @@ def _body(text: str | None, html: str | None) -> bytes:
             b"\r\n--%s--\r\n" % _BOUNDARY,
         )
     )
+
+
+def _with_files(parts: Mapping[str, Any]) -> bytes:
+    inner = [_body(parts.get("text"), parts.get("html")), *(attachments.part(each) for each in attachments_of(parts))]
+    head = b'Content-Type: multipart/mixed; boundary="%s"\r\n' % _OUTER_BOUNDARY
+    return head + b"".join(b"\r\n--%s\r\n%s" % (_OUTER_BOUNDARY, part) for part in inner) + b"\r\n--%s--\r\n" % _OUTER_BOUNDARY
 
 
 def _quoted_printable(text: str) -> bytes:

@@ -92,6 +92,7 @@ def _asked(mail: Letter, message_id: str, stream: str) -> dict[str, object]:
         "Subject": mail.subject,
         "TextBody": mail.text,
         "HtmlBody": mail.html,
+        "Attachments": [{"Name": each.name, "Content": each.content, "ContentType": each.type} for each in mail.attachments] or None,
     }
     return {name: value for name, value in asked.items() if value is not None} | {
         "Headers": [{"Name": name, "Value": value} for name, value in mail.extra],

@@ -73,6 +73,7 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
         "subject": mail.subject,
         "text": mail.text,
         "html": mail.html,
+        "attachments": [{"filename": each.name, "content": each.content, "content_type": each.type} for each in mail.attachments] or None,
     }
     return {name: value for name, value in asked.items() if value is not None} | {
         "headers": dict(mail.extra),

@@ -77,7 +77,13 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
         "content": [{"type": kind, "value": text} for kind, text in bodies if text is not None],
         "headers": dict(mail.extra),
     }
-    return asked | ({"reply_to": {"email": mail.reply_to}} if mail.reply_to else {})
+    if mail.reply_to:
+        asked["reply_to"] = {"email": mail.reply_to}
+    if mail.attachments:
+        asked["attachments"] = [
+            {"content": each.content, "type": each.type, "filename": each.name, "disposition": "attachment"} for each in mail.attachments
+        ]
+    return asked
 
 
 def _wait_s(answer: Answer) -> float | None:

@@ -305,3 +305,30 @@ async def test_marketing_mail_that_is_given_as_it_is_shows_the_address_by_which_
     assert outgoing.unsubscribe_url
     assert outgoing.content.parts["text"] == f"Leave: {outgoing.unsubscribe_url}"
     assert outgoing.content.parts["html"] == f'<a href="{outgoing.unsubscribe_url}">Leave</a> {{{{ other }}}}'
+
+
+FILE = {"name": "a.pdf", "type": "application/pdf", "content": "JVBERi0xLjcK"}
+
+
+@pytest.mark.parametrize("what", [{"parts": {"subject": "Bill", "text": "x"}}, {"template": "welcome"}])
+async def test_files_leave_with_their_mail_and_are_forgotten_with_it(town: Town, what: dict[str, object]) -> None:
+    await ask(town, DirectSend(APP, "b-1", "email", "transactional", {**what, "attachments": [FILE]}, None, "eve@example.com"))
+    await lane_of(town).pass_once()
+    [outgoing] = town.provider.seen
+    assert outgoing.content.parts["attachments"] == [FILE]
+    assert await town.run("SELECT * FROM direct_sends") == []
+
+
+async def test_of_many_mails_with_files_few_are_in_hand_at_once(town: Town) -> None:
+    town.provider.script[:] = ["hang"]
+    for number in range(6):
+        what = {"parts": {"subject": "Bill", "text": "x"}, "attachments": [FILE]}
+        await ask(town, DirectSend(APP, f"b-{number}", "email", "transactional", what, None, f"p{number}@example.com"))
+    running = asyncio.create_task(lane_of(town).pass_once())
+    while len(town.provider.seen) < 4:  # noqa: ASYNC110 - the provider is what is asked
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+    assert len(town.provider.seen) == 4
+    town.provider.released.set()
+    await running
+    assert await town.states() == [("sent", None)] * 6

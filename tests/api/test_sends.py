@@ -246,3 +246,40 @@ async def test_a_caller_says_whether_a_message_is_counted(manager: httpx.AsyncCl
         kept = (await connection.exec_driver_sql("SELECT content -> 'tracking' FROM direct_sends ORDER BY created_at")).scalars().all()
     assert kept == [False, {"opens": False}, None]
     assert (await manager.post("/v1/messages", json={**MAIL, "tracking": {"open": False}})).status_code == 422
+
+
+BILL = {"name": "bill.pdf", "type": "application/pdf", "content": "JVBERi0xLjcK"}
+
+
+@pytest.mark.usefixtures("ann")
+async def test_files_go_with_mail_by_template_or_content(manager: httpx.AsyncClient, database: Database) -> None:
+    for body in (MAIL, {"channel": "email", "user_id": "ann", "template": "receipt"}):
+        assert (await manager.post("/v1/messages", json=body | {"attachments": [BILL]})).status_code == 202
+    async with database.transaction() as connection:
+        kept = (await connection.exec_driver_sql("SELECT content -> 'attachments' FROM direct_sends")).scalars().all()
+    assert kept == [[BILL], [BILL]]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        (MAIL | {"attachments": [BILL | {"name": "../bill.pdf"}]}, "/attachments/0/name", "bad_file_name"),
+        (MAIL | {"attachments": [BILL, BILL | {"type": "multipart/mixed"}]}, "/attachments/1/type", "bad_content_type"),
+        (MAIL | {"attachments": [BILL | {"content": "no base64"}]}, "/attachments/0/content", "not_base64"),
+        (MAIL | {"attachments": [BILL | {"content": "JVBERi0x\nLjcK"}]}, "/attachments/0/content", "not_base64"),
+        (MAIL | {"attachments": [BILL | {"url": "https://a.example"}]}, "/attachments/0/url", "extra_forbidden"),
+        (MAIL | {"attachments": [BILL] * 11}, "/attachments", "too_long"),
+        (MAIL | {"attachments": [BILL | {"content": "AAAA" * 1_200_000}] * 2}, "/attachments", "too_large"),
+        (
+            {"channel": "sms", "address": "+4915112345678", "content": {"text": "x"}, "attachments": [BILL]},
+            "",
+            "no_attachments",
+        ),
+    ],
+)
+async def test_files_that_cannot_go_with_a_message_are_named(
+    manager: httpx.AsyncClient, body: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = await manager.post("/v1/messages", json=body)
+    assert answer.status_code == 422
+    assert {"pointer": pointer, "code": code}.items() <= answer.json()["errors"][0].items()
