@@ -219,7 +219,12 @@ async def _stored(connection: Connection, app: str, channel: str, name: str) -> 
 
 
 def _kept_secrets(stored: Account | None, app: str, seal: Seal, kind: Kind, body: AccountBody) -> dict[str, Any]:
-    """The secrets that the caller leaves as they are. Where the seal no longer opens, they must be given anew."""
+    """The secrets that the caller leaves as they are. Where the seal no longer opens, they must be given anew.
+
+    So they must for another host: whoever may set an account could have its password sent to a host of their own.
+    """
+    if kind.names_host and stored is not None and stored.settings.get("host") != body.settings.get("host"):
+        return {}
     if stored is None or stored.provider != body.provider or not (set(kind.secret) & set(stored.secret)) - set(body.settings):
         return {}
     with suppress(ConfigurationError):

@@ -21,7 +21,8 @@ class Kind:
     """One provider of one channel: the dataclass of its account, how its adapter is made, and which fields are secret.
 
     With `has_senders` the settings also hold `senders`, with a `tariff` its fields, and the adapter takes both beside the account; with
-    `keeps` it takes what keeps messages here instead.
+    `keeps` it takes what keeps messages here instead. With `names_host` its settings say where it connects to, and the adapter is told
+    whether that may be a stand-in.
     """
 
     account: type
@@ -29,6 +30,7 @@ class Kind:
     secret: tuple[str, ...]
     has_senders: bool = False
     keeps: bool = False
+    names_host: bool = False
     tariff: type[Tariff] | None = None
 
     def fields(self) -> list["AccountField"]:
@@ -92,7 +94,7 @@ def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: S
         taken.append(_read(Senders, settings.get("senders"), "/settings/senders"))
     if kind.tariff:
         taken.append(_read(kind.tariff, {name: settings[name] for name in kind.tariff_fields if name in settings}, "/settings"))
-    return kind.make(*taken)
+    return kind.make(*taken, may_use_stand_ins=around.may_use_stand_ins) if kind.names_host else kind.make(*taken)
 
 
 def _read(shape: type, written: object, pointer: str) -> Any:

@@ -68,12 +68,20 @@ class Egress:
     async def judge(self, url: str) -> Destination:
         """Find where `url` leads. Raises Rejected where it must not be called, NotSent where its name cannot be resolved now."""
         parts, host, port = _parsed(url)
-        addresses = await self._addresses(host, port)
-        if not all(self._may_be_called(address) for address in addresses):
-            raise Rejected("the address is not a public one")
+        addresses = await self._judged(host, port)
         if port != _PORTS[parts.scheme] and not all(address.is_loopback for address in addresses):
             raise Rejected("only ports 80 and 443 may be called")
         return Destination(parts, host, port, addresses[0])
+
+    async def judge_host(self, host: str, port: int) -> Address:
+        """Find the address to connect to for what is no URL. The port is the caller's to judge. Raises as `judge` does."""
+        return (await self._judged(host, port))[0]
+
+    async def _judged(self, host: str, port: int) -> list[Address]:
+        addresses = await self._addresses(host, port)
+        if not all(self._may_be_called(address) for address in addresses):
+            raise Rejected("the address is not a public one")
+        return addresses
 
     async def _addresses(self, host: str, port: int) -> list[Address]:
         try:

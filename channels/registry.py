@@ -13,7 +13,7 @@ from channels.email.postmark import Postmark, PostmarkAccount
 from channels.email.resend import Resend, ResendAccount
 from channels.email.sendgrid import Sendgrid, SendgridAccount
 from channels.email.ses import Ses, SesAccount
-from channels.email.smtp import Smtp
+from channels.email.smtp import Smtp, SmtpAccount
 from channels.in_app.feed import Feed, Show, Shown
 from channels.push.adm import Adm, AdmAccount
 from channels.push.apns import Apns, ApnsAccount
@@ -40,6 +40,7 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("email", "resend"): Kind(ResendAccount, Resend, ("api_key", "webhook_secret")),
     ("email", "sendgrid"): Kind(SendgridAccount, Sendgrid, ("api_key",)),
     ("email", "ses"): Kind(SesAccount, Ses, ("secret_access_key", "session_token")),
+    ("email", "smtp"): Kind(SmtpAccount, Smtp.of, ("password",), names_host=True),
     ("push", "adm"): Kind(AdmAccount, Adm, ("client_secret",)),
     ("push", "apns"): Kind(ApnsAccount, Apns, ("private_key",)),
     ("push", "fcm"): Kind(FcmAccount, Fcm, ("service_account",)),

@@ -13,6 +13,8 @@ from temporalio.service import RPCError
 
 import storage.providers
 from activities.accounts import verified
+from channels.base import SendFailed
+from channels.email.smtp import Smtp
 from cli.console import out
 from cli.local_keys import read_keys, settings_here
 from journeys.language.errors import Unavailable
@@ -25,7 +27,7 @@ from storage.migrations.runner import is_enough
 from storage.providers import Account
 from storage.sealing import Seal
 from workflows.client import connect
-from workflows.hands import surroundings
+from workflows.hands import smtp_server, surroundings
 
 OLDEST_POSTGRES = 15
 
@@ -56,8 +58,8 @@ def doctor() -> None:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    looked_at = [python(sys.version_info[:3]), *providers(settings), *await postgres(settings.database_url), await temporal()]
-    return [*looked_at, *await accounts(settings)]
+    looked_at = [python(sys.version_info[:3]), *providers(settings), *await mail_server(settings)]
+    return [*looked_at, *await postgres(settings.database_url), await temporal(), *await accounts(settings)]
 
 
 def python(running: tuple[int, int, int]) -> Finding:
@@ -90,6 +92,18 @@ def _smtp(settings: Settings) -> Finding:
     if settings.smtp_username and not settings.smtp_password.get_secret_value():
         return Finding("email", where, "SOJOURN_SMTP_USERNAME is set and SOJOURN_SMTP_PASSWORD is not: set both or none.")
     return Finding("email", where)
+
+
+async def mail_server(settings: Settings) -> list[Finding]:
+    """Log in to the installation's mail server, where there is one. Nothing is sent."""
+    if settings.email_provider != "smtp":
+        return []
+    smtp = Smtp(smtp_server(settings))
+    try:
+        await smtp.verify()
+    except SendFailed as failed:
+        return [Finding("mail server", f"refused: {failed.answer}", "Mend SOJOURN_SMTP_HOST, _PORT, _TLS, _USERNAME or _PASSWORD.")]
+    return [Finding("mail server", "answers" + (" and lets us log in" if settings.smtp_username else ""))]
 
 
 def _webhook(settings: Settings) -> Finding:

@@ -105,18 +105,23 @@ def _providers(settings: Settings, show: Show, functions: Mapping[str, Function]
             "in_app": settings.in_app_provider,
             "custom": settings.custom_provider,
         },
-        smtp=SmtpServer(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            username=settings.smtp_username,
-            password=settings.smtp_password.get_secret_value(),
-            tls=settings.smtp_tls,
-            connections=settings.smtp_connections,
-        ),
+        smtp=smtp_server(settings),
         webhook_secrets=tuple(settings.webhook_secret.get_secret_value().split()),
         webhooks_may_reach_loopback=settings.environment is Environment.DEVELOPMENT,
         show=show,
         functions=deliveries_by(functions),
+    )
+
+
+def smtp_server(settings: Settings) -> SmtpServer:
+    """The installation's own, for apps without an account of email."""
+    return SmtpServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value(),
+        tls=settings.smtp_tls,
+        connections=settings.smtp_connections,
     )
 
 

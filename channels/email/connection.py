@@ -14,6 +14,7 @@
 
 import asyncio
 import re
+import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
 from channels.base import Ambiguous, NotSent, Rejected
+from channels.egress import Egress
 from channels.email.mime import Mail
 
 _START_INPUT = 354
@@ -59,10 +61,14 @@ class Gone(NotSent):
 
 
 class Connection:
-    """One open connection. Not to be used again once `is_open` is false; `close` may be called at any time."""
+    """One open connection. Not to be used again once `is_open` is false; `close` may be called at any time.
 
-    def __init__(self, server: SmtpServer, context: ssl.SSLContext | None) -> None:
+    With `egress` it goes only where that lets it.
+    """
+
+    def __init__(self, server: SmtpServer, context: ssl.SSLContext | None, egress: Egress | None = None) -> None:
         self._server = server
+        self._egress = egress
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
@@ -86,8 +92,13 @@ class Connection:
         """Connect, secure and log in. Raises NotSent for whatever goes wrong."""
         try:
             async with asyncio.timeout(_left(deadline, self._server.timeout_s)):
-                await self._client.connect()
+                if self._egress is None:
+                    await self._client.connect()
+                else:
+                    await self._client.connect(sock=await _socket_to(self._server, self._egress), port=None)
                 await self._greet()
+        except Rejected as error:
+            raise NotSent(f"no connection to the mail server: {error.answer}") from error
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             self.close()
             raise NotSent(f"no connection to the mail server: {_told(error)}") from error
@@ -172,6 +183,19 @@ class Connection:
         except (SMTPException, OSError):
             return False
         return True
+
+
+async def _socket_to(server: SmtpServer, egress: Egress) -> socket.socket:
+    """Connect to the address that was judged, whatever the name says a moment later."""
+    address = await egress.judge_host(server.host, server.port)
+    made = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)  # noqa: PLR2004 - IPv4
+    try:
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, (str(address), server.port))
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 async def _flushed(protocol: SMTPProtocol, deadline: float) -> None:

@@ -5,28 +5,77 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from channels.base import NotSent, Outgoing, Receipt
 from channels.deadline import refuse_when_late, seconds_left
+from channels.egress import Egress
 from channels.email import mime
 from channels.email.connection import Connection, Gone, SmtpServer
+from journeys.language.errors import Invalid, Problem
 
 # Servers close idle connections after minutes and long ones after some hundred mails; we go first, and meet a closed one seldom.
 _IDLE_FOR_S = 30.0
 _MAILS_PER_CONNECTION = 500
+# Where mail servers listen for who hands mail in.
+_PORTS = (25, 465, 587, 2525)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class SmtpAccount:
+    """A mail server of an app's own, at a public address.
+
+    `tls`: starttls (a server without it gets nothing), tls (from the first byte), or none, for a stand-in on loopback.
+    """
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    username: str = ""
+    password: str = ""
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    connections: Annotated[int, Field(ge=1, le=50)] = 10
+
+    def problems(self, *, may_be_stand_in: bool) -> list[Problem]:
+        """What must not be set: a place where nobody hands mail in, mail in clear text, half a login."""
+        found = []
+        if not (may_be_stand_in and self.host in _LOOPBACK):
+            if self.port not in _PORTS:
+                found.append(Problem("/settings/port", "no_mail_port", f"a mail server is reached by {', '.join(map(str, _PORTS))}"))
+            if self.tls == "none":
+                found.append(Problem("/settings/tls", "in_clear_text", "mail leaves encrypted: starttls, or tls from the first byte"))
+        if self.username and not self.password:
+            found.append(Problem("/settings/password", "missing", "a username needs its password"))
+        if self.password and not self.username:
+            found.append(Problem("/settings/username", "missing", "a password needs its username"))
+        return found
 
 
 class Smtp:
-    """Sends mail through one server. At most `server.connections` are open; who finds none free waits until the claim's deadline."""
+    """Sends mail through one server. At most `server.connections` are open; who finds none free waits until the claim's deadline.
+
+    With `egress` the server is somebody else's choice, and must be where that lets us go.
+    """
 
     name = "smtp"
     channel = "email"
 
-    def __init__(self, server: SmtpServer) -> None:
+    def __init__(self, server: SmtpServer, egress: Egress | None = None) -> None:
         self._server = server
+        self._egress = egress
         self._turns = asyncio.Semaphore(server.connections)
         self._idle: list[Connection] = []
         self._context: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, account: SmtpAccount, *, may_use_stand_ins: bool) -> "Smtp":
+        """Sends through an app's own server. Raises Invalid."""
+        if problems := account.problems(may_be_stand_in=may_use_stand_ins):
+            raise Invalid(problems)
+        return cls(SmtpServer(**vars(account)), Egress(may_reach_loopback=may_use_stand_ins))
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         mail = mime.build(outgoing)
@@ -71,7 +120,7 @@ class Smtp:
         if self._context is None and self._server.tls != "none":
             # Reading the system's certificates takes 20 ms and more: once, and not in the loop.
             self._context = await asyncio.to_thread(ssl.create_default_context)
-        connection = Connection(self._server, self._context)
+        connection = Connection(self._server, self._context, self._egress)
         await connection.open(deadline)
         return connection
 

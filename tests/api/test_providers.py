@@ -60,6 +60,17 @@ async def test_another_provider_does_not_inherit_a_secret(manager: httpx.AsyncCl
     assert other.json()["errors"][0]["pointer"] == "/settings/api_key"
 
 
+async def test_a_password_does_not_follow_its_account_to_another_host(manager: httpx.AsyncClient) -> None:
+    settings = {"host": "smtp.acme.example", "username": "acme"}
+    first = await manager.put("/v1/providers/email/own", json={"provider": "smtp", "settings": {**settings, "password": "hush"}})
+    assert (first.status_code, first.json()["secret"]) == (200, ["password"])
+    assert "hush" not in first.text
+    kept = await manager.put("/v1/providers/email/own", json={"provider": "smtp", "settings": {**settings, "port": 465, "tls": "tls"}})
+    assert (kept.status_code, kept.json()["secret"]) == (200, ["password"])
+    moved = await manager.put("/v1/providers/email/own", json={"provider": "smtp", "settings": {**settings, "host": "smtp.evil.example"}})
+    assert (moved.status_code, moved.json()["errors"][0]["pointer"]) == (422, "/settings/password")
+
+
 async def test_what_is_wrong_is_named_and_not_echoed(manager: httpx.AsyncClient) -> None:
     wrong = await manager.put("/v1/providers/email/main", json={"provider": "resend", "settings": {"api_key": ["hush"]}})
     assert wrong.status_code == 422

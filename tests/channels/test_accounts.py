@@ -18,6 +18,7 @@ GOOD: dict[tuple[str, str], dict[str, Any]] = {
     ("email", "resend"): {"api_key": "key"},
     ("email", "sendgrid"): {"api_key": "key"},
     ("email", "ses"): {**AWS, "configuration_set": "events"},
+    ("email", "smtp"): {"host": "smtp.example.com", "username": "acme", "password": "secret"},
     ("push", "adm"): {"client_id": "id", "client_secret": "secret"},
     ("push", "apns"): {"key_id": "ABC123DEFG", "team_id": "DEF123GHIJ", "topic": "example.acme", "private_key": P256},
     ("push", "fcm"): {"service_account": SERVICE_ACCOUNT},

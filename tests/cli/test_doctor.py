@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from cli.doctor import accounts, postgres, providers, python, temporal
+from cli.doctor import accounts, mail_server, postgres, providers, python, temporal
 from cli.sojourn import run
 from settings import Environment, Settings
 from storage import account_states
@@ -16,6 +16,7 @@ from storage.database import Database
 from storage.providers import Traffic
 from storage.providers import put as put_account
 from storage.sealing import Seal
+from tests.channels.email.scripted_server import scripted
 
 PYTHONS = [
     ((3, 11, 7), True),  # seen to let a header through
@@ -77,6 +78,27 @@ def test_a_production_that_keeps_its_mail_in_the_sandbox_is_told() -> None:
 def test_an_smtp_user_without_password_is_told() -> None:
     settings = Settings(email_provider="smtp", smtp_username="mailer", allowed_recipients=("@example.com",))
     assert "SOJOURN_SMTP_PASSWORD" in " ".join(finding.remedy for finding in providers(settings))
+
+
+async def test_the_installations_mail_server_is_asked_and_nothing_is_sent() -> None:
+    async with scripted(EHLO="250-scripted\r\n250 AUTH PLAIN", AUTH=["235 ok", "535 5.7.8 no"]) as server:
+        settings = Settings(
+            email_provider="smtp",
+            smtp_host="127.0.0.1",
+            smtp_port=server.port,
+            smtp_tls="none",
+            smtp_username="mailer",
+            smtp_password="hush",
+            allowed_recipients=("@example.com",),
+        )
+        [well], [refused] = await mail_server(settings), await mail_server(settings)
+    assert well.is_well
+    assert "log in" in well.words
+    assert not refused.is_well
+    assert "535" in refused.words
+    assert "hush" not in str(refused)
+    assert server.bodies == []
+    assert await mail_server(Settings()) == []
 
 
 async def test_something_to_mend_gives_exit_code_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
