@@ -1,13 +1,14 @@
 """What a mail can be given as it is, and what of it is judged before it is accepted."""
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from channels.base import Rejected
+from channels.email import labels
 from channels.email.attachments import MOST, MOST_BYTES, file_name, media_type
 from channels.email.headers import mailbox, safe_text
 from channels.email.way_out import PLACE, bodies_without
@@ -60,6 +61,35 @@ def _fit_into_a_mail(files: list[FileOfMail]) -> list[FileOfMail]:
 FilesOfMail = Annotated[list[FileOfMail], AfterValidator(_fit_into_a_mail), Field(max_length=MOST)]
 
 
+def _as(code: str, check: Callable[[str], str]) -> AfterValidator:
+    def checked(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise PydanticCustomError(code, str(error)) from error
+
+    return AfterValidator(checked)
+
+
+def _written_once(headers: dict[str, str]) -> dict[str, str]:
+    try:
+        labels.distinct(headers)
+    except ValueError as error:
+        raise PydanticCustomError("written_twice", str(error)) from error
+    return headers
+
+
+Headers = Annotated[
+    dict[Annotated[str, _as("bad_header_name", labels.header_name)], Annotated[str, _as("unsafe_header", labels.header_text)]],
+    AfterValidator(_written_once),
+    Field(max_length=labels.MOST_HEADERS),
+]
+Tags = Annotated[
+    dict[Annotated[str, _as("bad_tag_name", labels.tag_name)], Annotated[str, _as("bad_tag", labels.tag_text)]],
+    Field(max_length=labels.MOST_TAGS),
+]
+
+
 class EmailParts(BaseModel):
     """`html`, `text`, or both. Without `from` the app's."""
 
@@ -70,6 +100,8 @@ class EmailParts(BaseModel):
     text: Text | None = None
     sender: Annotated[str | None, Field(alias="from", max_length=320)] = None
     reply_to: Annotated[str | None, Field(max_length=320)] = None
+    headers: Headers | None = None
+    tags: Tags | None = None
 
     @model_validator(mode="after")
     def _has_a_body(self) -> Self:

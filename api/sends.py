@@ -78,7 +78,8 @@ class NewMessage(Body):
     template: Word | None = Field(None, examples=["receipt"])
     data: dict[str, Any] = Field(default_factory=dict, description="the template reads it as entry.*", examples=[{"order_id": "A-17"}])
     content: dict[str, Any] | None = Field(
-        None, description="email: subject, html, text, from, reply_to; sms: text, dlt_template_id; whatsapp: text, template (name, "
+        None, description="email: subject, html, text, from, reply_to, headers, tags; "
+        "sms: text, dlt_template_id; whatsapp: text, template (name, "
         "language, body, header, buttons, content_sid); voice: text or ssml, voice, language; push: title, body, image, url, data, badge, "
         "sound, ttl, collapse, silent, priority, optional; in_app: title, body, url, image, buttons, data, placement, inbox, priority, "
         "expires, caps, display; webhook: url, body; custom: function, fields"
@@ -175,7 +176,9 @@ async def _raw(connection: Connection, app: str, body: NewMessage) -> Mapping[st
     try:
         parts = _PARTS[body.channel].validate_python(body.content).model_dump(by_alias=True, exclude_none=True)
     except ValidationError as error:
-        found = [Problem("/content" + "".join(f"/{part}" for part in e["loc"]), e["type"]) for e in error.errors(include_input=False)]
+        found = [
+            Problem("/content" + "".join(f"/{part}" for part in e["loc"]), e["type"], e["msg"]) for e in error.errors(include_input=False)
+        ]
         raise Invalid(found) from None
     if body.channel == "push":
         parts = Push.model_validate(parts).parts()

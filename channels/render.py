@@ -66,7 +66,7 @@ class _Refused:
 class Renderer:
     """Renders templates. `close()` ends its child processes.
 
-    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?}; sms {text};
+    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?, headers?, tags?}; sms {text};
     whatsapp {text?, template?: {name, language, body?, header?, buttons?, content_sid?, content_variables?}};
     voice {text | ssml, voice?, language?};
     push as channels/push/payload.py says it (Push), without what is not said; in_app as channels/in_app/parts.py says;
@@ -97,9 +97,8 @@ class Renderer:
             if template_language.lookup(variables, path) in (None, ""):
                 raise RenderFailed(f"missing_variable:{path}")
         parts = _in_process(prepared.compiled, variables) if prepared.compiled else await self._in_child(prepared.parts, variables)
-        if channel == "email":
-            parts |= _sender(prepared, variables)
-        return Content(channel, _whole(channel, parts))
+        whole = _whole(channel, parts)
+        return Content(channel, whole | _sender(prepared, variables) if channel == "email" else whole)
 
     async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
         """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
@@ -188,7 +187,7 @@ def _whole(channel: str, parts: Mapping[str, str]) -> dict[str, Any]:
         case "custom":
             fields = {name.partition(".")[2]: text for name, text in parts.items() if name != "function"}
             return {"function": parts["function"], "fields": fields}
-        case "whatsapp":
+        case "whatsapp" | "email":
             return nested(parts)
         case _:
             return dict(parts)

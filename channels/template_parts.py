@@ -9,6 +9,7 @@ import css_inline
 import mrml
 
 from channels import template_voice, template_whatsapp
+from channels.email import labels
 from channels.in_app import content as in_app
 from channels.template_files import BadFile, Part, nested, toml
 from channels.wishes import Wish, wish_of
@@ -16,7 +17,7 @@ from channels.wishes import Wish, wish_of
 __all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
 
 SETTINGS_FILE = "template.toml"
-_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id"})
+_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id", "headers", "tags"})
 _SMS_FILE = "sms.txt"
 # As the operators of India's DLT register it; they all give numbers.
 DLT_TEMPLATE_ID = r"[0-9]{4,30}"
@@ -42,7 +43,7 @@ class TemplateSettings:
     """template.toml. `sender`, `reply_to` and `voice` stand as they are written; `required` and `sample` use the roots of variables.
 
     `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`. `dlt_template_id` is under what
-    number the text is registered in India.
+    number the text is registered in India. `headers` and `tags` are those of a mail; a header may have Jinja.
     """
 
     sender: str | None = None
@@ -53,6 +54,8 @@ class TemplateSettings:
     wish: Wish = field(default_factory=Wish)
     voice: Mapping[str, Any] = field(default_factory=dict)
     dlt_template_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -85,7 +88,16 @@ def settings(files: Mapping[str, str]) -> TemplateSettings:
     if not all(isinstance(table.get(name, ""), str) for name in ("from", "reply_to", "topic")):
         raise BadFile(SETTINGS_FILE, "from, reply_to and topic are texts")
     return TemplateSettings(
-        table.get("from"), table.get("reply_to"), table.get("topic"), tuple(required), sample, _wish(table), voice, _dlt(table)
+        sender=table.get("from"),
+        reply_to=table.get("reply_to"),
+        topic=table.get("topic"),
+        required=tuple(required),
+        sample=sample,
+        wish=_wish(table),
+        voice=voice,
+        dlt_template_id=_dlt(table),
+        headers=_labels(table, "headers", labels.MOST_HEADERS, labels.header_name, labels.header_text),
+        tags=_labels(table, "tags", labels.MOST_TAGS, labels.tag_name, labels.tag_text),
     )
 
 
@@ -93,6 +105,22 @@ def _dlt(table: Mapping[str, Any]) -> str | None:
     found = table.get("dlt_template_id")
     if found is not None and not (isinstance(found, str) and re.fullmatch(DLT_TEMPLATE_ID, found)):
         raise BadFile(SETTINGS_FILE, "dlt_template_id is the number, as a text, under which the operator in India has registered the text")
+    return found
+
+
+def _labels(
+    table: Mapping[str, Any], what: str, most: int, named: Callable[[str], str], written: Callable[[str], str]
+) -> Mapping[str, str]:
+    found = table.get(what, {})
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()) or len(found) > most:
+        raise BadFile(SETTINGS_FILE, f"[{what}] is a table of texts, {most} at most")
+    for name, text in found.items():
+        try:
+            named(name)
+            written(text)
+            labels.distinct(found)
+        except ValueError as error:
+            raise BadFile(SETTINGS_FILE, f"{what}.{name}: {error}"[:200]) from error
     return found
 
 
@@ -126,7 +154,12 @@ def _email(files: Mapping[str, str]) -> list[Part]:
         found.append(Part("html", "body.html", _with_inline_css(files["body.html"]), is_html=True))
     if len(found) == 1:
         raise BadFile("body.txt", "is missing: a mail needs body.txt, body.mjml or body.html")
-    return found
+    own = settings(files)
+    return [
+        *found,
+        *(Part(f"headers.{name}", SETTINGS_FILE, text) for name, text in own.headers.items()),
+        *(Part(f"tags.{name}", SETTINGS_FILE, text) for name, text in own.tags.items()),
+    ]
 
 
 def _table(files: Mapping[str, str], channel: str) -> list[Part]:

@@ -31,6 +31,8 @@ def _words(message: Any) -> str:
     parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]
     if message["channel"] == "push":
         parts += [f"{name}: {message['content'][name]}" for name in _OF_PUSH if name in message["content"]]
+    parts += [f"{name}: {text}" for name, text in message["content"].get("headers", {}).items()]
+    parts += [f"tag {name}: {text}" for name, text in message["content"].get("tags", {}).items()]
     parts += [
         f"attached: {file['name']} ({file['type']}, {file['size_bytes']:,} bytes)" for file in message["content"].get("attachments", ())
     ]

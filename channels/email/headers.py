@@ -33,6 +33,11 @@ def unstructured(name: str, text: str) -> bytes:
     return f"{name}: {_encoded(text)}\r\n".encode("ascii")
 
 
+def encoded(text: str) -> str:
+    """Free text in one line, for who folds it: as encoded words where it is beyond ASCII."""
+    return text if text.isascii() else _encoded(text).replace("\r\n ", " ")
+
+
 def mailbox(text: str) -> str:
     """`Ann Lee <ann@example.org>` or `ann@example.org` in its form for a header; the name quoted or encoded as it needs.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from channels.base import Outgoing, Rejected
 from channels.email import headers
 from channels.email.attachments import Attachment, attachments_of
+from channels.email.labels import Pairs, headers_of, tags_of
 
 _URL_LIMIT = 900
 
@@ -20,8 +21,9 @@ class Letter:
     subject: str
     text: str | None
     html: str | None
-    extra: tuple[tuple[str, str], ...]
+    extra: Pairs
     attachments: tuple[Attachment, ...] = ()
+    tags: Pairs = ()
 
     @property
     def sender_mailbox(self) -> str:
@@ -45,12 +47,14 @@ def letter(outgoing: Outgoing) -> Letter:
         extra=(
             *leaving(outgoing.unsubscribe_url),
             *standing(outgoing.app, outgoing.topic or "", outgoing.message_class, sender.rpartition("@")[2]),
+            *headers_of(parts),
         ),
         attachments=attachments_of(parts),
+        tags=tags_of(parts),
     )
 
 
-def standing(app: str, topic: str, message_class: str, domain: str) -> tuple[tuple[str, str], ...]:
+def standing(app: str, topic: str, message_class: str, domain: str) -> Pairs:
     """What every mail of a topic says. List headers only for marketing (RFC 2919; Precedence keeps out-of-office answers away)."""
     feedback = ("Feedback-ID", f"{_token(topic or 'none')}:{message_class}:{_token(app)}:sojourn")
     if message_class != "marketing":
@@ -58,7 +62,7 @@ def standing(app: str, topic: str, message_class: str, domain: str) -> tuple[tup
     return (("List-Id", f"<{_token(topic or 'general')}.{_token(app)}.{domain}>"), ("Precedence", "bulk"), feedback)
 
 
-def leaving(url: str | None) -> tuple[tuple[str, str], ...]:
+def leaving(url: str | None) -> Pairs:
     """RFC 8058: the https address alone names person and topic, and a POST to it acts at once. Raises Rejected for a bad address."""
     if not url:
         return ()

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from channels.base import NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email import mime
+from channels.email.labels import Pairs, tags_of
 from channels.inbound import MESSAGE, objects, our_id, word
 from channels.provider_api import ProviderApi, refusal
 
@@ -52,7 +53,9 @@ class Mailgun:
             raise Rejected("the mail is larger than the 25 MB that Mailgun takes")
         # The message's own id in the boundary: it cannot stand in quoted-printable text after "=_".
         boundary = f"=_{outgoing.message_id}"
-        content = _form(boundary, {"to": mail.recipient, "v:sojourn_message": str(outgoing.message_id)}, mail.message)
+        tags = tags_of(outgoing.content.parts)
+        fields = (("to", mail.recipient), ("v:sojourn_message", str(outgoing.message_id)), *_tagging(tags))
+        content = _form(boundary, fields, mail.message)
         headers = {**self._headers, "content-type": f'multipart/form-data; boundary="{boundary}"'}
         answer = await self._api.post(self._path, outgoing, content=content, headers=headers)
         if answer.is_success:
@@ -83,8 +86,13 @@ class Mailgun:
         await self._api.close()
 
 
-def _form(boundary: str, fields: dict[str, str], message: bytes) -> bytes:
-    named = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+def _tagging(tags: Pairs) -> Pairs:
+    """Its own tags are for its statistics; variables come back in events."""
+    return (*(("o:tag", f"{name}:{text}") for name, text in tags), *((f"v:{name}", text) for name, text in tags))
+
+
+def _form(boundary: str, fields: Pairs, message: bytes) -> bytes:
+    named = [f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields]
     file = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="message"; filename="message.mime"\r\nContent-Type: message/rfc822\r\n\r\n'
     )

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from channels.base import Outgoing
-from channels.email import attachments, headers
+from channels.email import attachments, headers, labels
 from channels.email.attachments import attachments_of
 from channels.email.letter import leaving, standing
 
@@ -57,6 +57,7 @@ def build(outgoing: Outgoing, *, at: datetime | None = None) -> Mail:
             headers.unstructured("Subject", str(parts["subject"])),
             _lines(leaving(outgoing.unsubscribe_url)),
             made.head,
+            labels.lines_of(parts) if "headers" in parts else b"",
             _body(parts.get("text"), parts.get("html")) if "attachments" not in parts else _with_files(parts),
         )
     )

@@ -7,7 +7,8 @@
 | 422, ErrorCode 405 (no credits), 412 (account pending)  | NotSent: the account's trouble     |
 | all else                                                | channels/provider_api.py           |
 
-It knows no idempotency key; our id goes out as the metadata `sojourn_message` and comes back in its events.
+It knows no idempotency key; our id goes out as the metadata `sojourn_message` and comes back in its events. An author's tags are metadata
+too; the first is also what Postmark calls the tag, of which it has one.
 """
 
 from dataclasses import dataclass
@@ -92,10 +93,11 @@ def _asked(mail: Letter, message_id: str, stream: str) -> dict[str, object]:
         "Subject": mail.subject,
         "TextBody": mail.text,
         "HtmlBody": mail.html,
+        "Tag": next((f"{name}:{text}" for name, text in mail.tags), None),
         "Attachments": [{"Name": each.name, "Content": each.content, "ContentType": each.type} for each in mail.attachments] or None,
     }
     return {name: value for name, value in asked.items() if value is not None} | {
         "Headers": [{"Name": name, "Value": value} for name, value in mail.extra],
-        "Metadata": {"sojourn_message": message_id},
+        "Metadata": {"sojourn_message": message_id, **dict(mail.tags)},
         "MessageStream": stream,
     }

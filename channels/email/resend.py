@@ -77,5 +77,5 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
     }
     return {name: value for name, value in asked.items() if value is not None} | {
         "headers": dict(mail.extra),
-        "tags": [{"name": "sojourn_message", "value": message_id}],
+        "tags": [{"name": name, "value": text} for name, text in (("sojourn_message", message_id), *mail.tags)],
     }

@@ -7,7 +7,8 @@
 | 413, other 4xx                 | Rejected                                    |
 | all else                       | channels/provider_api.py                    |
 
-It knows no idempotency key; our id goes out as the custom argument `sojourn_message` and comes back in its events.
+It knows no idempotency key; our id goes out as the custom argument `sojourn_message` and comes back in its events. An author's tags are
+categories, for its statistics, and custom arguments, for the events.
 """
 
 import time
@@ -71,7 +72,7 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
     sender = {"email": mail.sender} | ({"name": mail.sender_name} if mail.sender_name else {})
     bodies = (("text/plain", mail.text), ("text/html", mail.html))
     asked: dict[str, object] = {
-        "personalizations": [{"to": [{"email": mail.recipient}], "custom_args": {"sojourn_message": message_id}}],
+        "personalizations": [{"to": [{"email": mail.recipient}], "custom_args": {"sojourn_message": message_id, **dict(mail.tags)}}],
         "from": sender,
         "subject": mail.subject,
         "content": [{"type": kind, "value": text} for kind, text in bodies if text is not None],
@@ -79,6 +80,8 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
     }
     if mail.reply_to:
         asked["reply_to"] = {"email": mail.reply_to}
+    if mail.tags:
+        asked["categories"] = [f"{name}:{text}" for name, text in mail.tags]
     if mail.attachments:
         asked["attachments"] = [
             {"content": each.content, "type": each.type, "filename": each.name, "disposition": "attachment"} for each in mail.attachments

@@ -19,6 +19,7 @@ import orjson
 
 from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email import mime
+from channels.email.labels import tags_of
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 
@@ -81,7 +82,10 @@ class Ses:
             "FromEmailAddress": mail.sender,
             "Destination": {"ToAddresses": [mail.recipient]},
             "Content": {"Raw": {"Data": raw}},
-            "EmailTags": [{"Name": "sojourn_message", "Value": str(outgoing.message_id)}],
+            "EmailTags": [
+                {"Name": name, "Value": text}
+                for name, text in (("sojourn_message", str(outgoing.message_id)), *tags_of(outgoing.content.parts))
+            ],
         }
         if self._account.configuration_set:
             asked["ConfigurationSetName"] = self._account.configuration_set

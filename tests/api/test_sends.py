@@ -248,6 +248,41 @@ async def test_a_caller_says_whether_a_message_is_counted(manager: httpx.AsyncCl
     assert (await manager.post("/v1/messages", json={**MAIL, "tracking": {"open": False}})).status_code == 422
 
 
+LABELLED = {"headers": {"X-Order": "7 größer"}, "tags": {"campaign": "spring"}}
+
+
+async def test_mail_takes_headers_and_tags(manager: httpx.AsyncClient, database: Database) -> None:
+    given = MAIL | {"content": CONTENT | LABELLED}
+    assert (await manager.post("/v1/messages", json=given)).status_code == 202
+    async with database.transaction() as connection:
+        kept = (await connection.exec_driver_sql("SELECT content -> 'parts' FROM direct_sends")).scalar_one()
+    assert LABELLED.items() <= kept.items()
+
+
+@pytest.mark.parametrize(
+    ("labels", "pointer", "code"),
+    [
+        ({"headers": {"bcc": "eve@example.com"}}, "/content/headers/bcc/[key]", "bad_header_name"),
+        ({"headers": {"X-A\r\nBcc": "eve"}}, "/content/headers/X-A\r\nBcc/[key]", "bad_header_name"),
+        ({"headers": {"X-A": "hush\r\nBcc: eve@example.com"}}, "/content/headers/X-A", "unsafe_header"),
+        ({"headers": {"X-A": "=?utf-8?q?hush=0ABcc:_e@x?="}}, "/content/headers/X-A", "unsafe_header"),
+        ({"headers": {"X-A": "a", "x-a": "b"}}, "/content/headers", "written_twice"),
+        ({"headers": {f"X-{n}": "a" for n in range(11)}}, "/content/headers", "too_long"),
+        ({"tags": {"sojourn_message": "hush"}}, "/content/tags/sojourn_message/[key]", "bad_tag_name"),
+        ({"tags": {"campaign": "hush hush"}}, "/content/tags/campaign", "bad_tag"),
+        ({"tags": {f"t{n}": "a" for n in range(6)}}, "/content/tags", "too_long"),
+    ],
+)
+async def test_headers_and_tags_that_no_mail_may_have_are_named(
+    manager: httpx.AsyncClient, labels: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = await manager.post("/v1/messages", json=MAIL | {"content": CONTENT | labels})
+    assert answer.status_code == 422
+    assert {"pointer": pointer, "code": code}.items() <= answer.json()["errors"][0].items()
+    assert answer.json()["errors"][0]["message"]
+    assert "hush" not in answer.text
+
+
 BILL = {"name": "bill.pdf", "type": "application/pdf", "content": "JVBERi0xLjcK"}
 
 
