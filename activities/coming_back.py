@@ -60,7 +60,7 @@ async def take_in(connection: Connection, source: Source, told: Sequence[Told]) 
     spoken, by_ref = await provider_events.spoken_of(
         connection,
         source.app,
-        source.provider,
+        {source.provider},
         {each.message_id for each in new if each.message_id},
         {each.ref for each in new if each.ref},
     )
@@ -85,7 +85,7 @@ async def match_parked(connection: Connection) -> int:
     for app, channel, provider in sorted({(app, event.account.partition("/")[0], event.provider) for app, event in found}):
         waiting = [event for of, event in found if (of, event.account.partition("/")[0], event.provider) == (app, channel, provider)]
         spoken, _ = await provider_events.spoken_of(
-            connection, app, provider, {each.message_id for each in waiting if each.message_id}, set()
+            connection, app, {provider}, {each.message_id for each in waiting if each.message_id}, set()
         )
         matched = [_with(event, ours) for event in waiting if event.message_id and (ours := spoken.get(event.message_id))]
         await _lock(connection, app, channel, matched)

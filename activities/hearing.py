@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from channels.inbound import Told, our_id
+from channels.mail_replies import NAMED_BY_PROVIDER
 from channels.sms.keywords import Meaning, meaning
 from storage import apps, consents, direct_sends, events, facts, provider_events, suppressions, unclear_replies
 from storage.consents import EVERY, ConsentRecord
@@ -64,11 +65,14 @@ async def _owners(connection: Connection, app: str, channel: str, address_hash: 
 async def _writer(
     connection: Connection, app: str, channel: str, event: ProviderEvent, told: Told, owners: list[int]
 ) -> tuple[UUID | None, int | None]:
-    """The message that is answered and who answers: by what is quoted, else the last one to this address, else whose address it is."""
-    quoted = {found for found in (our_id(text) for text in told.detail.get("answers", ())) if found is not None}
-    ref = str(told.detail.get("ref") or "")
-    spoken, by_ref = await provider_events.spoken_of(connection, app, event.provider, quoted, {ref} if ref else set())
-    for number in (*(our_id(text) for text in told.detail.get("answers", ())), by_ref.get(ref)):
+    """The message that is answered and who answers: by what is quoted, else the last one to this address, else whose address it is.
+
+    A mail quotes our id, or that of the provider that it left through, which need not be the one that took the answer.
+    """
+    quoted = [*map(str, told.detail.get("answers", ())), *filter(None, [str(told.detail.get("ref") or "")])]
+    ids = {found for found in map(our_id, quoted) if found is not None}
+    spoken, by_ref = await provider_events.spoken_of(connection, app, {event.provider, *NAMED_BY_PROVIDER}, ids, set(quoted))
+    for number in (found for text in quoted for found in (our_id(text), by_ref.get(text))):
         if number in spoken and spoken[number].user_id is not None:
             return number, spoken[number].user_id
     last = await provider_events.last_to(connection, app, channel, event.address_hash) if event.address_hash else None

@@ -7,7 +7,9 @@ from email.utils import getaddresses
 
 _LONGEST = 2_000
 _MOST_LINES = 400
-_REFERENCE = re.compile(r"<([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})@[^<>\s]{1,255}>", re.IGNORECASE)
+_REFERENCE = re.compile(r"<([^<>\s@]{1,200})@[^<>\s]{1,255}>")
+# Those whose own id of a mail stands before the @ of its Message-ID, where they replaced ours.
+NAMED_BY_PROVIDER = ("postmark", "sendgrid", "ses")
 # The line with which mail programs begin what they quote: "On ..., Ann wrote:", "Am ... schrieb Ann:", "Le ... a ecrit :", rulers.
 _QUOTE_BEGINS = re.compile(
     r"^(on\b.{0,200}\bwrote:|am\b.{0,200}\bschrieb\b.{0,100}:|le\b.{0,200}\ba écrit\s?:|el\b.{0,200}\bescribió:|il\b.{0,200}\bha scritto:"
@@ -29,8 +31,8 @@ def own_words(text: str) -> str:
 
 
 def answered(*headers: str) -> list[str]:
-    """Our message ids in In-Reply-To and References, the nearest first."""
-    found = [match.group(1).lower() for header in headers for match in reversed(list(_REFERENCE.finditer(header[:20_000])))]
+    """What stands before the @ in In-Reply-To and References, the nearest first: our message ids, and those of providers."""
+    found = [match.group(1) for header in headers for match in reversed(list(_REFERENCE.finditer(header[:20_000])))]
     return list(dict.fromkeys(found))[:10]
 
 

@@ -1,7 +1,7 @@
 """Events of providers: each kept once as it came, and matched with the message that it speaks of, now or within a day."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,7 +54,8 @@ _MESSAGES = text("""
     LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[]))
 """)
 _BY_REF = text("""
-    SELECT ref, message_id FROM provider_refs WHERE app = :app AND provider = :provider AND ref = ANY(CAST(:refs AS text[]))
+    SELECT ref, message_id FROM provider_refs WHERE app = :app AND provider = ANY(CAST(:providers AS text[]))
+        AND ref = ANY(CAST(:refs AS text[]))
 """)
 _KEEP = text("""
     INSERT INTO provider_events (app, account, provider, event_id, kind, word, message_id, ref, user_id, address_hash, detail, occurred_at,
@@ -115,12 +116,12 @@ def _hash(app: str, numbering: str, event_id: str) -> bytes:
 
 
 async def spoken_of(
-    connection: Connection, app: str, provider: str, ids: set[UUID], refs: set[str]
+    connection: Connection, app: str, providers: Collection[str], ids: set[UUID], refs: set[str]
 ) -> tuple[dict[UUID, Spoken], dict[str, UUID]]:
-    """The app's messages by our ids and by the provider's: (message by id, id by ref)."""
+    """The app's messages by our ids and by those of providers: (message by id, id by ref)."""
     by_ref: dict[str, UUID] = {}
     if refs:
-        found = await connection.execute(_BY_REF, {"app": app, "provider": provider, "refs": list(refs)})
+        found = await connection.execute(_BY_REF, {"app": app, "providers": list(providers), "refs": list(refs)})
         by_ref = {row.ref: row.message_id for row in found}
     wanted = ids | set(by_ref.values())
     if not wanted:

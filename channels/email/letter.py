@@ -12,8 +12,12 @@ _URL_LIMIT = 900
 
 @dataclass(frozen=True)
 class Letter:
-    """Addresses are bare and their domains ASCII; `extra` are the headers beside the usual ones, in their order."""
+    """Addresses are bare and their domains ASCII; `extra` are the headers beside the usual ones, in their order.
 
+    `own_id` is the Message-ID that we would give it.
+    """
+
+    own_id: str
     sender: str
     sender_name: str
     recipient: str
@@ -37,6 +41,7 @@ def letter(outgoing: Outgoing) -> Letter:
     sender = headers.bare_address(mailbox)
     reply_to = parts.get("reply_to")
     return Letter(
+        own_id=f"<{outgoing.message_id}@{sender.rpartition('@')[2]}>",
         sender=sender,
         sender_name=headers.display_name(mailbox),
         recipient=headers.address(outgoing.address),

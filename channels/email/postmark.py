@@ -8,7 +8,8 @@
 | all else                                                | channels/provider_api.py           |
 
 It knows no idempotency key; our id goes out as the metadata `sojourn_message` and comes back in its events. An author's tags are metadata
-too; the first is also what Postmark calls the tag, of which it has one.
+too; the first is also what Postmark calls the tag, of which it has one. It replaces a Message-ID by its own, unless X-PM-KeepID asks
+it not to.
 """
 
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _asked(mail: Letter, message_id: str, stream: str) -> dict[str, object]:
         "Attachments": [{"Name": each.name, "Content": each.content, "ContentType": each.type} for each in mail.attachments] or None,
     }
     return {name: value for name, value in asked.items() if value is not None} | {
-        "Headers": [{"Name": name, "Value": value} for name, value in mail.extra],
+        "Headers": [{"Name": name, "Value": value} for name, value in (("Message-ID", mail.own_id), ("X-PM-KeepID", "true"), *mail.extra)],
         "Metadata": {"sojourn_message": message_id, **dict(mail.tags)},
         "MessageStream": stream,
     }

@@ -8,6 +8,7 @@
 | all else                                     | channels/provider_api.py                                      |
 
 Our id is the Idempotency-Key, which Resend remembers for 24 hours, and the tag `sojourn_message`, which comes back in its events.
+It sends through SES, whose Message-ID it tells nobody; References stays as it is, and who answers repeats it (RFC 5322, 3.6.4).
 """
 
 from dataclasses import dataclass
@@ -76,6 +77,6 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
         "attachments": [{"filename": each.name, "content": each.content, "content_type": each.type} for each in mail.attachments] or None,
     }
     return {name: value for name, value in asked.items() if value is not None} | {
-        "headers": dict(mail.extra),
+        "headers": {"References": mail.own_id, **dict(mail.extra)},
         "tags": [{"name": name, "value": text} for name, text in (("sojourn_message", message_id), *mail.tags)],
     }

@@ -8,7 +8,7 @@
 | all else                       | channels/provider_api.py                    |
 
 It knows no idempotency key; our id goes out as the custom argument `sojourn_message` and comes back in its events. An author's tags are
-categories, for its statistics, and custom arguments, for the events.
+categories, for its statistics, and custom arguments, for the events. A Message-ID that it is given stays.
 """
 
 import time
@@ -76,7 +76,7 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
         "from": sender,
         "subject": mail.subject,
         "content": [{"type": kind, "value": text} for kind, text in bodies if text is not None],
-        "headers": dict(mail.extra),
+        "headers": {"Message-ID": mail.own_id, **dict(mail.extra)},
     }
     if mail.reply_to:
         asked["reply_to"] = {"email": mail.reply_to}

@@ -8,7 +8,8 @@
 | MessageRejected, BadRequest, NotFound                         | Rejected                                         |
 | all else                                                      | channels/provider_api.py                         |
 
-SES knows no idempotency key; our id goes out as the tag `sojourn_message` and comes back in its events.
+SES knows no idempotency key; our id goes out as the tag `sojourn_message` and comes back in its events. It replaces our
+Message-ID by one that begins with the id that it answers.
 """
 
 from base64 import b64encode

@@ -391,6 +391,32 @@ async def test_a_mail_that_answers_ours_is_an_event_without_what_it_quotes(world
     assert len(await world.events("message_replied")) == 4
 
 
+async def test_a_mail_is_answered_by_the_id_that_its_provider_gave_it_whoever_takes_the_answer(world: Callbacks) -> None:
+    refs = {"ses": f"0102{uuid4()}-000000", "sendgrid": "rEcJb6KXQVaK3RHcUnV0Kw", "postmark": str(uuid4())}
+    numbers = {provider: await world.message("ann", "email", provider, ref=ref) for provider, ref in refs.items()}
+    await world.message("ann", "email", "ses")
+    url = await world.account(SES)
+    for provider, ref in refs.items():
+        assert (await world.post(url, ses_mail(mail(ref)))).status_code == 200
+        assert (await world.events("message_replied"))[-1]["message_id"] == str(numbers[provider]), provider
+
+
+async def test_an_id_that_another_app_or_channel_knows_answers_nothing_of_theirs(world: Callbacks) -> None:
+    await world.message("ann", "sms", "vonage", ref="same-id")
+    last = await world.message("ann", "email", "ses")
+    await world.post(await world.account(SES), ses_mail(mail("same-id")))
+    assert [event["message_id"] for event in await world.events("message_replied")] == [str(last)]
+
+
+async def test_of_two_that_are_quoted_the_nearest_counts(world: Callbacks) -> None:
+    first = await world.message("ann", "email", "resend")
+    second = await world.message("ann", "email", "ses", ref="0102-second")
+    url = await world.account(SES)
+    await world.post(url, ses_mail(mail("nobody-knows", References=f"<{first}@example.com> <0102-second@eu-west-1.amazonses.com>")))
+    await world.post(url, ses_mail(mail("nobody-knows", References=f"<{first}@example.com> <other@email.amazonses.com>")))
+    assert [event["message_id"] for event in await world.events("message_replied")] == [str(second), str(first)]
+
+
 async def test_a_mail_of_another_address_that_answers_ours_is_who_we_wrote_to(world: Callbacks) -> None:
     url = await world.account(SES)
     number = await world.message("ann", "email", "ses")

@@ -23,7 +23,9 @@ def accepts(request: Request) -> Response:
     assert (asked["To"], asked["ReplyTo"]) == ("ann@example.org", "help@acme.example")
     assert (asked["Subject"], asked["TextBody"], asked["HtmlBody"]) == tuple(NON_ASCII[name] for name in ("subject", "text", "html"))
     assert asked["MessageStream"] == "broadcast"
-    check_extra({each["Name"]: each["Value"] for each in asked["Headers"]})
+    headers = {each["Name"]: each["Value"] for each in asked["Headers"]}
+    check_extra(headers)
+    assert (headers["Message-ID"], headers["X-PM-KeepID"]) == (f"<{asked['Metadata']['sojourn_message']}@acme.example>", "true")
     return Response(200, b'{"To": "ann@example.org", "MessageID": "0a129aee-e1cd-480d-b08d-4f48548ff48d", "ErrorCode": 0, "Message": "OK"}')
 
 

@@ -22,6 +22,7 @@ def accepts(request: Request) -> Response:
     assert (asked["to"], asked["reply_to"]) == (["ann@example.org"], "help@acme.example")
     assert (asked["subject"], asked["text"], asked["html"]) == tuple(NON_ASCII[name] for name in ("subject", "text", "html"))
     check_extra(asked["headers"])
+    assert asked["headers"]["References"] == f"<{request.headers['idempotency-key']}@acme.example>"
     [tag] = asked["tags"]
     # A tag's value is ASCII letters, digits, underscores and dashes, 256 at most.
     assert tag == {"name": "sojourn_message", "value": request.headers["idempotency-key"]}

@@ -30,6 +30,7 @@ def accepts(request: Request) -> Response:
         {"type": "text/html", "value": NON_ASCII["html"]},
     ]
     check_extra(asked["headers"])
+    assert asked["headers"]["Message-ID"] == f"<{asked['personalizations'][0]['custom_args']['sojourn_message']}@acme.example>"
     return Response(202, b"", {"x-message-id": "sg-1"})
 
 
