@@ -429,7 +429,18 @@ TEMPLATES = [
     template(
         "bad_file",
         {"template.toml": "x = 1"},
-        "template.toml: unknown setting x; known are from, reply_to, required, sample, topic, tracking, utm, voice",
+        "template.toml: unknown setting x; known are dlt_template_id, from, headers, reply_to, ",
+    ),
+    template(
+        "bad_file",
+        {"template.toml": "dlt_template_id = 1"},
+        "template.toml: dlt_template_id is the number, as a text, under which the operator in India has registered the text",
+    ),
+    template("bad_file", {"template.toml": "headers = 1"}, "template.toml: [headers] is a table of texts, 10 at most"),
+    template(
+        "bad_file",
+        {"template.toml": '[headers]\nTo = "a"'},
+        "template.toml: headers.To: this header is written by Sojourn or the provider: take it out",
     ),
     template("bad_file", {"template.toml": "required = 1"}, "template.toml: required is a list of dotted names, sample a table"),
     template("bad_file", {"template.toml": "from = 1"}, "template.toml: from, reply_to and topic are texts"),
