@@ -168,7 +168,7 @@ class DirectLane:
             return content
         async with self._database.transaction() as connection:
             files = await direct_sends.attachments(connection, taken.waiting.app, taken.waiting.id)
-        return Content(content.channel, {**content.parts, "attachments": files})
+        return Content(content.channel, {**content.parts, "attachments": [*content.parts.get("attachments", ()), *files]})
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:
         waiting = taken.waiting

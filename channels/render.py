@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from channels import template_language, template_vetting
 from channels.base import Content
+from channels.email.attachments import from_texts
 from channels.in_app import content as in_app
 from channels.push.checks import push_problems
 from channels.push.payload import first_fault, gathered
@@ -66,7 +67,7 @@ class _Refused:
 class Renderer:
     """Renders templates. `close()` ends its child processes.
 
-    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?, headers?, tags?}; sms {text};
+    Parts of a Content by channel: email {subject, html?, text?, from, reply_to?, headers?, tags?, attachments?}; sms {text};
     whatsapp {text?, template?: {name, language, body?, header?, buttons?, content_sid?, content_variables?}};
     voice {text | ssml, voice?, language?};
     push as channels/push/payload.py says it (Push), without what is not said; in_app as channels/in_app/parts.py says;
@@ -187,8 +188,11 @@ def _whole(channel: str, parts: Mapping[str, str]) -> dict[str, Any]:
         case "custom":
             fields = {name.partition(".")[2]: text for name, text in parts.items() if name != "function"}
             return {"function": parts["function"], "fields": fields}
-        case "whatsapp" | "email":
+        case "whatsapp":
             return nested(parts)
+        case "email":
+            whole = nested(parts)
+            return whole | ({"attachments": from_texts(whole["attachments"])} if "attachments" in whole else {})
         case _:
             return dict(parts)
 

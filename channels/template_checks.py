@@ -1,6 +1,6 @@
 """What is wrong with a template, found by reading it and by filling in its sample. Runs in a child process for templates of strangers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,11 +38,11 @@ class Finding:
 
 def findings(files: Mapping[str, str]) -> list[Finding]:
     """Everything that is wrong with a template, in the order of files and lines."""
-    found = [_unknown(file) for file in sorted(set(files) - template_parts.KNOWN_FILES)]
     try:
         settings = template_parts.settings(files)
     except BadFile as error:
-        return [*found, Finding(error.file, "bad_file", str(error))]
+        return [*_unknown(files, ()), Finding(error.file, "bad_file", str(error))]
+    found = list(_unknown(files, settings.attachments))
     channels = template_parts.channels_of(files)
     if not channels:
         found.append(
@@ -177,9 +177,10 @@ def _unused(settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
             )
 
 
-def _unknown(file: str) -> Finding:
+def _unknown(files: Iterable[str], attached: Iterable[str]) -> Iterator[Finding]:
     known = ", ".join(sorted(template_parts.KNOWN_FILES))
-    return Finding(file, "unknown_file", f"{file} belongs to no channel; known are {known}")
+    for file in sorted(set(files) - template_parts.KNOWN_FILES - set(attached)):
+        yield Finding(file, "unknown_file", f"{file} belongs to no channel; known are {known}")
 
 
 def _mentions(part: Part) -> list[Mention]:

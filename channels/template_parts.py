@@ -1,7 +1,7 @@
 """Which files of a template make which channel's message, and the way from a file to what Jinja reads (MJML and CSS done once)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,9 @@ import css_inline
 import mrml
 
 from channels import template_voice, template_whatsapp
+from channels.base import Rejected
 from channels.email import labels
+from channels.email.attachments import MOST, media_type
 from channels.in_app import content as in_app
 from channels.template_files import BadFile, Part, nested, toml
 from channels.wishes import Wish, wish_of
@@ -17,7 +19,9 @@ from channels.wishes import Wish, wish_of
 __all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
 
 SETTINGS_FILE = "template.toml"
-_SETTINGS = frozenset({"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id", "headers", "tags"})
+_SETTINGS = frozenset(
+    {"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id", "headers", "tags", "attachments"}
+)
 _SMS_FILE = "sms.txt"
 # As the operators of India's DLT register it; they all give numbers.
 DLT_TEMPLATE_ID = r"[0-9]{4,30}"
@@ -44,6 +48,7 @@ class TemplateSettings:
 
     `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`. `dlt_template_id` is under what
     number the text is registered in India. `headers` and `tags` are those of a mail; a header may have Jinja.
+    `attachments` are the files of the folder that go with a mail, each with its content type.
     """
 
     sender: str | None = None
@@ -56,6 +61,7 @@ class TemplateSettings:
     dlt_template_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    attachments: Mapping[str, str] = field(default_factory=dict)
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
@@ -98,6 +104,7 @@ def settings(files: Mapping[str, str]) -> TemplateSettings:
         dlt_template_id=_dlt(table),
         headers=_labels(table, "headers", labels.MOST_HEADERS, labels.header_name, labels.header_text),
         tags=_labels(table, "tags", labels.MOST_TAGS, labels.tag_name, labels.tag_text),
+        attachments=_attachments(table, files),
     )
 
 
@@ -121,6 +128,20 @@ def _labels(
             labels.distinct(found)
         except ValueError as error:
             raise BadFile(SETTINGS_FILE, f"{what}.{name}: {error}"[:200]) from error
+    return found
+
+
+def _attachments(table: Mapping[str, Any], files: Mapping[str, str]) -> Mapping[str, str]:
+    found = table.get("attachments", {})
+    if not isinstance(found, dict) or not all(isinstance(kind, str) for kind in found.values()) or len(found) > MOST:
+        raise BadFile(SETTINGS_FILE, f"[attachments] is a table of files with their content types, {MOST} at most")
+    for name, kind in found.items():
+        if name not in files or name in KNOWN_FILES:
+            raise BadFile(SETTINGS_FILE, f"attachments.{name}: there is no such file beside those that make the message")
+        try:
+            media_type(kind)
+        except Rejected as error:
+            raise BadFile(SETTINGS_FILE, f"attachments.{name}: {error.answer}") from error
     return found
 
 
@@ -159,7 +180,16 @@ def _email(files: Mapping[str, str]) -> list[Part]:
         *found,
         *(Part(f"headers.{name}", SETTINGS_FILE, text) for name, text in own.headers.items()),
         *(Part(f"tags.{name}", SETTINGS_FILE, text) for name, text in own.tags.items()),
+        *_attached(files, own.attachments),
     ]
+
+
+def _attached(files: Mapping[str, str], attachments: Mapping[str, str]) -> Iterator[Part]:
+    """Three for each, under its number, since a name has a dot."""
+    for number, (name, kind) in enumerate(attachments.items()):
+        yield Part(f"attachments.{number}.name", SETTINGS_FILE, name)
+        yield Part(f"attachments.{number}.type", SETTINGS_FILE, kind)
+        yield Part(f"attachments.{number}.text", name, files[name])
 
 
 def _table(files: Mapping[str, str], channel: str) -> list[Part]:

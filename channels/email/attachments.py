@@ -1,7 +1,7 @@
 """Files that go with a mail: what they may be called, and how they stand in it."""
 
 import re
-from base64 import b64decode, encodebytes
+from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +39,23 @@ def attachments_of(parts: Mapping[str, Any]) -> tuple[Attachment, ...]:
 def as_seen(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is shown of the files to people: no bytes."""
     return [{"name": each.name, "type": each.type, "size_bytes": each.size_bytes} for each in attachments_of(parts)]
+
+
+def from_texts(filled: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+    """The files of a template, filled in, as those that a caller gives: by number, with name, type and text.
+
+    Texts have CRLF for their lines (RFC 2046, 4.1.1), without which some calendars read no invitation.
+    """
+    return [
+        {"name": each["name"], "type": each["type"], "content": b64encode(_lines_ended(each["text"]).encode()).decode("ascii")}
+        for each in filled.values()
+    ]
+
+
+def _lines_ended(text: str) -> str:
+    lines = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    # Jinja takes the end of the last line away.
+    return lines if lines.endswith("\r\n") else f"{lines}\r\n"
 
 
 def file_name(text: str) -> str:

@@ -1,6 +1,7 @@
 """Direct sends: a row committed before the answer, and a lane that finds it again whatever dies."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from activities.breaker import Bounds
 from activities.direct import DirectLane, Lanes
 from activities.rules import Known, Ruling, Target, Terms
 from activities.unknowns import Sweeper
+from channels.render import Renderer
 from storage import templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend, plan_direct
@@ -317,6 +319,20 @@ async def test_files_leave_with_their_mail_and_are_forgotten_with_it(town: Town,
     [outgoing] = town.provider.seen
     assert outgoing.content.parts["attachments"] == [FILE]
     assert await town.run("SELECT * FROM direct_sends") == []
+
+
+async def test_files_of_a_template_and_of_its_caller_go_together(town: Town) -> None:
+    toml = 'from = "a@acme.example"\nattachments = {"terms.txt" = "text/plain"}'
+    files = {"subject.txt": "Bill", "body.txt": "x", "terms.txt": "Pay.", "template.toml": toml}
+    async with town.database.transaction() as connection:
+        await templates.publish(connection, APP, "bill", files, "bill")
+    what = {"template": "bill", "attachments": [FILE]}
+    await ask(town, DirectSend(APP, "b-1", "email", "transactional", what, None, "eve@example.com"))
+    renderer = Renderer(children=1, wall_s=20)
+    await DirectLane(town.database, replace(town.delivery(), renderer=renderer), asyncio.Event()).pass_once()
+    await renderer.close()
+    [outgoing] = town.provider.seen
+    assert [each["name"] for each in outgoing.content.parts["attachments"]] == ["terms.txt", "a.pdf"]
 
 
 async def test_of_many_mails_with_files_few_are_in_hand_at_once(town: Town) -> None:

@@ -429,12 +429,27 @@ TEMPLATES = [
     template(
         "bad_file",
         {"template.toml": "x = 1"},
-        "template.toml: unknown setting x; known are dlt_template_id, from, headers, reply_to, ",
+        "template.toml: unknown setting x; known are attachments, dlt_template_id, from, headers, reply_to, ",
     ),
     template(
         "bad_file",
         {"template.toml": "dlt_template_id = 1"},
         "template.toml: dlt_template_id is the number, as a text, under which the operator in India has registered the text",
+    ),
+    template(
+        "bad_file",
+        {"template.toml": "attachments = 1"},
+        "template.toml: [attachments] is a table of files with their content types, 10 at most",
+    ),
+    template(
+        "bad_file",
+        {"template.toml": 'attachments = {"a.ics" = "text/calendar"}'},
+        "template.toml: attachments.a.ics: there is no such file beside those that make the message",
+    ),
+    template(
+        "bad_file",
+        {"template.toml": 'attachments = {"a.ics" = "calendar"}', "a.ics": "x"},
+        "template.toml: attachments.a.ics: a content type is written as application/pdf, in small letters and without parameters",
     ),
     template("bad_file", {"template.toml": "headers = 1"}, "template.toml: [headers] is a table of texts, 10 at most"),
     template(

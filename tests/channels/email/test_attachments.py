@@ -20,7 +20,9 @@ from channels.email.resend import Resend, ResendAccount
 from channels.email.sendgrid import Sendgrid, SendgridAccount
 from channels.email.ses import Ses, SesAccount
 from channels.email.smtp import Smtp
+from channels.render import Renderer
 from channels.sandbox import Kept, Sandbox
+from channels.templates import problems
 from tests.channels.email.scripted_server import scripted
 from tests.channels.messages import mail
 from tests.channels.provider import Request, Response, provider
@@ -139,6 +141,42 @@ async def test_a_mail_server_gets_every_file() -> None:
         await smtp.send(mail(parts={"attachments": FILES}))
         await smtp.close()
         assert files_of(server.bodies[0]) == FOUND
+
+
+INVITATION = "BEGIN:VCALENDAR\nSUMMARY:{{ entry.what }} & more\nEND:VCALENDAR\n"
+WITH_FILE = {
+    "subject.txt": "See you",
+    "body.txt": "See you",
+    "invite.ics": INVITATION,
+    "template.toml": 'from = "a@b.example"\nrequired = ["entry.what"]\nattachments = {"invite.ics" = "text/calendar"}\n'
+    '[sample.entry]\nwhat = "A"',
+}
+
+
+async def test_a_file_of_a_template_is_filled_in_and_goes_with_its_mail() -> None:
+    assert problems("hello", WITH_FILE) == []
+    renderer = Renderer()
+    content = await renderer.render("hello", 1, WITH_FILE, "email", {"entry": {"what": "Tea, größer"}})
+    await renderer.close()
+    built = mime.build(mail(parts={"attachments": content.parts["attachments"]})).message
+    [(name, kind, text)] = files_of(built)
+    assert (name, kind) == ("invite.ics", "text/calendar")
+    assert text.decode() == "BEGIN:VCALENDAR\r\nSUMMARY:Tea, größer & more\r\nEND:VCALENDAR\r\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "code"),
+    [
+        ({"template.toml": "attachments = 1"}, "template.toml", "bad_file"),
+        ({"template.toml": 'attachments = {"gone.ics" = "text/calendar"}'}, "template.toml", "bad_file"),
+        ({"template.toml": 'attachments = {"body.txt" = "text/plain"}'}, "template.toml", "bad_file"),
+        ({"template.toml": 'attachments = {"invite.ics" = "calendar"}'}, "template.toml", "bad_file"),
+        ({"template.toml": ""}, "invite.ics", "unknown_file"),
+        ({"template.toml": 'attachments = {"invite.ics" = "text/calendar"}'}, "invite.ics", "no_default"),
+    ],
+)
+def test_a_template_is_told_which_file_cannot_go_with_its_mail(changes: dict[str, str], where: str, code: str) -> None:
+    assert (f"templates/hello/{where}", code) in [(each.pointer, each.code) for each in problems("hello", WITH_FILE | changes)]
 
 
 async def test_the_sandbox_keeps_names_and_sizes_and_no_bytes() -> None:
