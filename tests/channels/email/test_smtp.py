@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from channels.base import NotSent, Outgoing, Rejected
+from channels.egress import Egress
 from channels.email.connection import SmtpServer
 from channels.email.smtp import Smtp
 from tests.channels.certificates import Certificate, make_certificate
@@ -178,6 +179,26 @@ async def test_mail_goes_over_starttls_after_a_login(secured: Received, certific
     smtp = smtp_to(secured.port, host="localhost", tls="starttls", username="ann", password="secret")
     await smtp.send(mail())
     await smtp.close()
+    assert [envelope["tls"] for envelope in secured.envelopes()] == [True]
+
+
+async def test_where_the_address_is_judged_the_certificate_is_still_that_of_the_name(
+    secured: Received, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    for host, is_delivered in (("localhost", True), ("mail.invalid", False)):
+        server = SmtpServer(host, secured.port, "ann", "secret", timeout_s=5)
+        smtp = Smtp(server, Egress(may_reach_loopback=True, resolve=resolve))
+        try:
+            await smtp.send(mail())
+            assert is_delivered
+        except NotSent:
+            assert not is_delivered
+        await smtp.close()
     assert [envelope["tls"] for envelope in secured.envelopes()] == [True]
 
 
