@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from activities.exits import ConditionsHold, facts_of, has_ended
-from activities.judging import after, is_change, move_for
+from activities.judging import after, is_change, is_too_late, move_for
 from activities.orders import SendOrder, SendVerdict
 from activities.places import NOWHERE, Place, nowhere, place_of, places_to_plan, raw, raw_or_none
 from activities.rules import Go, Known, Ruling, Skip, Terms, look_at_transactional, look_back, ruling
 from activities.sending import Timing
 from activities.terms import located_of, terms_of, topic_of
-from activities.verdicts import Waits, exited, from_json, given_up, has_slot_to_come, may_be_repeated, to_json, verdict_of
+from activities.verdicts import Waits, exited, from_json, given_up, has_slot_to_come, repeated_at, to_json, verdict_of
 from journeys.language.evaluate import value
 from storage import enrollments, held, outcomes
 from storage.database import Connection
@@ -115,7 +115,7 @@ async def abandon_step(connection: Connection, order: SendOrder, house: House) -
     if standing.verdict is not None:
         return from_json(standing.verdict)
     planned = [row for row in standing.rows if row.state in {"planned", "deferred"}]
-    moves = [move_for(row, Skip("gave_up"), waits_for="provider_away") for row in planned]
+    moves = [move_for(row, Skip("gave_up"), standing.now, waits_for="provider_away") for row in planned]
     timing = house.timing
     await move_rows(connection, order.app, moves, claim_for=timedelta(), unknown_for=timing.unknown_wait, template_version=None)
     rows = after(standing.rows, {move.id: move for move in moves}, [], standing.now, timedelta())
@@ -181,14 +181,15 @@ class _Step:
 
     def _is_open(self, row: MessageRow) -> bool:
         """Planned or deferred, or unconfirmed for so long that it may be sent once more."""
-        if may_be_repeated(row, self.order.message_class):
-            return row.settled_at is not None and row.settled_at + self.house.timing.unknown_wait <= self.now
+        if row.state == "unknown":
+            again_at = repeated_at(row, self.order.message_class, self.now, self._waits)
+            return again_at is not None and again_at <= self.now
         if has_slot_to_come(row, self.now):
             return False
         return row.state in {"planned", "deferred"}
 
     async def _leave(self, rows: Sequence[MessageRow], open_rows: Sequence[MessageRow]) -> SendVerdict:
-        moves = [move_for(row, Skip("exited"), waits_for="provider_away") for row in open_rows]
+        moves = [move_for(row, Skip("exited"), self.now, waits_for="provider_away") for row in open_rows]
         await self._move(moves)
         left = after(rows, {move.id: move for move in moves}, [], self.now, timedelta())
         return await finish(self.connection, self.order, exited(left))
@@ -207,7 +208,7 @@ class _Step:
             return await self._take([waiting] if waiting else [], [(waiting or self._new_row(place), place)])
         if waiting is None:
             await self._insert(
-                [replace(move_for(self._new_row(nowhere(self.standing)), Go(), waits_for="provider_away"), reason="no_endpoint")]
+                [replace(move_for(self._new_row(nowhere(self.standing)), Go(), self.now, waits_for="provider_away"), reason="no_endpoint")]
             )
         soon = self.now + max(timedelta(seconds=2), (self.now - since) * 2)
         return SendVerdict("again", reasons=("no_endpoint",), until=min(soon, until))
@@ -220,8 +221,8 @@ class _Step:
     async def _take(self, rows: Sequence[MessageRow], candidates: Sequence[tuple[MessageRow, Place]]) -> Taken | SendVerdict:
         """Judge each candidate, write what became of it, and claim what may go. Candidates that are not in `rows` are new."""
         waits_for = None if self.admission.wait is None else self.admission.reason
-        rulings = await self._rulings([place for _, place in candidates])
-        moves = [move_for(row, verdict, waits_for=waits_for) for (row, _), verdict in zip(candidates, rulings, strict=True)]
+        rulings = await self._rulings(candidates)
+        moves = [move_for(row, verdict, self.now, waits_for=waits_for) for (row, _), verdict in zip(candidates, rulings, strict=True)]
         known = {row.id: row for row in rows}
         claims = await self._insert([move for move in moves if move.id not in known])
         claims += await self._move([move for move in moves if move.id in known and is_change(move, known[move.id])])
@@ -233,15 +234,17 @@ class _Step:
         taken = tuple((claim, places[claim.id]) for claim in claims)
         return Taken(self.enrolled, self.standing, self._topic, taken, tuple(now_stand))
 
-    async def _rulings(self, places: Sequence[Place]) -> list[Ruling]:
-        terms = self._terms(places[0].address if places else None)
+    async def _rulings(self, candidates: Sequence[tuple[MessageRow, Place]]) -> list[Ruling]:
+        terms = self._terms(candidates[0][1].address if candidates else None)
         since = look_back(terms.caps, self.now, terms.zone) if self.order.message_class == "marketing" else None
         counts = [Count(self.asked, since, look_at_transactional(terms.caps))] if since else []
         claimed = (await claimed_since(self.connection, self.order.app, counts))[0] if counts else ()
         known = Known(self.now, self.standing.consents, self.standing.suppressed, claimed, self.standing.replied)
-        return [self._or_no_template(ruling(terms, place.as_target(), known)) for place in places]
+        return [self._or_never(row, ruling(terms, place.as_target(), known)) for row, place in candidates]
 
-    def _or_no_template(self, verdict: Ruling) -> Ruling:
+    def _or_never(self, row: MessageRow, verdict: Ruling) -> Ruling:
+        if is_too_late(row, self.order.message_class, self.now):
+            return Skip("unconfirmed")
         return Skip("no_template") if isinstance(verdict, Go) and self.standing.template_version is None else verdict
 
     def _terms(self, address: str | None) -> Terms:
@@ -294,8 +297,11 @@ class _Step:
         )
 
     async def _conclude(self, rows: Sequence[MessageRow]) -> SendVerdict:
-        waits = Waits(self.admission.wait or timedelta(seconds=1), self.house.timing.unknown_wait)
-        return await finish(self.connection, self.order, verdict_of(rows, self.order.message_class, self.now, waits))
+        return await finish(self.connection, self.order, verdict_of(rows, self.order.message_class, self.now, self._waits))
+
+    @property
+    def _waits(self) -> Waits:
+        return self.house.timing.waits(self.admission.wait or timedelta(seconds=1))
 
 
 def _is_waiting(row: MessageRow) -> bool:

@@ -156,6 +156,7 @@ class DirectLane:
             began=began,
             deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(waiting.message_class),
+            repeat_wait=timing.repeat_wait,
             unsubscribe_url=leave,
             device=taken.place.device,
             country=taken.person.attributes.get("country") if taken.person else None,
@@ -182,7 +183,7 @@ class DirectLane:
         person = taken.person
         choose = self._delivery.preferences_url(waiting.app, person.id, taken.place.endpoint_id) if person else None
         variables = variables_of(person, taken.standing, entry=entry, unsubscribe_url=leave, preferences_url=choose)
-        version = taken.standing.template_version or 0
+        version = taken.claim.template_version or taken.standing.template_version or 0
         return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables), sent)
 
 

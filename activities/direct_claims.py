@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from activities.judging import is_change, move_for
+from activities.judging import is_change, is_too_late, move_for
 from activities.messages import Delivery
 from activities.places import Place, place_of, raw
 from activities.rules import Defer, Go, Known, Ruling, Skip, Terms, look_at_transactional, look_back, ruling
@@ -65,7 +65,7 @@ class _Case:
     def move(self) -> Move | None:
         if self.verdict is None:
             return None
-        move = move_for(self.row, self.verdict)
+        move = move_for(self.row, self.verdict, self.standing.now)
         return move if is_change(move, self.row) else None
 
 
@@ -154,6 +154,8 @@ class _Judging:
             return Skip("expired")
         if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
             return Skip("gave_up")
+        if is_too_late(case.row, _class_of(case.waiting), standing.now):
+            return Skip("unconfirmed")
         known = Known(standing.now, standing.consents, case.suppressed, claimed, standing.replied)
         verdict = ruling(terms, case.place.as_target(), known)
         if isinstance(verdict, Go) and case.waiting.template is not None and standing.template_version is None:

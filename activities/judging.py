@@ -6,22 +6,23 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from activities.rules import Defer, Go, Ruling, Skip
+from journeys.language.messages import MessageClass
 from storage.messages import Claim, MessageRow, Move
 
 
-def move_for(row: MessageRow, verdict: Ruling, *, waits_for: str | None = None) -> Move:
+def move_for(row: MessageRow, verdict: Ruling, now: datetime, *, waits_for: str | None = None) -> Move:
     """Where a row goes by its ruling, or why (`waits_for`) it is not claimed. One that may have gone out is given up, never skipped."""
     was_unknown = row.state == "unknown"
-    may_have_left = was_unknown or row.maybe_doubled
     match verdict:
         case Skip(reason):
-            state, why = ("given_up", "unconfirmed") if may_have_left else ("skipped", reason)
+            state, why = ("given_up", "unconfirmed") if row.may_have_left else ("skipped", reason)
             return _move(row, state, why)
         case Defer(until, reason):
             return _move(row, row.state, row.reason, row.deferred_until) if was_unknown else _move(row, "deferred", reason, until)
         case Go():
             if waits_for is None:
-                return _move(row, "claimed", None, maybe_doubled=may_have_left)
+                may_double = row.maybe_doubled or (row.may_have_left and not cannot_double(row, now))
+                return _move(row, "claimed", None, maybe_doubled=may_double)
             return _move(row, row.state, row.reason, row.deferred_until) if was_unknown else _move(row, "planned", waits_for)
 
 
@@ -30,6 +31,16 @@ def _move(
 ) -> Move:
     doubled = row.maybe_doubled if maybe_doubled is None else maybe_doubled
     return Move(row.id, row.target, state, reason, row.endpoint_id, row.address, row.claim_epoch, deferred_until, doubled)
+
+
+def cannot_double(row: MessageRow, now: datetime) -> bool:
+    """Its provider would still take a repeat for the message that it may have had."""
+    return row.repeat_until is not None and row.repeat_until > now
+
+
+def is_too_late(row: MessageRow, message_class: MessageClass, now: datetime) -> bool:
+    """A marketing message that may have gone out waited until a repeat could double: it never does."""
+    return message_class == "marketing" and row.repeat_until is not None and row.repeat_until <= now
 
 
 def is_change(move: Move, row: MessageRow) -> bool:

@@ -19,7 +19,7 @@ from activities.sending import Ended, Parcel, Renders, Timing, send
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent, Tracker
 from activities.traffic import Traffic
-from activities.verdicts import Waits, verdict_of
+from activities.verdicts import verdict_of
 from activities.ways import Door, Held, Way
 from channels.base import Adapter
 from channels.whatsapp.letter import window_is_open
@@ -173,7 +173,7 @@ class Messages:
 
     def _verdict(self, order: SendOrder, rows: Sequence[MessageRow], ended: Sequence[Ended], now: datetime) -> SendVerdict:
         due = [each.settlement.due_at for each in ended if each.settlement.state == "planned" and each.settlement.due_at]
-        waits = Waits(min(due) - now if due else timedelta(seconds=1), self._delivery.timing.unknown_wait)
+        waits = self._delivery.timing.waits(min(due) - now if due else timedelta(seconds=1))
         return verdict_of(rows, order.message_class, now, waits)
 
     def _parcel(self, order: SendOrder, taken: Taken, claim: Claim, place: Place, began: float) -> Parcel:
@@ -189,7 +189,7 @@ class Messages:
             unsubscribe_url=leave,
             preferences_url=self._delivery.preferences_url(order.app, person.id, place.endpoint_id),
         )
-        filled = Filled(order.app, order.template, taken.standing.template_version or 0, order.channel, variables)
+        filled = Filled(order.app, order.template, claim.template_version or taken.standing.template_version or 0, order.channel, variables)
         about = About(taken.standing.app_name, order.channel, order.message_class, order.journey, order.step, order.template)
         sent = Sent(order.app, claim.id, about, taken.standing.settings)
         return Parcel(
@@ -202,6 +202,7 @@ class Messages:
             began=began,
             deadline=began + timing.send_s,
             unknown_until=timing.unknown_for(order.message_class),
+            repeat_wait=timing.repeat_wait,
             unsubscribe_url=leave,
             device=place.device,
             country=person.attributes.get("country"),
@@ -218,7 +219,14 @@ def _settled_rows(rows: Sequence[MessageRow], ended: Sequence[Ended], held: froz
     """The rows as settled. One for which our claim no longer held stays as it was: somebody else answers for it."""
     settlements = {each.settlement.id: each.settlement for each in ended if each.settlement.id in held}
     return [
-        replace(row, state=settlements[row.id].state, reason=settlements[row.id].reason, settled_at=now, claim_until=None)
+        replace(
+            row,
+            state=settlements[row.id].state,
+            reason=settlements[row.id].reason,
+            settled_at=now,
+            claim_until=None,
+            repeat_until=settlements[row.id].repeat_until,
+        )
         if row.id in settlements
         else row
         for row in rows

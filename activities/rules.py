@@ -1,7 +1,7 @@
 """Whether a message may leave, and if not, why: pure, over what was read under the user's row lock. Every answer is a reason code.
 
 Marketing needs all of it. Transactional skips topics, consent, caps and quiet hours, never suppression, nor a person's word that a
-whole channel is closed to us. The lane's SQL reads the same rules.
+whole channel is closed to us. Journeys and direct sends ask these same functions, one message or fifty at a time.
 """
 
 import re

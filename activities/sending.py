@@ -9,6 +9,7 @@ from typing import Any, Protocol, assert_never
 
 from activities.pacing import SLOT_LASTS
 from activities.routes import Wanted, country_of
+from activities.verdicts import Waits, repeat_wait
 from activities.ways import Handed, Held, Turn, Way
 from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected
 from channels.push.platform import providers_for
@@ -31,6 +32,8 @@ class Timing:
     claim_s: float = 30.0
     endpoint_wait: timedelta = timedelta(minutes=1)
     unknown_wait: timedelta = timedelta(minutes=2)
+    repeat_wait: timedelta = timedelta(seconds=30)
+    """Of an unconfirmed message that a repeat cannot double, because its provider keeps our id."""
     patience: timedelta = timedelta(hours=72)
     held_for: timedelta = timedelta(hours=6)
     """Of a journey's message while sending is paused: resuming wakes it, so this is only for the case that it does not."""
@@ -39,6 +42,10 @@ class Timing:
     def unknown_for(self, message_class: str) -> timedelta:
         """How long an unconfirmed message stays so: transactional goes out once more, marketing is given up."""
         return self.unknown_wait if message_class == "transactional" else self.patience
+
+    def waits(self, planned: timedelta) -> Waits:
+        """The same for the verdict of a step."""
+        return Waits(planned, self.unknown_wait, self.repeat_wait)
 
     @property
     def claim_for(self) -> timedelta:
@@ -69,6 +76,7 @@ class Parcel:
     began: float
     deadline: float
     unknown_until: timedelta
+    repeat_wait: timedelta
     unsubscribe_url: str | None = None
     device: Mapping[str, Any] | None = None
     country: object = None
@@ -133,10 +141,11 @@ def _turn(way: Way, parcel: Parcel) -> Turn:
     claim = parcel.claim
     has_slot = claim.slot_at is not None and timedelta() <= parcel.moment() - claim.slot_at < SLOT_LASTS
 
-    async def note(account: str) -> bool:
-        return way.traffic is None or await way.traffic.note(parcel.app, claim.id, claim.epoch, account)
+    async def note(account: str, repeats_for: timedelta | None) -> bool:
+        return way.traffic is None or await way.traffic.note(parcel.app, claim.id, claim.epoch, account, repeats_for)
 
-    return Turn(note, has_slot=has_slot, is_bound=claim.maybe_doubled, only=claim.account)
+    is_kept = claim.repeat_until is not None and claim.repeat_until > parcel.moment() and not claim.maybe_doubled
+    return Turn(note, has_slot=has_slot, is_bound=claim.may_have_left, is_kept=is_kept, only=claim.account)
 
 
 def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
@@ -151,10 +160,8 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
             refused = Settlement(claim.id, claim.epoch, "rejected", "rejected", end.answer, provider=provider, account=account)
             return _never_more(claim, refused)
         case Ambiguous():
-            due_at = parcel.moment() + parcel.unknown_until
-            return Settlement(
-                claim.id, claim.epoch, "unknown", "unconfirmed", end.answer, due_at=due_at, provider=provider, account=account
-            )
+            unknown = Settlement(claim.id, claim.epoch, "unknown", "unconfirmed", end.answer, provider=provider, account=account)
+            return _repeatable(parcel, unknown, handed.repeats_for if end.may_repeat else None)
         case NotSent():
             planned = _planned(parcel, "not_sent", backoff(claim.epoch, handed.wait_s), end.answer)
             return replace(planned, provider=provider, account=account)
@@ -164,9 +171,17 @@ def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
     assert_never(end)
 
 
+def _repeatable(parcel: Parcel, unknown: Settlement, repeats_for: timedelta | None) -> Settlement:
+    """When somebody must look at it again, and until when a repeat cannot double."""
+    claim, now = parcel.claim, parcel.moment()
+    until = (claim.repeat_until or claim.claimed_at + repeats_for) if repeats_for is not None else None
+    wait = repeat_wait(parcel.repeat_wait, claim.epoch) if until is not None and until > now else parcel.unknown_until
+    return replace(unknown, due_at=now + wait, repeat_until=until)
+
+
 def _never_more(claim: Claim, settlement: Settlement) -> Settlement:
     """The end of a message that has not left; of one that may have left before, nobody knows whether it did."""
-    return replace(settlement, state="given_up", reason="unconfirmed") if claim.maybe_doubled else settlement
+    return replace(settlement, state="given_up", reason="unconfirmed") if claim.may_have_left else settlement
 
 
 def _priced(settlement: Settlement, cost: Cost | None) -> Settlement:
@@ -174,7 +189,8 @@ def _priced(settlement: Settlement, cost: Cost | None) -> Settlement:
 
 
 def _planned(parcel: Parcel, reason: str, wait: timedelta, answer: str | None = None) -> Settlement:
-    return Settlement(parcel.claim.id, parcel.claim.epoch, "planned", reason, answer, due_at=parcel.moment() + wait)
+    claim = parcel.claim
+    return Settlement(claim.id, claim.epoch, "planned", reason, answer, due_at=parcel.moment() + wait, repeat_until=claim.repeat_until)
 
 
 def _outgoing(parcel: Parcel, content: Content) -> Outgoing:

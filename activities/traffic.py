@@ -122,9 +122,9 @@ class Traffic:
                 _end(asked, *slots)
         queue.task = None
 
-    async def note(self, app: str, message_id: UUID, epoch: int, account: str) -> bool:
-        """Write down that a message goes through another account than the first of its route. Raises Unavailable."""
-        return await self._database.run(lambda connection: note_account(connection, app, message_id, epoch, account))
+    async def note(self, app: str, message_id: UUID, epoch: int, account: str, repeats_for: timedelta | None) -> bool:
+        """Write down which account a message goes through: not the first of its route, or one that takes repeats. Raises Unavailable."""
+        return await self._database.run(lambda connection: note_account(connection, app, message_id, epoch, account, repeats_for))
 
     async def say_closed(self, key: AccountKey, seconds: float) -> None:
         await self._tell(key, lambda connection: account_states.close_for(connection, key, timedelta(seconds=seconds)))

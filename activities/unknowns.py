@@ -47,7 +47,10 @@ class Sweeper:
     async def sweep(self) -> Swept:
         """Make one pass over what is due."""
         async with self._database.transaction() as connection:
-            lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=self._timing.unknown_wait, patience=self._timing.patience)
+            timing = self._timing
+            lapsed = await unconfirmed.let_claims_lapse(
+                connection, repeat_after=timing.unknown_wait, safe_after=timing.repeat_wait, patience=timing.patience
+            )
         found = await self._asking.ask() if self._asking is not None else 0
         matched = await self._database.run(match_parked)
         async with self._database.transaction() as connection:

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from activities.judging import cannot_double
 from activities.orders import SendVerdict
 from storage.messages import MessageRow
 
 _LEFT = frozenset({"sent", "unknown"})
+_LONGEST_REPEAT_WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Waits:
-    """How long a planned row and an unknown transactional one are left alone."""
+    """How long a planned row and an unknown transactional one are left alone; `repeat`: an unknown one that cannot double, at first."""
 
     planned: timedelta
     unknown: timedelta
+    repeat: timedelta
 
 
 def verdict_of(rows: Sequence[MessageRow], message_class: str, now: datetime, waits: Waits) -> SendVerdict:
@@ -43,9 +46,19 @@ def given_up(rows: Sequence[MessageRow]) -> SendVerdict:
     return SendVerdict("settled", sent, _reasons(rows) or ("gave_up",), claimed_at=_claimed_at(rows))
 
 
-def may_be_repeated(row: MessageRow, message_class: str) -> bool:
-    """An unconfirmed transactional message goes out once more, after a wait; marketing never does."""
-    return row.state == "unknown" and message_class == "transactional" and not row.maybe_doubled
+def repeated_at(row: MessageRow, message_class: str, now: datetime, waits: Waits) -> datetime | None:
+    """When an unconfirmed message is sent again: while it cannot double, whatever it is; else a transactional one once. None: never."""
+    if row.state != "unknown":
+        return None
+    if cannot_double(row, now):
+        return (row.settled_at or now) + repeat_wait(waits.repeat, row.claim_epoch)
+    may_double = message_class == "transactional" and not row.maybe_doubled
+    return (row.settled_at or now) + waits.unknown if may_double else None
+
+
+def repeat_wait(first: timedelta, tries: int) -> timedelta:
+    """It doubles with each try, up to ten minutes."""
+    return min(first * 2.0 ** min(max(tries - 1, 0), 10), _LONGEST_REPEAT_WAIT)
 
 
 def has_slot_to_come(row: MessageRow, now: datetime) -> bool:
@@ -71,9 +84,7 @@ def _pending_until(row: MessageRow, message_class: str, now: datetime, waits: Wa
         return row.deferred_until
     if row.state == "planned":
         return now + waits.planned
-    if may_be_repeated(row, message_class):
-        return (row.settled_at or now) + waits.unknown
-    return None
+    return repeated_at(row, message_class, now, waits)
 
 
 def _why(row: MessageRow) -> str:

@@ -8,7 +8,7 @@ is said ends the try: what may have gone out never goes through another account 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from prometheus_client import Counter
@@ -17,7 +17,7 @@ from activities.breaker import Gate, Outcome
 from activities.pacing import Limits
 from activities.routes import Route, Wanted, route, serves
 from activities.traffic import Traffic
-from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, ToReceivers
+from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, Repeatable, ToReceivers
 from channels.deadline import seconds_left
 from channels.in_app.feed import Feed
 from channels.sandbox import Sandbox
@@ -48,6 +48,11 @@ class Door(Route):
         """No answer tells anything of the account."""
         return isinstance(self.adapter, ToReceivers)
 
+    @property
+    def repeats_for(self) -> timedelta | None:
+        """How long its provider takes a repeat for the same message; None: never."""
+        return self.adapter.repeats_for if isinstance(self.adapter, Repeatable) else None
+
 
 @dataclass(frozen=True)
 class Held:
@@ -66,9 +71,13 @@ class Handed:
     door: Door | None = None
     wait_s: float | None = None
 
+    @property
+    def repeats_for(self) -> timedelta | None:
+        return self.door.repeats_for if self.door else None
+
 
 _STAYS_HERE = frozenset({Sandbox.name, Feed.name})
-Note = Callable[[str], Awaitable[bool]]
+Note = Callable[[str, timedelta | None], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -76,12 +85,14 @@ class Turn:
     """What an earlier try left, and how to write down that another account than the first is used.
 
     `is_bound`: it may have gone out once already, through the account `only` (None: the first of its route), and goes nowhere else.
-    `note` answers False where the claim is no longer ours.
+    `is_kept`: a repeat that cannot double, so long as it is made to that very account. `note` answers False where the claim is no longer
+    ours.
     """
 
     note: Note
     has_slot: bool = False
     is_bound: bool = False
+    is_kept: bool = False
     only: str | None = None
 
 
@@ -151,13 +162,16 @@ class Way:
         doors = route(self.doors, wanted)
         if not turn.is_bound:
             return doors
-        return [door for door in doors if door.key.account == (turn.only or "")] or doors[:1]
+        same = [door for door in doors if door.key.account == (turn.only or "")]
+        if turn.is_kept:
+            return [door for door in same if door.repeats_for is not None]
+        return same or doors[:1]
 
     async def _through(self, door: Door, outgoing: Outgoing, wanted: Wanted, turn: Turn, *, is_first: bool) -> Handed:
         held = await self._admit(door, outgoing, wanted, turn)
         if held is not None:
             return Handed(held)
-        if not is_first and not await turn.note(door.key.account):
+        if (not is_first or door.repeats_for is not None) and not await turn.note(door.key.account, door.repeats_for):
             return Handed(NotSent("the claim ran out before anything was sent"), door)
         entry = door.gate.enter()
         if isinstance(entry, float):

@@ -7,7 +7,7 @@ SendFailed                what an adapter may raise, and nothing else
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
@@ -60,7 +60,11 @@ class Rejected(SendFailed):
 
 
 class Ambiguous(SendFailed):
-    """The request left and no clear answer came: it may have gone out."""
+    """The request left and no clear answer came: it may have gone out. Without `may_repeat` the provider would never say more."""
+
+    def __init__(self, answer: str, *, may_repeat: bool = True) -> None:
+        self.may_repeat = may_repeat
+        super().__init__(answer)
 
 
 class NotVerifiable(SojournError):
@@ -126,6 +130,13 @@ class Findable(Protocol):
 
     async def find(self, sought: Sought) -> "Receipt | None":
         """Look for the message; None: not found, which proves nothing while it is new. Raises NotSent where it cannot be asked now."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """An adapter whose provider keeps our id: the same message, sent again within `repeats_for` of its first try, goes out once."""
+
+    repeats_for: timedelta
 
 
 class ToReceivers:

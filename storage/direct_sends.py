@@ -142,8 +142,8 @@ UPDATE direct_sends d SET holds_until = clock_timestamp() FROM held WHERE d.app 
 """)
 _DROP = text("""
 WITH dropped AS (
-  UPDATE messages SET state = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'given_up' ELSE 'skipped' END,
-    reason = CASE WHEN state = 'unknown' OR maybe_doubled THEN 'unconfirmed' ELSE :reason END,
+  UPDATE messages SET state = CASE WHEN state = 'unknown' OR maybe_doubled OR repeat_until IS NOT NULL THEN 'given_up' ELSE 'skipped' END,
+    reason = CASE WHEN state = 'unknown' OR maybe_doubled OR repeat_until IS NOT NULL THEN 'unconfirmed' ELSE :reason END,
     deferred_until = NULL, settled_at = clock_timestamp()
   WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('planned', 'deferred', 'unknown') RETURNING id
 ), gone AS (

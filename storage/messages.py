@@ -33,7 +33,14 @@ class MessageRow:
     settled_at: datetime | None = None
     deferred_until: datetime | None = None
     planned_at: datetime | None = None
+    repeat_until: datetime | None = None
+    """It may have gone out, through a provider that until then takes a repeat for the same message."""
     maybe_doubled: bool = False
+
+    @property
+    def may_have_left(self) -> bool:
+        """Claimed now or not, an earlier try may have gone out."""
+        return self.state == "unknown" or self.maybe_doubled or self.repeat_until is not None
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,16 @@ class Claim:
     slot_at: datetime | None = None
     """The slot that it was given by an account's rate."""
     maybe_doubled: bool = False
+    repeat_until: datetime | None = None
+    """Of a repeat, as the row has it; None on a first try."""
     account: str | None = None
-    """Only with `maybe_doubled`: the account through which it may have gone out."""
+    """Only where it may have gone out before: the account through which."""
+    template_version: int | None = None
+    """Of a repeat: it says what it said before."""
+
+    @property
+    def may_have_left(self) -> bool:
+        return self.maybe_doubled or self.repeat_until is not None
 
 
 @dataclass(frozen=True)
@@ -102,15 +117,18 @@ class Settlement:
     units: int | None = None
     price: Decimal | None = None
     currency: str | None = None
+    repeat_until: datetime | None = None
 
 
 def message_row(parts: Sequence[Any]) -> MessageRow:
     """Read a row as the statements here write it into JSON."""
     number, target, state, reason, endpoint_id, address, epoch, *times, maybe_doubled = parts
-    claim_until, claimed_at, settled_at, deferred_until, planned_at = (datetime.fromisoformat(time) if time else None for time in times)
+    claim_until, claimed_at, settled_at, deferred_until, planned_at, repeat_until = (
+        datetime.fromisoformat(time) if time else None for time in times
+    )
     return MessageRow(
         UUID(number), target, state, reason, endpoint_id, address, epoch,
-        claim_until, claimed_at, settled_at, deferred_until, planned_at, maybe_doubled,
+        claim_until, claimed_at, settled_at, deferred_until, planned_at, repeat_until, maybe_doubled,
     )  # fmt: skip
 
 
@@ -152,14 +170,16 @@ WITH given AS (
 ), moved AS (
   UPDATE messages m SET state = {_MOVED}, reason = CASE WHEN {_MOVED} <> 'sent' THEN g.reason END, maybe_doubled = g.maybe_doubled,
     deferred_until = CASE WHEN g.state = 'claimed' AND m.reason = 'rate_limited' THEN m.deferred_until ELSE g.deferred_until END,
-    account = CASE WHEN g.state <> 'claimed' OR g.maybe_doubled THEN m.account END,
+    account = CASE WHEN g.state <> 'claimed' OR g.maybe_doubled OR m.repeat_until IS NOT NULL THEN m.account END,
     claim_epoch = m.claim_epoch + CASE WHEN g.state = 'claimed' THEN 1 ELSE 0 END,
     claimed_at = CASE WHEN g.state = 'claimed' THEN clock_timestamp() ELSE m.claimed_at END,
     claim_until = CASE WHEN g.state = 'claimed' THEN clock_timestamp() + make_interval(secs => :claim_for_s) END,
-    template_version = coalesce(CAST(:template_version AS integer), m.template_version),
+    template_version = CASE WHEN m.repeat_until IS NOT NULL THEN m.template_version
+      ELSE coalesce(CAST(:template_version AS integer), m.template_version) END,
     settled_at = CASE WHEN g.state IN ('skipped', 'unknown', 'given_up') THEN clock_timestamp() END
   FROM given g WHERE m.id = g.id AND m.app = :app AND m.claim_epoch = g.epoch AND m.state NOT IN ('sent', 'rejected', 'skipped', 'given_up')
-  RETURNING m.id, m.claim_epoch, m.claimed_at, m.claim_until, m.state, m.deferred_until, m.maybe_doubled, m.account
+  RETURNING m.id, m.claim_epoch, m.claimed_at, m.claim_until, m.state, m.deferred_until, m.maybe_doubled, m.repeat_until, m.account,
+    m.template_version
 ), listed AS (
   INSERT INTO open_messages AS o (app, message_id, kind, due_at)
   SELECT :app, id, state, CASE WHEN state = 'claimed' THEN claim_until ELSE clock_timestamp() + make_interval(secs => :unknown_for_s) END
@@ -169,20 +189,25 @@ WITH given AS (
   DELETE FROM open_messages o USING moved w
   WHERE o.message_id = w.id AND w.state NOT IN ('claimed', 'unknown') AND (o.kind <> 'direct' OR w.state IN ('skipped', 'given_up', 'sent'))
 )
-SELECT id, claim_epoch, claimed_at, state, deferred_until, maybe_doubled, account FROM moved
+SELECT id, claim_epoch, claimed_at, state, deferred_until, maybe_doubled, repeat_until,
+  CASE WHEN maybe_doubled OR repeat_until IS NOT NULL THEN account END AS account,
+  CASE WHEN repeat_until IS NOT NULL THEN template_version END AS template_version
+FROM moved
 """)
 _SETTLED = f"CASE WHEN g.state IN ('planned', 'unknown') AND {TOLD.format('m')} IS NOT NULL THEN 'sent' ELSE g.state END"
 _SETTLE = text(f"""
 WITH given AS (
   SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
     CAST(:answers AS text[]), CAST(:refs AS text[]), CAST(:due AS timestamptz[]), CAST(:providers AS text[]), CAST(:accounts AS text[]),
-    CAST(:slots AS timestamptz[]), CAST(:units AS integer[]), CAST(:prices AS numeric[]), CAST(:currencies AS text[]))
-    AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at, units, price, currency)
+    CAST(:slots AS timestamptz[]), CAST(:units AS integer[]), CAST(:prices AS numeric[]), CAST(:currencies AS text[]),
+    CAST(:repeats AS timestamptz[]))
+    AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at, units, price, currency, repeat_until)
 ), settled AS (
   UPDATE messages m SET state = {_SETTLED}, reason = CASE WHEN {_SETTLED} <> 'sent' THEN g.reason END, answer = g.answer,
     units = g.units, price = g.price, currency = g.currency,
     claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END,
     deferred_until = CASE WHEN {_SETTLED} = 'planned' THEN g.slot_at END,
+    repeat_until = CASE WHEN {_SETTLED} IN ('planned', 'unknown') THEN g.repeat_until END,
     provider = coalesce(g.provider, m.provider), account = CASE WHEN g.provider IS NULL THEN m.account ELSE g.account END
   FROM given g WHERE m.id = g.id AND m.app = :app AND m.claim_epoch = g.epoch
     AND (m.state = 'claimed' OR (m.state = 'unknown' AND g.state = 'sent'))
@@ -202,12 +227,16 @@ WITH given AS (
 )
 SELECT id FROM settled
 """)
-_NOTE = text(
-    "UPDATE messages SET account = :account WHERE app = :app AND id = :id AND claim_epoch = :epoch AND state = 'claimed' RETURNING id"
-)
+_NOTE = text("""
+UPDATE messages SET account = :account, repeat_until = CASE WHEN CAST(:repeats_s AS float8) IS NOT NULL
+    THEN coalesce(repeat_until, claimed_at + make_interval(secs => :repeats_s)) END
+WHERE app = :app AND id = :id AND claim_epoch = :epoch AND state = 'claimed' RETURNING id
+""")
 _FORGET = text("DELETE FROM messages WHERE app = :app AND id = :id AND state = 'planned' AND claim_epoch = 0")
 _DROP = text("""
-UPDATE messages SET state = 'skipped', reason = :reason, settled_at = clock_timestamp(), deferred_until = NULL
+UPDATE messages SET state = CASE WHEN maybe_doubled OR repeat_until IS NOT NULL THEN 'given_up' ELSE 'skipped' END,
+  reason = CASE WHEN maybe_doubled OR repeat_until IS NOT NULL THEN 'unconfirmed' ELSE :reason END,
+  settled_at = clock_timestamp(), deferred_until = NULL
 WHERE app = :app AND source = :source AND state IN ('planned', 'deferred') RETURNING id
 """)
 
@@ -258,7 +287,16 @@ async def move_rows(
         },
     )
     return [
-        Claim(row.id, row.claim_epoch, row.claimed_at, row.deferred_until, row.maybe_doubled, row.account if row.maybe_doubled else None)
+        Claim(
+            row.id,
+            row.claim_epoch,
+            row.claimed_at,
+            row.deferred_until,
+            row.maybe_doubled,
+            row.repeat_until,
+            row.account,
+            row.template_version,
+        )
         for row in rows
         if row.state == "claimed"
     ]
@@ -289,14 +327,21 @@ async def settle(connection: Connection, app: str, settlements: Sequence[Settlem
             "units": [settlement.units for settlement in settlements],
             "prices": [settlement.price for settlement in settlements],
             "currencies": [settlement.currency for settlement in settlements],
+            "repeats": [settlement.repeat_until for settlement in settlements],
         },
     )
     return frozenset(row.id for row in rows)
 
 
-async def note_account(connection: Connection, app: str, message_id: UUID, epoch: int, account: str) -> bool:
-    """Write down, before it is sent there, that a claimed message goes through this account; False where the claim is not ours any more."""
-    key = {"app": app, "id": message_id, "epoch": epoch, "account": account}
+async def note_account(
+    connection: Connection, app: str, message_id: UUID, epoch: int, account: str, repeats_for: timedelta | None = None
+) -> bool:
+    """Write down, before it is sent there, that a claimed message goes through this account; False where the claim is not ours any more.
+
+    `repeats_for`: how long after this claim, if it is the first, its provider takes a repeat for the same message.
+    """
+    repeats_s = repeats_for.total_seconds() if repeats_for is not None else None
+    key = {"app": app, "id": message_id, "epoch": epoch, "account": account, "repeats_s": repeats_s}
     return (await connection.execute(_NOTE, key)).first() is not None
 
 

@@ -132,7 +132,8 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
   (SELECT o.verdict FROM step_outcomes o
     WHERE o.app = a.id AND o.enrollment_id = w.enrollment_id AND o.step = w.step AND o.visit = w.visit) AS verdict,
   (SELECT jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
-                                      m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.maybe_doubled) ORDER BY m.id)
+                                      m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.repeat_until,
+                                      m.maybe_doubled) ORDER BY m.id)
      FROM messages m WHERE m.app = a.id AND m.source = w.source AND m.step = w.step AND m.visit = w.visit
       AND m.id >= w.first_id AND m.id <= w.last_id) AS rows,
   (SELECT jsonb_agg(jsonb_build_array(e.id, e.address, encode(e.address_hash, 'hex'), e.state = 'active', e.confirmed_at, e.device)

@@ -24,10 +24,12 @@ WITH late AS (
   UPDATE messages m SET state = {_LAPSED}, reason = CASE WHEN {_LAPSED} = 'unknown' THEN 'unconfirmed' END, claim_until = NULL,
     settled_at = clock_timestamp()
   FROM late WHERE m.id = late.id AND m.state = 'claimed' AND m.claim_until <= clock_timestamp()
-  RETURNING m.id, m.state, m.message_class, m.maybe_doubled
+  RETURNING m.id, m.state, m.message_class, m.maybe_doubled, m.repeat_until
 ), listed AS (
-  UPDATE open_messages o SET kind = 'unknown', due_at = clock_timestamp() + make_interval(secs =>
-    CASE WHEN l.message_class = 'transactional' AND NOT l.maybe_doubled THEN CAST(:repeat_s AS float8) ELSE CAST(:patience_s AS float8) END)
+  UPDATE open_messages o SET kind = 'unknown', due_at = clock_timestamp() + make_interval(secs => CASE
+    WHEN l.repeat_until > clock_timestamp() THEN CAST(:safe_s AS float8)
+    WHEN l.message_class = 'transactional' AND NOT l.maybe_doubled THEN CAST(:repeat_s AS float8)
+    ELSE CAST(:patience_s AS float8) END)
   FROM lapsed l WHERE o.message_id = l.id AND l.state = 'unknown'
 ), gone AS (
   DELETE FROM open_messages o USING lapsed l WHERE o.message_id = l.id AND l.state = 'sent'
@@ -38,12 +40,14 @@ SELECT count(*) FROM lapsed WHERE state = 'unknown'
 # never sent again: whoever planned it sends a new one.
 _PLAN_AGAIN = text("""
 WITH due AS (
-  SELECT m.id FROM messages m WHERE m.state = 'unknown' AND m.message_class = 'transactional' AND NOT m.maybe_doubled AND m.journey IS NULL
+  SELECT m.id FROM messages m WHERE m.state = 'unknown' AND m.journey IS NULL
+    AND (m.repeat_until > clock_timestamp() OR (m.message_class = 'transactional' AND NOT m.maybe_doubled))
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
     AND NOT EXISTS (SELECT FROM direct_sends d WHERE d.app = m.app AND d.message_id = m.id AND d.holds_until IS NOT NULL)
   FOR UPDATE SKIP LOCKED
 ), planned AS (
-  UPDATE messages m SET state = 'planned', maybe_doubled = true, settled_at = NULL
+  UPDATE messages m SET state = 'planned', maybe_doubled = m.maybe_doubled OR coalesce(m.repeat_until <= clock_timestamp(), true),
+    settled_at = NULL
   FROM due WHERE m.id = due.id AND m.state = 'unknown' RETURNING m.id
 ), listed AS (
   UPDATE open_messages o SET kind = 'direct', due_at = clock_timestamp() FROM planned p WHERE o.message_id = p.id
@@ -69,13 +73,16 @@ WITH due AS (
 )
 SELECT count(*) FROM given
 """)
+# Of one that was sent twice either try may be the one that is found.
 _TO_ASK = text("""
-SELECT m.app, m.id, m.channel, m.provider, coalesce(m.address, e.address) AS address, m.claimed_at
+SELECT m.app, m.id, m.channel, m.provider, coalesce(m.address, e.address) AS address,
+  CASE WHEN m.maybe_doubled THEN m.planned_at ELSE m.claimed_at END AS claimed_at
 FROM open_messages o JOIN messages m ON m.id = o.message_id AND m.app = o.app
 LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id
-WHERE o.kind = 'unknown' AND m.state = 'unknown' AND m.provider IS NOT NULL AND coalesce(m.address, e.address) IS NOT NULL
+WHERE o.kind = 'unknown' AND m.state = 'unknown' AND coalesce(m.address, e.address) IS NOT NULL
   AND m.settled_at <= clock_timestamp() - make_interval(secs => :after_s)
-ORDER BY m.settled_at DESC LIMIT :most
+  AND o.message_id > coalesce(CAST(:behind AS uuid), '00000000-0000-0000-0000-000000000000')
+ORDER BY o.message_id LIMIT :most
 """)
 _NOT_OUT = text("""
 WITH over AS (
@@ -86,7 +93,10 @@ gone AS (DELETE FROM open_messages o USING over v WHERE o.message_id = v.id)
 SELECT count(*) FROM over
 """)
 _CONFIRM = text("""
-WITH sent AS (UPDATE messages SET state = 'sent', reason = NULL WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id),
+WITH sent AS (
+  UPDATE messages SET state = 'sent', reason = NULL, provider = coalesce(provider, CAST(:provider AS text))
+  WHERE app = :app AND id = :id AND state = 'unknown' RETURNING id
+),
 gone AS (DELETE FROM open_messages o USING sent s WHERE o.message_id = s.id),
 referred AS (
   INSERT INTO provider_refs (app, provider, ref, message_id) SELECT :app, CAST(:provider AS text), CAST(:ref AS text), id FROM sent
@@ -94,55 +104,35 @@ referred AS (
 )
 SELECT count(*) FROM sent
 """)
-_LIST = text("""
-SELECT m.id, m.user_id, m.channel, m.source, m.step, m.message_class, m.maybe_doubled, m.claimed_at, m.settled_at, m.answer
-FROM open_messages o JOIN messages m ON m.id = o.message_id WHERE o.app = :app AND o.kind = 'unknown' AND m.app = :app
-ORDER BY m.id LIMIT :most
-""")
-
-
-@dataclass(frozen=True)
-class Unconfirmed:
-    """One message that may have gone out."""
-
-    id: UUID
-    user_id: int | None
-    channel: str
-    source: str
-    step: str
-    message_class: str
-    maybe_doubled: bool
-    claimed_at: datetime
-    settled_at: datetime
-    answer: str | None
 
 
 @dataclass(frozen=True)
 class Unsettled:
-    """An unconfirmed message that its provider may be asked about."""
+    """An unconfirmed message that its provider may be asked about; None: whoever had it died before that was written down."""
 
     app: str
     id: UUID
     channel: str
-    provider: str
+    provider: str | None
     address: str
     claimed_at: datetime
 
 
-async def to_ask(connection: Connection, *, after: timedelta, most: int) -> list[Unsettled]:
-    """Unconfirmed messages of every app that have been so for at least `after`, the newest first."""
-    rows = (await connection.execute(_TO_ASK, {"after_s": after.total_seconds(), "most": most})).mappings()
+async def to_ask(connection: Connection, *, after: timedelta, behind: UUID | None, most: int) -> list[Unsettled]:
+    """Unconfirmed messages of every app that have been so for at least `after`, by id, those behind this one."""
+    rows = (await connection.execute(_TO_ASK, {"after_s": after.total_seconds(), "behind": behind, "most": most})).mappings()
     return [Unsettled(**row) for row in rows]
 
 
-async def let_claims_lapse(connection: Connection, *, repeat_after: timedelta, patience: timedelta) -> int:
-    """Turn claims whose time is over into unconfirmed messages; return how many."""
-    waits = {"repeat_s": repeat_after.total_seconds(), "patience_s": patience.total_seconds(), "most": _MOST}
-    return int((await connection.execute(_LAPSE, waits)).scalar_one())
+async def let_claims_lapse(connection: Connection, *, repeat_after: timedelta, safe_after: timedelta, patience: timedelta) -> int:
+    """Turn claims whose time is over into unconfirmed messages; return how many. `safe_after`: when one that cannot double is repeated."""
+    waits = {"repeat_after": repeat_after, "safe_after": safe_after, "patience": patience}
+    seconds = {f"{name.removesuffix('_after')}_s": wait.total_seconds() for name, wait in waits.items()}
+    return int((await connection.execute(_LAPSE, {**seconds, "most": _MOST})).scalar_one())
 
 
 async def plan_again(connection: Connection) -> int:
-    """Plan unconfirmed transactional direct sends once more, marked as maybe doubled; return how many."""
+    """Plan unconfirmed direct sends again, those that cannot double and the transactional ones, once, as maybe doubled; return how many."""
     return int((await connection.execute(_PLAN_AGAIN, {"most": _MOST})).scalar_one())
 
 
@@ -160,9 +150,3 @@ async def confirm(connection: Connection, app: str, message_id: UUID, *, provide
 async def did_not_go_out(connection: Connection, app: str, message_id: UUID) -> bool:
     """Somebody knows that an unconfirmed message did not go out: it is over. False when it was not unconfirmed."""
     return bool((await connection.execute(_NOT_OUT, {"app": app, "id": message_id})).scalar_one())
-
-
-async def unconfirmed(connection: Connection, app: str, *, most: int = 100) -> list[Unconfirmed]:
-    """The app's messages that may have gone out, the oldest first."""
-    rows = (await connection.execute(_LIST, {"app": app, "most": most})).mappings()
-    return [Unconfirmed(**row) for row in rows]

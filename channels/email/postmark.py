@@ -19,7 +19,7 @@ import orjson
 
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email.letter import Letter, letter
-from channels.inbound import objects, word
+from channels.inbound import MESSAGE, objects, our_id, word
 from channels.provider_api import ProviderApi, refusal
 
 _INACTIVE = 406
@@ -74,13 +74,19 @@ class Postmark:
             raise Rejected("the token belongs to a sandbox server, which delivers nothing")
 
     async def find(self, sought: Sought) -> Receipt | None:
-        """By our id among the metadata of what it has sent (its API's page "Messages", outbound message search)."""
-        query = urlencode({"count": "1", "offset": "0", "metadata_sojourn_message": str(sought.message_id)})
-        answer = await self._api.look(f"/messages/outbound?{query}", self._headers)
-        if not answer.is_success:
-            raise NotSent(f"HTTP {answer.status}")
-        found = objects(answer.members().get("Messages"))
-        return Receipt(word(found[0], "MessageID") or None) if found else None
+        """By our id among the metadata of what it has sent (its API's page "Messages", outbound message search).
+
+        A search that names no stream looks only into the one called outbound.
+        """
+        for stream in dict.fromkeys((self._account.transactional_stream, self._account.marketing_stream)):
+            asked = {"count": "1", "offset": "0", "messagestream": stream, f"metadata_{MESSAGE}": str(sought.message_id)}
+            answer = await self._api.look(f"/messages/outbound?{urlencode(asked)}", self._headers)
+            if not answer.is_success:
+                raise NotSent(f"HTTP {answer.status}")
+            for message in objects(answer.members().get("Messages")):
+                if our_id(word(message, "Metadata", MESSAGE)) == sought.message_id:
+                    return Receipt(word(message, "MessageID") or None)
+        return None
 
     async def close(self) -> None:
         await self._api.close()

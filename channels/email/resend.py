@@ -1,25 +1,29 @@
 """Mail through Resend.
 
-| answer                                       | verdict                                                       |
-|----------------------------------------------|---------------------------------------------------------------|
-| 200 with id                                  | sent                                                          |
-| 409 concurrent_idempotent_requests           | NotSent: another try of this message is under way there       |
-| 409 invalid_idempotent_request               | Ambiguous: it has taken this id before, with other content    |
-| all else                                     | channels/provider_api.py                                      |
+| answer                              | verdict                                                                             |
+|-------------------------------------|-------------------------------------------------------------------------------------|
+| 200 with id                         | sent                                                                                |
+| 409 concurrent_idempotent_requests  | Ambiguous: another try of this message is under way there, and may go out           |
+| 409 invalid_idempotent_request      | Ambiguous, and never repeated: it has taken this id before, with other content      |
+| all else                            | channels/provider_api.py                                                            |
 
-Our id is the Idempotency-Key, which Resend remembers for 24 hours, and the tag `sojourn_message`, which comes back in its events.
+Our id is the Idempotency-Key, which Resend remembers for 24 hours: what may have gone out is sent again, and goes out once. It is also the
+tag `sojourn_message`, which comes back in its events.
 It sends through SES, whose Message-ID it tells nobody; References stays as it is, and who answers repeats it (RFC 5322, 3.6.4).
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import orjson
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, Outgoing, Receipt, Rejected
 from channels.email.letter import Letter, letter
 from channels.provider_api import ProviderApi, refusal
 
 _CONFLICT = 409
+_UNDER_WAY = "concurrent_idempotent_requests"
+_KEPT = (_UNDER_WAY, "invalid_idempotent_request")
 _ONLY_SENDS = "restricted_api_key"
 # Of the whole message (its API's page "Send Email").
 _LARGEST = 40_000_000
@@ -37,6 +41,8 @@ class ResendAccount:
 class Resend:
     name = "resend"
     channel = "email"
+    repeats_for = timedelta(hours=23)
+    """It keeps a key for 24 hours; what is on its way must not come after that."""
 
     def __init__(self, account: ResendAccount) -> None:
         self._headers = {"authorization": f"Bearer {account.api_key}", "content-type": "application/json"}
@@ -52,7 +58,7 @@ class Resend:
             return Receipt(answer.reference("id"))
         name = answer.members().get("name")
         if answer.status == _CONFLICT:
-            raise NotSent("HTTP 409") if name == "concurrent_idempotent_requests" else Ambiguous("HTTP 409")
+            raise Ambiguous(f"HTTP 409 {name}", may_repeat=name == _UNDER_WAY) if name in _KEPT else Ambiguous("HTTP 409")
         raise refusal(answer, name)
 
     async def verify(self) -> None:

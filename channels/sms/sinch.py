@@ -7,21 +7,25 @@
 | 403, code unauthorized                                  | NotSent: our credentials         |
 | all else                                                | channels/provider_api.py         |
 
-It knows no idempotency key; our id goes out as client_reference and comes back in its delivery reports.
+It knows no idempotency key; our id goes out as client_reference, by which it can be asked, and comes back in its delivery reports.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, timedelta
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 
-from channels.base import Outgoing, Receipt
+from channels.base import NotSent, Outgoing, Receipt, Sought
+from channels.inbound import objects, our_id, word
 from channels.provider_api import ProviderApi, refusal
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
 
 _LONGEST = 2000
+# Their clock may run before ours.
+_BEFORE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,18 @@ class Sinch:
     async def verify(self) -> None:
         """The service plan's groups: whether the token holds for this plan."""
         await self._api.get(self._path.removesuffix("batches") + "groups?page_size=1", self._headers)
+
+    async def find(self, sought: Sought) -> Receipt | None:
+        """By our client_reference among its batches (its API's page "List batches"), which otherwise go back a day only."""
+        since = (sought.claimed_at - _BEFORE).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        asked = {"client_reference": str(sought.message_id), "start_date": since, "page_size": "1"}
+        answer = await self._api.look(f"{self._path}?{urlencode(asked)}", self._headers)
+        if not answer.is_success:
+            raise NotSent(f"HTTP {answer.status}")
+        for batch in objects(answer.members().get("batches")):
+            if our_id(word(batch, "client_reference")) == sought.message_id:
+                return Receipt(word(batch, "id") or None)
+        return None
 
     async def close(self) -> None:
         await self._api.close()

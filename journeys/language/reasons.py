@@ -83,7 +83,7 @@ NOT_SENT: Mapping[str, Reason] = {
     "rejected": Reason("the provider refused it for good", "the provider's answer stands beside it; the next message is tried as usual"),
     "unconfirmed": Reason(
         "no clear answer came from the provider: it may have gone out",
-        "look at the provider for the message id; marketing is never sent a second time on its own",
+        "nothing, where the provider tells or is asked; else look there for the message id: marketing is never sent a second time blindly",
     ),
     "gave_up": Reason(
         "it could not be done for 72 hours", "`sojourn doctor` looks at the provider; give the step an `otherwise` for such days"

@@ -9,7 +9,7 @@ import pytest
 
 from cli.reasons_page import PAGE, page
 from journeys.language.moving import REASONS as MOVES
-from journeys.language.reasons import REASONS
+from journeys.language.reasons import NOT_SENT, NOT_YET, REASONS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
@@ -38,6 +38,12 @@ def test_the_page_says_what_the_code_says() -> None:
 def test_every_reason_in_the_source_has_words(path: Path) -> None:
     found = {code.partition(":")[0] for code in _codes(ast.parse(path.read_text()))}
     assert found - set(REASONS) - set(MOVES) - NOT_CODES == set()
+
+
+def test_the_page_on_delivery_explains_every_reason_of_a_message_once() -> None:
+    section = (ROOT / "docs" / "explanation" / "delivery.md").read_text().partition("## Reasons")[2]
+    told = [code for row in re.findall(r"(?m)^\| (`[^|]+`) \|", section) for code in re.findall(r"`([a-z_]+)`", row)]
+    assert sorted(told) == sorted({*NOT_SENT, *NOT_YET})
 
 
 def test_the_scan_finds_reasons() -> None:

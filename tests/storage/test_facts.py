@@ -138,7 +138,7 @@ async def test_a_claim_that_lapses_after_its_message_was_told_of_is_sent(town: T
     await record(town, message_id, fact("accepted"))
     await town.age_claims()
     async with town.database.transaction() as connection:
-        lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=timedelta(0), patience=timedelta(0))
+        lapsed = await unconfirmed.let_claims_lapse(connection, repeat_after=timedelta(0), safe_after=timedelta(0), patience=timedelta(0))
     assert (lapsed, await town.states(), await town.listed()) == (0, [("sent", None)], [])
 
 

@@ -39,7 +39,7 @@ def error(status: int, name: str) -> Response:
 
 class TestResend(HttpAdapterContract):
     page = (
-        Told(error(409, "concurrent_idempotent_requests"), NotSent),
+        Told(error(409, "concurrent_idempotent_requests"), Ambiguous),
         Told(error(409, "invalid_idempotent_request"), Ambiguous),
         Told(error(422, "validation_error"), Rejected),
         Told(error(403, "validation_error"), NotSent),
