@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import structlog
+
 from channels.accounts import Surroundings, adapter_of
-from channels.base import Adapter, NotSent, NotVerifiable, Outgoing, Receipt, SendFailed
+from channels.base import Adapter, NotSent, NotVerifiable, Outgoing, Rated, Receipt, SendFailed
 from channels.registry import KINDS
 from channels.sandbox import Sandbox
 from journeys.language.errors import ConfigurationError, Invalid
@@ -20,7 +22,11 @@ from storage.sealing import Seal
 REMEMBERED_S = 5.0
 # Longer than a claim: what is being sent through an account that was changed still ends.
 CLOSED_AFTER_S = 60.0
+# A quota grows over weeks; a provider that did not answer is asked sooner.
+REMEMBERS_RATE_S = 3600.0
+ASKS_AGAIN_S = 60.0
 _Key = tuple[str, str]
+_log = structlog.get_logger()
 
 
 class Unusable:
@@ -50,6 +56,14 @@ class Opened:
     gate: str
 
 
+@dataclass(frozen=True)
+class Rate:
+    """What a provider said of its account, and when it is asked next."""
+
+    per_second: float | None
+    ask_at: float
+
+
 class Accounts:
     """The accounts of every app of one process, read from Postgres at most every five seconds."""
 
@@ -61,6 +75,8 @@ class Accounts:
         self._of_app: dict[str, tuple[float, Mapping[tuple[str, str], Opened]]] = {}
         self._reading: dict[str, asyncio.Lock] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._rates: dict[object, Rate] = {}
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def of(self, app: str, channel: str) -> tuple[Opened, ...]:
         """Every account of the app there, by place; empty where it has none for the channel. Raises Unavailable."""
@@ -69,14 +85,38 @@ class Accounts:
             if self._clock() - read_at >= REMEMBERED_S:
                 opened = await self._read(app, opened)
                 self._of_app[app] = (self._clock(), opened)
-        return tuple(each for (of, _), each in opened.items() if of == channel)
+        return tuple(self._at_its_rate(each) for (of, _), each in opened.items() if of == channel)
 
     async def close(self) -> None:
-        for task in self._leaving:
+        for task in (*self._leaving, *self._asking):
             task.cancel()
         for _, opened in self._of_app.values():
             for each in opened.values():
                 await each.adapter.close()
+
+    def _at_its_rate(self, opened: Opened) -> Opened:
+        """Of an account that names no rate the provider's own, once it has said it. Nobody waits for the answer."""
+        if opened.account.traffic.per_second is not None or not isinstance(opened.adapter, Rated):
+            return opened
+        known = self._rates.get(opened.adapter)
+        if known is None or self._clock() >= known.ask_at:
+            self._rates[opened.adapter] = Rate(known.per_second if known else None, self._clock() + ASKS_AGAIN_S)
+            task = asyncio.ensure_future(self._ask(opened.adapter, opened.gate))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        if known is None or known.per_second is None:
+            return opened
+        traffic = replace(opened.account.traffic, per_second=known.per_second)
+        return replace(opened, account=replace(opened.account, traffic=traffic))
+
+    async def _ask(self, adapter: Rated, gate: str) -> None:
+        try:
+            per_second = await adapter.per_second()
+        except SendFailed as error:
+            _log.info("rate_not_told", account=gate, reason=error.answer)
+            return
+        if adapter in self._rates:
+            self._rates[adapter] = Rate(per_second, self._clock() + REMEMBERS_RATE_S)
 
     async def _read(self, app: str, before: Mapping[tuple[str, str], Opened]) -> Mapping[tuple[str, str], Opened]:
         async with self._database.transaction() as connection:
@@ -97,6 +137,8 @@ class Accounts:
         return Opened(row, opened_adapter(app, row, self._seal, self._around), f"{row.provider}:{app}/{row.channel}/{row.name}")
 
     def _close_later(self, adapter: Adapter) -> None:
+        self._rates.pop(adapter, None)
+
         async def close() -> None:
             await asyncio.sleep(CLOSED_AFTER_S)
             await adapter.close()

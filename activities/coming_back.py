@@ -13,13 +13,14 @@ from uuid import UUID
 from activities.hearing import hear
 from channels.inbound import Told
 from journeys.language.errors import Invalid
-from storage import apps, consents, events, facts, provider_events, suppressions
+from storage import apps, consents, events, facts, provider_events, reputations, suppressions
 from storage.consents import EVERY, ConsentRecord
 from storage.database import Connection
 from storage.endpoints import normalised
 from storage.facts import Fact, Kind
 from storage.ids import address_hash
 from storage.provider_events import ProviderEvent, Spoken
+from storage.reputations import Heard
 from storage.suppressions import Reason
 
 SOFT_BOUNCES, SOFT_WITHIN = 5, timedelta(days=7)
@@ -70,6 +71,7 @@ async def take_in(connection: Connection, source: Source, told: Sequence[Told]) 
     heard = {event.event_id: await hear(connection, source.app, source.channel, event, each) for event, each in replies}
     await provider_events.keep(connection, source.app, [heard.get(event.event_id, event) for event in kept])
     await _apply(connection, source.app, source.channel, source.provider, [event for event in kept if event.kind != "replied"])
+    await reputations.count(connection, source.app, source.channel, _heard(kept, spoken))
     return len(new)
 
 
@@ -82,6 +84,7 @@ async def set_aside(connection: Connection, source: Source, told: Told, failure:
 async def match_parked(connection: Connection) -> int:
     """Take in events whose message has become known since they came; return how many. Raises Contended."""
     found = await provider_events.found_since(connection, _MOST_PARKED)
+    counted: list[tuple[str, str, list[Heard]]] = []
     for app, channel, provider in sorted({(app, event.account.partition("/")[0], event.provider) for app, event in found}):
         waiting = [event for of, event in found if (of, event.account.partition("/")[0], event.provider) == (app, channel, provider)]
         spoken, _ = await provider_events.spoken_of(
@@ -91,8 +94,29 @@ async def match_parked(connection: Connection) -> int:
         await _lock(connection, app, channel, matched)
         await provider_events.match(connection, app, matched)
         await _apply(connection, app, channel, provider, matched)
+        counted.append((app, channel, _heard(matched, spoken)))
+    for app, channel, heard in counted:
+        await reputations.count(connection, app, channel, heard)
     await provider_events.let_go(connection)
     return len(found)
+
+
+def _heard(kept: Sequence[ProviderEvent], spoken: Mapping[UUID, Spoken]) -> list[Heard]:
+    """What counts for the standing of the account: what became of its marketing mails."""
+    return [
+        Heard(
+            account=event.account.partition("/")[2],
+            occurred_at=event.occurred_at,
+            is_complaint=event.kind == "complained",
+            is_hard=event.kind == "bounced" and event.detail.get("hard") is True,
+        )
+        for event in kept
+        if event.kind in {"delivered", "bounced", "complained"}
+        and event.account.startswith("email/")
+        and event.message_id is not None
+        and event.message_id in spoken
+        and spoken[event.message_id].message_class == "marketing"
+    ]
 
 
 def _event(source: Source, told: Told, spoken: Mapping[UUID, Spoken], by_ref: Mapping[str, UUID]) -> ProviderEvent:

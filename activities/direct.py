@@ -21,7 +21,7 @@ from activities.messages import Delivery
 from activities.sending import Ended, Parcel, send
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
-from activities.ways import Way
+from activities.ways import Held, Way
 from channels.base import Content
 from channels.email.way_out import with_way_out
 from channels.whatsapp.letter import window_is_open
@@ -109,10 +109,12 @@ class DirectLane:
 
     async def _try(self, batch: Sequence[Waiting]) -> None:
         way = await self._delivery.way(batch[0].app, batch[0].channel)
-        let_in, waits = _admitted(way, batch)
-        if waits:
+        let_in, held = _admitted(way, batch)
+        if held:
             async with self._database.transaction() as connection:
+                waits = {number: timedelta(seconds=each.wait_s) for number, each in held.items()}
                 await direct_sends.postpone(connection, batch[0].app, waits)
+                await direct_sends.explain(connection, batch[0].app, {number: each.reason for number, each in held.items()})
         left = let_in
         while left:
             now, left = _each_person_once(left)
@@ -196,10 +198,10 @@ def _end_of(task: asyncio.Task[Ended], message_id: UUID) -> Ended | None:
     return None
 
 
-def _admitted(way: Way, batch: Sequence[Waiting]) -> tuple[list[Waiting], Mapping[UUID, timedelta]]:
-    """For whom there may be an account now, and for how long each of the others must stay away."""
+def _admitted(way: Way, batch: Sequence[Waiting]) -> tuple[list[Waiting], Mapping[UUID, Held]]:
+    """For whom there may be an account now, and why and for how long each of the others must stay away."""
     answers = [(waiting, way.wait(waiting.message_class)) for waiting in batch]
-    refused = {waiting.id: timedelta(seconds=held.wait_s) for waiting, held in answers if held is not None}
+    refused = {waiting.id: held for waiting, held in answers if held is not None}
     return [waiting for waiting, held in answers if held is None], refused
 
 

@@ -25,6 +25,7 @@ from storage.messages import note_account
 
 _log = structlog.get_logger()
 LOOKS_EVERY_S = 0.2
+_REMEMBERED_S = 60.0
 # The pause of a probe that dies with its worker; a probe that ends says so itself.
 _PROBE_FOR = timedelta(seconds=30)
 
@@ -90,6 +91,13 @@ class Traffic:
 
     def _left_s(self, state: AccountState, until: datetime) -> float:
         return (until - state.now).total_seconds() - (self._clock() - self._looked_at[state.app])
+
+    def stopped_for(self, key: AccountKey) -> str | None:
+        """Why no marketing leaves through the account, as far as that was read within the last minute."""
+        if self._clock() - self._looked_at.get(key.app, float("-inf")) > _REMEMBERED_S:
+            return None
+        state = self._states.get(key.app, {}).get(key)
+        return state.stopped_for if state is not None else None
 
     async def may_probe(self, key: AccountKey) -> bool:
         """Whether this process makes the next probe. An account that no one but us found away is ours to probe."""

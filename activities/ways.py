@@ -15,6 +15,7 @@ from prometheus_client import Counter
 
 from activities.breaker import Gate, Outcome
 from activities.pacing import Limits
+from activities.reputation import STOPS
 from activities.routes import Route, Wanted, route, serves
 from activities.traffic import Traffic
 from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, Repeatable, ToReceivers
@@ -32,6 +33,7 @@ _ENOUGH_S = 1.0
 # Answers of the same moment name the same time; it is told once.
 _SAME_S = 0.25
 _NOBODY_SERVES_S = 60.0
+_STOPPED_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,18 @@ class Way:
         serving = self._serving(message_class, provider)
         if not serving:
             return Held("no_account", _NOBODY_SERVES_S)
+        if reason := self._marketing_stops(message_class, serving):
+            return Held(reason, _STOPPED_S)
         waits = [door.gate.wait_before_claim_s() for door in serving]
         known = [wait_s for wait_s in waits if wait_s is not None]
         return Held("provider_away", min(known)) if len(known) == len(waits) else None
+
+    def _marketing_stops(self, message_class: MessageClass, serving: Sequence[Door]) -> str | None:
+        """Every account of the first place is stopped. Those behind do not stand in: they would be stopped next, for the same list."""
+        if message_class == "transactional" or self.traffic is None:
+            return None
+        reasons = [self.traffic.stopped_for(door.key) for door in serving if door.place == serving[0].place]
+        return reasons[0] if all(reasons) else None
 
     async def hand_over(self, outgoing: Outgoing, wanted: Wanted, turn: Turn) -> Handed:
         """Send through the first account that can. Raises Unavailable where Postgres does not answer; then nothing has been sent."""
@@ -148,9 +159,10 @@ class Way:
                 return handed
             # Its own rate is no trouble of the account: overflow would spend what another place was chosen to spare.
             waits_for_its_slot = isinstance(handed.end, Held) and handed.end.slot_at is not None
+            is_stopped = isinstance(handed.end, Held) and handed.end.reason in STOPS
             # And a receiver that does not answer one account answers no other.
             is_away_itself = isinstance(handed.end, NotSent) and door.has_many_receivers
-            if waits_for_its_slot or is_away_itself or seconds_left(outgoing) < _ENOUGH_S:
+            if waits_for_its_slot or is_stopped or is_away_itself or seconds_left(outgoing) < _ENOUGH_S:
                 break
         return _come_back(refused, waits)
 
@@ -191,7 +203,9 @@ class Way:
         return Handed(end, door)
 
     async def _admit(self, door: Door, outgoing: Outgoing, wanted: Wanted, turn: Turn) -> Held | None:
-        """Shut, or no slot yet? A slot that is near is waited for here."""
+        """Stopped, shut, or no slot yet? A slot that is near is waited for here."""
+        if reason := self._marketing_stops(wanted.message_class, [door]):
+            return Held(reason, _STOPPED_S)
         if self.traffic is not None:
             self.traffic.apply(door.key, door.gate)
         wait_s = door.gate.wait_s()

@@ -83,6 +83,15 @@ class SoftBouncesSetting(Body):
     days: Annotated[int, Field(ge=1, le=30)] = 7
 
 
+class ReputationSetting(Body):
+    """From which shares of hard bounces and complaints on marketing waits; `stop` false: `sojourn doctor` only warns."""
+
+    bounces: Annotated[float, Field(gt=0, le=1)] = Field(0.04, description="of the marketing mails that a provider told of in three days")
+    complaints: Annotated[float, Field(gt=0, le=1)] = 0.0008
+    at_least: Annotated[int, Field(ge=1, le=1_000_000)] = Field(200, description="fewer mails say nothing")
+    stop: bool = True
+
+
 class AppSettings(BaseModel):
     """What is set; null or empty where nothing is."""
 
@@ -99,6 +108,9 @@ class AppSettings(BaseModel):
     )
     otp: dict[str, Any] | None = Field(None, description="limits of one-time codes", examples=[{"countries": ["DE"]}])
     soft_bounces: dict[str, Any] | None = Field(None, description="when they suppress", examples=[{"messages": 5, "days": 7}])
+    reputation: dict[str, Any] | None = Field(
+        None, description="when marketing stops by itself", examples=[{"bounces": 0.04, "stop": True}]
+    )
     sms_help: str | None = Field(None, description="what HELP is answered with", examples=["Acme: call +49 30 1234"])
     sms_stopped: str | None = Field(None, description="what STOP is answered with", examples=["Acme: you get no more texts"])
     caps: list[dict[str, Any]] = Field(
@@ -119,6 +131,7 @@ class SettingsChange(Body):
     caps: Annotated[list[CapSetting], Field(max_length=50)] | None = None
     otp: CodesSetting | None = None
     soft_bounces: SoftBouncesSetting | None = None
+    reputation: ReputationSetting | None = None
     sms_help: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: call +49 30 1234"])
     sms_stopped: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: you get no more texts"])
 

@@ -17,7 +17,7 @@ from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid, NotFound, Problem, Refused
 from journeys.language.messages import MessageClass
 from settings import Settings
-from storage import account_states, providers
+from storage import account_states, providers, reputations
 from storage.account_states import AccountKey
 from storage.database import Connection
 from storage.providers import Account, Traffic
@@ -27,6 +27,16 @@ from workflows.hands import surroundings
 router = management("Providers")
 Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 Name = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="your name for the account", examples=["main"])]
+
+
+class ReputationView(BaseModel):
+    """What the provider told of the account's marketing mails in the last three days."""
+
+    heard: int = Field(description="delivered or bounced", examples=[12_000])
+    bounced: int = Field(description="for good", examples=[31])
+    complained: int = Field(examples=[2])
+    stopped_for: str | None = Field(description="why marketing waits: a reason code; null: it leaves", examples=["too_many_bounces"])
+    stopped_at: datetime | None
 
 
 class AccountView(BaseModel):
@@ -39,7 +49,7 @@ class AccountView(BaseModel):
     weight: int = Field(description="shares messages among accounts of one place", examples=[1])
     countries: list[str] = Field(description="empty: all", examples=[["DE", "AT"]])
     classes: list[str] = Field(description="empty: both", examples=[["transactional"]])
-    per_second: float | None = Field(description="messages a second; null: no limit", examples=[14])
+    per_second: float | None = Field(description="messages a second; null: what the provider names (SES), else no limit", examples=[14])
     burst: int | None = Field(description="how many may leave at once after a pause; null: a tenth of a second's", examples=[5])
     max_per_day: int | None = Field(description="messages a day in UTC; null: no limit", examples=[50_000])
     settings: dict[str, Any] = Field(examples=[{"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE"}])
@@ -48,6 +58,7 @@ class AccountView(BaseModel):
         description="where the provider calls us, for you to set there; null where it does not call",
         examples=["https://sojourn.example/v1/webhooks/ses/3f0c6a1e5b7d4c2a9e8f7a6b5c4d3e2f"],
     )
+    reputation: ReputationView | None = Field(description="null where nothing was heard of late")
     updated_at: datetime
 
 
@@ -59,7 +70,9 @@ class AccountBody(Body):
     weight: int = Field(1, ge=0, le=1000, description="shares messages among accounts of one place; 0: only what no other one takes")
     countries: list[Country] = Field([], max_length=250, description="two capital letters each; empty: all, and where nobody knows it")
     classes: list[MessageClass] = Field([], max_length=2, description="what it sends; empty: both", examples=[["transactional"]])
-    per_second: float | None = Field(None, ge=0.001, le=100_000, description="messages a second, of all workers together")
+    per_second: float | None = Field(
+        None, ge=0.001, le=100_000, description="messages a second, of all workers together; left out: what the provider names (SES)"
+    )
     burst: int | None = Field(None, ge=1, le=100_000, description="how many may leave at once after a pause")
     max_per_day: int | None = Field(None, ge=1, le=1_000_000_000, description="messages a day in UTC")
     settings: dict[str, Any] = Field(
@@ -127,9 +140,10 @@ async def list_providers(request: Request, app: App, database: Db, limit: Limit 
     after = position(cursor, text, number, text)
     async with database.transaction(app) as connection:
         rows = await providers.of_app(connection, app)
+        known = await _reputations(connection, app)
     following_rows = [row for row in rows if after is None or [row.channel, row.traffic.place, row.name] > after]
     kept, following = page_of(following_rows[: limit + 1], limit, lambda row: [row.channel, row.traffic.place, row.name])
-    return Page(items=[_view(row, request.app.state.settings) for row in kept], next=following)
+    return Page(items=[_view(row, request.app.state.settings, known, app) for row in kept], next=following)
 
 
 @router.put("/providers/{channel}/{name}", summary="Set an account at a provider")
@@ -150,11 +164,12 @@ async def put_provider(app: App, database: Db, request: Request, channel: Channe
         await adapter_of(kind, body.provider, whole, surroundings(settings)).close()
         await _put(connection, app, seal, channel, name, body, kind, whole)
         if stored is not None and stored.provider != body.provider:
-            await account_states.forget(connection, AccountKey(app, channel, name))
+            await _forget_standing(connection, app, channel, name)
         written = await _stored(connection, app, channel, name)
+        standing = await _reputations(connection, app)
     if written is None:
         raise NotFound("no such account")
-    return _view(written, settings)
+    return _view(written, settings, standing, app)
 
 
 @router.post("/providers/{channel}/{name}/verify", summary="Ask a provider whether an account works")
@@ -173,7 +188,7 @@ async def delete_provider(app: App, database: Db, channel: Channel, name: Name) 
     async with database.transaction(app) as connection:
         if not await providers.remove(connection, app, channel, name):
             raise NotFound("no such account")
-        await account_states.forget(connection, AccountKey(app, channel, name))
+        await _forget_standing(connection, app, channel, name)
     return Response(status_code=204)
 
 
@@ -239,11 +254,22 @@ def _opened(row: Account, app: str, seal: Seal) -> dict[str, Any]:
         raise Refused(f"{row.channel}/{row.name}: {error}") from error
 
 
-def _view(row: Account, settings: Settings) -> AccountView:
+async def _forget_standing(connection: Connection, app: str, channel: str, name: str) -> None:
+    """What was known of an account that is gone, or is another provider's now."""
+    await account_states.forget(connection, AccountKey(app, channel, name))
+    await reputations.forget(connection, app, channel, name)
+
+
+async def _reputations(connection: Connection, app: str) -> dict[AccountKey, ReputationView]:
+    states = await account_states.of_app(connection, app)
+    return {state.key: ReputationView.model_validate(state, from_attributes=True) for state in states if state.heard or state.stopped_for}
+
+
+def _view(row: Account, settings: Settings, known: Mapping[AccountKey, ReputationView], app: str) -> AccountView:
     shown = {name: value for name, value in vars(row).items() if name not in {"sealed", "inbound_key", "traffic"}}
     calls = (row.channel, row.provider) in READERS
     url = callback_url(surroundings(settings), row.provider, row.inbound_key) if calls else None
-    return AccountView(**shown, **vars(row.traffic), webhook_url=url)
+    return AccountView(**shown, **vars(row.traffic), webhook_url=url, reputation=known.get(AccountKey(app, row.channel, row.name)))
 
 
 def _kind_view(channel: str, provider: str, kind: Kind) -> KindView:

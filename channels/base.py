@@ -139,6 +139,14 @@ class Repeatable(Protocol):
     repeats_for: timedelta
 
 
+@runtime_checkable
+class Rated(Protocol):
+    """An adapter whose provider says how fast its account may be used."""
+
+    async def per_second(self) -> float | None:
+        """Ask it; None: it names no rate. Raises SendFailed where it cannot be asked now."""
+
+
 class ToReceivers:
     """An adapter whose messages go to ends of many owners: what one end answers says nothing of the others, nor of the account.
 

@@ -13,13 +13,15 @@ from temporalio.service import RPCError
 
 import storage.providers
 from activities.accounts import verified
+from activities.reputation import Thresholds, exceeded, thresholds_of
 from channels.base import SendFailed
 from channels.email.smtp import Smtp
 from cli.console import out
 from cli.local_keys import read_keys, settings_here
 from journeys.language.errors import Unavailable
+from journeys.language.reasons import remedy
 from settings import DEVELOPMENT_SECRET, Environment, Settings
-from storage import account_states
+from storage import account_states, apps
 from storage.account_states import AccountState, is_troubled
 from storage.checkup import Checkup, checkup
 from storage.database import Database
@@ -167,13 +169,15 @@ async def accounts(settings: Settings) -> list[Finding]:
     try:
         async with database.transaction() as connection:
             rows = await storage.providers.of_app(connection, settings.app)
+            thresholds = thresholds_of(await apps.settings(connection, settings.app))
             states = {state.key: state for state in await account_states.of_app(connection, settings.app)}
     except (Unavailable, ProgrammingError):
         return []
     finally:
         await database.close()
     found = [await _account(settings, row) for row in rows]
-    return [*found, *(_trouble(state) for state in states.values() if is_troubled(state))]
+    troubles = [_trouble(state) for state in states.values() if is_troubled(state)]
+    return [*found, *troubles, *(each for state in states.values() if (each := _standing(state, thresholds)))]
 
 
 async def _account(settings: Settings, row: Account) -> Finding:
@@ -189,6 +193,17 @@ def _trouble(state: AccountState) -> Finding:
         return Finding(subject, words, "Messages wait or take another account; workers ask again by themselves.", must_be_mended=False)
     words = f"told us to wait until {state.closed_until:%H:%M:%S} UTC"
     return Finding(subject, words, "Lower `per_second` of the account if this comes often.", must_be_mended=False)
+
+
+def _standing(state: AccountState, thresholds: Thresholds) -> Finding | None:
+    """Whether marketing waits, or should: too many of its mails bounced, or were called spam."""
+    reason = exceeded(state.heard, state.bounced, state.complained, thresholds)
+    if state.stopped_for is None and reason is None:
+        return None
+    shares = f"{state.bounced / max(state.heard, 1):.2%} bounced, {state.complained / max(state.heard, 1):.3%} complained"
+    subject = f"marketing by {state.channel} {f'account {state.account}' if state.account else 'provider'}"
+    now = f"waits since {state.stopped_at:%Y-%m-%d %H:%M} UTC" if state.stopped_at else "leaves, although it should not"
+    return Finding(subject, f"{now}: {shares}, of {state.heard:,} in three days", remedy(state.stopped_for or reason))
 
 
 async def temporal() -> Finding:

@@ -39,6 +39,11 @@ class AccountState:
     slowed_at: datetime | None
     day: date | None
     taken_today: int
+    heard: int
+    bounced: int
+    complained: int
+    stopped_for: str | None
+    stopped_at: datetime | None
 
     @property
     def key(self) -> AccountKey:
@@ -47,7 +52,7 @@ class AccountState:
 
 _COLUMNS = (
     "app, channel, account, away_since, away_until, trouble, closed_until, taken_until, full_until, marketing_until, pace, slowed_at, day,"
-    " taken_today"
+    " taken_today, heard, bounced, complained, stopped_for, stopped_at"
 )
 _KEY = "app = :app AND channel = :channel AND account = :account"
 _OF_APP = text(f"SELECT clock_timestamp() AS now, {_COLUMNS} FROM account_states WHERE app = :app ORDER BY channel, account")

@@ -129,6 +129,11 @@ UPDATE open_messages o SET due_at = clock_timestamp() + make_interval(secs => g.
 FROM unnest(CAST(:ids AS uuid[]), CAST(:waits AS float8[])) AS g (id, wait_s)
 WHERE o.app = :app AND o.message_id = g.id AND o.kind = 'direct'
 """)
+# What says so already is left alone: it is met again and again while nobody takes it.
+_EXPLAIN = text("""
+UPDATE messages m SET reason = g.reason FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS g (id, reason)
+WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id = g.id AND m.state = 'planned' AND m.reason IS DISTINCT FROM g.reason
+""")
 # Spread over ten seconds; what is put off for longer than a pause is looked at is put off for another reason.
 _RELEASE = text("""
 UPDATE open_messages SET due_at = clock_timestamp() + random() * interval '10 seconds'
@@ -218,6 +223,11 @@ async def postpone(connection: Connection, app: str, waits: Mapping[UUID, timede
     """Leave planned messages for later, each for so long."""
     given = {"app": app, "ids": list(waits), "waits": [wait.total_seconds() for wait in waits.values()]}
     await connection.execute(_POSTPONE, given)
+
+
+async def explain(connection: Connection, app: str, reasons: Mapping[UUID, str]) -> None:
+    """Write down why planned messages are not claimed."""
+    await connection.execute(_EXPLAIN, {"app": app, "ids": list(reasons), "reasons": list(reasons.values())})
 
 
 async def release(connection: Connection, app: str) -> None:

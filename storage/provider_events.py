@@ -47,10 +47,11 @@ class Spoken:
     user_id: int | None
     channel: str
     address_hash: bytes | None
+    message_class: str
 
 
 _MESSAGES = text("""
-    SELECT m.id, m.user_id, m.channel, m.address, e.address_hash FROM messages m
+    SELECT m.id, m.user_id, m.channel, m.address, e.address_hash, m.message_class FROM messages m
     LEFT JOIN endpoints e ON e.app = m.app AND e.id = m.endpoint_id WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[]))
 """)
 _BY_REF = text("""
@@ -127,7 +128,7 @@ async def spoken_of(
     if not wanted:
         return {}, by_ref
     rows = await connection.execute(_MESSAGES, {"app": app, "ids": list(wanted)})
-    return {row.id: Spoken(row.id, row.user_id, row.channel, _digest(app, row)) for row in rows}, by_ref
+    return {row.id: Spoken(row.id, row.user_id, row.channel, _digest(app, row), row.message_class) for row in rows}, by_ref
 
 
 def _digest(app: str, row: Any) -> bytes | None:

@@ -20,6 +20,7 @@ from activities.jobs.catalogue import KINDS
 from activities.jobs.runner import Jobs
 from activities.jobs.work import Work
 from activities.one_time_codes import CodeLane, Pepper
+from activities.reputation import ReputationLane
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
 from settings import Settings
@@ -151,6 +152,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(Sweeper(database, made.delivery.timing, asking(settings, database)).run()),
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, made.notify).run()),
+            group.create_task(ReputationLane(database).run()),
         ]
         await stopping.wait()
         for lane in lanes:

@@ -15,12 +15,14 @@ Message-ID by one that begins with the id that it answers.
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
 from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email import mime
 from channels.email.labels import tags_of
+from channels.inbound import inner
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 
@@ -64,10 +66,18 @@ class Ses:
 
     async def verify(self) -> None:
         """GetAccount: whether the credentials hold and AWS lets the account send."""
-        url = self._api.url(_ACCOUNT_PATH)
-        answer = await self._api.get(_ACCOUNT_PATH, signed_headers(self._account, "ses", url, {}, b"", datetime.now(UTC), method="GET"))
-        if answer.members().get("SendingEnabled") is not True:
+        if (await self._get_account()).get("SendingEnabled") is not True:
             raise NotSent("SES does not let this account send: look at its reputation page")
+
+    async def per_second(self) -> float | None:
+        """The account's quota: what comes faster SES throttles, and over the day's quota it drops."""
+        rate = inner(await self._get_account(), "SendQuota", "MaxSendRate")
+        return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+    async def _get_account(self) -> dict[str, Any]:
+        url = self._api.url(_ACCOUNT_PATH)
+        headers = signed_headers(self._account, "ses", url, {}, b"", datetime.now(UTC), method="GET")
+        return (await self._api.get(_ACCOUNT_PATH, headers)).members()
 
     async def close(self) -> None:
         await self._api.close()

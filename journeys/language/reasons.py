@@ -97,6 +97,14 @@ NOT_YET: Mapping[str, Reason] = {
     "provider_away": Reason(
         "the provider cannot be reached at present", "nothing is lost: it is tried for 72 hours; `sojourn doctor` looks"
     ),
+    "too_many_bounces": Reason(
+        "too many of the account's marketing mails bounced, so marketing waits",
+        "take dead addresses off your lists; `sojourn doctor` shows the share; `reputation` of the app's settings holds the threshold",
+    ),
+    "too_many_complaints": Reason(
+        "too many readers called the account's marketing mails spam, so marketing waits",
+        "write only to who asked for it; `sojourn doctor` shows the share; `reputation` of the app's settings holds the threshold",
+    ),
     "rate_limited": Reason("it waits for its slot: the account sends no faster", "raise `per_second` of the account, or share the load"),
     "no_account": Reason(
         "no account of the app serves it", "look at countries and classes: `sojourn providers list`, and at `provider=` of the message"

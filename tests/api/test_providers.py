@@ -1,14 +1,18 @@
 """Accounts at providers over HTTP: set, listed without their secrets, sealed in Postgres, and used by the next send."""
 
+import asyncio
 import base64
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from activities.accounts import Accounts, Unusable
 from api.app import create_app
 from channels.accounts import Surroundings
+from channels.base import NotSent
 from settings import Settings
 from storage import keys
 from storage.database import Database
@@ -178,3 +182,49 @@ async def test_an_account_is_verified_at_its_provider(manager: httpx.AsyncClient
     kept = (await manager.post("/v1/providers/sms/kept/verify", json={})).json()
     assert kept == {"verdict": "ok", "words": "nothing leaves: messages are kept", "remedy": ""}
     assert (await manager.post("/v1/providers/sms/nobody/verify", json={})).status_code == 404
+
+
+@dataclass(eq=False)
+class Told:
+    """An adapter whose provider says how fast it may be used."""
+
+    rate: float | None = 14.0
+    asked: int = 0
+    name: str = "ses"
+    channel: str = "email"
+
+    async def per_second(self) -> float | None:
+        self.asked += 1
+        if self.rate is None:
+            raise NotSent("HTTP 503")
+        return self.rate
+
+    async def close(self) -> None: ...
+
+
+async def test_an_account_without_a_rate_is_used_at_the_one_that_its_provider_names(
+    manager: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, told = 0.0, Told()
+    monkeypatch.setattr("activities.accounts.opened_adapter", lambda *_: told)
+    accounts = Accounts(database, seal(), HERE, lambda: now)
+
+    async def rate() -> float | None:
+        await accounts.of("demo", "email")
+        await asyncio.gather(*accounts._asking)
+        [found] = await accounts.of("demo", "email")
+        return found.account.traffic.per_second
+
+    settings = {"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "x"}
+    await manager.put("/v1/providers/email/main", json={"provider": "ses", "settings": settings})
+    assert (await rate(), await rate(), told.asked) == (14.0, 14.0, 1)
+    told.rate, now = 28.0, 3601.0
+    assert (await rate(), told.asked) == (28.0, 2)
+    told.rate, now = None, now + 3601.0
+    assert await rate() == 28.0, "what it said last holds while it does not answer"
+    told.rate, now = 7.0, now + 61.0
+    assert await rate() == 7.0
+    await manager.put("/v1/providers/email/main", json={"provider": "ses", "settings": settings, "per_second": 3})
+    now += 6
+    assert await rate() == 3.0
+    await accounts.close()

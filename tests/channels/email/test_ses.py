@@ -12,7 +12,7 @@ from tests.channels.aws import CREDENTIALS, check_signature
 from tests.channels.contract import HttpAdapterContract, Told
 from tests.channels.email.rig import MailRig, mail_rig, read_mail
 from tests.channels.messages import mail
-from tests.channels.provider import Request, Response
+from tests.channels.provider import Accepts, Request, Response, provider
 
 
 def accepts(request: Request) -> Response:
@@ -64,3 +64,27 @@ class TestSes(HttpAdapterContract):
         with pytest.raises(Rejected):
             await rig.adapter.send(mail(address="größe@example.org"))
         assert rig.provider.requests == []
+
+
+def quota(body: bytes) -> Accepts:
+    def answer(request: Request) -> Response:
+        assert (request.method, request.path) == ("GET", "/v2/email/account")
+        check_signature(request, "ses")
+        return Response(200, body)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("body", "rate"),
+    [
+        (b'{"SendingEnabled": true, "SendQuota": {"Max24HourSend": 50000.0, "MaxSendRate": 14.0, "SentLast24Hours": 0.0}}', 14.0),
+        (b'{"SendQuota": {"MaxSendRate": 0}}', None),
+        (b"{}", None),
+    ],
+)
+async def test_it_says_how_fast_its_account_may_be_used(body: bytes, rate: float | None) -> None:
+    async with provider(quota(body)) as far:
+        adapter = Ses(SesAccount(**vars(CREDENTIALS), base_url=far.base_url))
+        assert await adapter.per_second() == rate
+        await adapter.close()
