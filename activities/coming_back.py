@@ -53,7 +53,9 @@ async def take_in(connection: Connection, source: Source, told: Sequence[Told]) 
 
     Afterwards wake the relay and the lane of direct messages: events and answers may wait for them.
     """
-    first = {each.event_id: each for each in reversed(told)}
+    first: dict[str, Told] = {}
+    for each in told:
+        first.setdefault(each.event_id, each)
     fresh = await provider_events.claim(connection, source.app, source.numbering, list(first))
     new = [each for event_id, each in first.items() if event_id in fresh]
     if not new:
@@ -120,7 +122,7 @@ def _heard(kept: Sequence[ProviderEvent], spoken: Mapping[UUID, Spoken]) -> list
 
 
 def _event(source: Source, told: Told, spoken: Mapping[UUID, Spoken], by_ref: Mapping[str, UUID]) -> ProviderEvent:
-    ours = next((spoken[id_] for id_ in (told.message_id, by_ref.get(told.ref or "")) if id_ and id_ in spoken), None)
+    ours = next((spoken[id_] for id_ in (told.message_id, by_ref.get(told.ref)) if id_ and id_ in spoken), None)
     event = ProviderEvent(
         account=source.account,
         provider=source.provider,
@@ -128,11 +130,11 @@ def _event(source: Source, told: Told, spoken: Mapping[UUID, Spoken], by_ref: Ma
         kind=told.kind,
         word=told.word,
         occurred_at=told.occurred_at,
-        ref=told.ref,
+        ref=told.ref or None,
         address_hash=_digest(source, told.address),
         detail=told.detail,
         raw=told.raw,
-        is_parked=told.kind not in {"replied", "unknown"} and told.ref is not None,
+        is_parked=told.kind not in {"replied", "unknown"} and bool(told.ref),
     )
     return _with(event, ours)
 
@@ -144,7 +146,7 @@ def _with(event: ProviderEvent, ours: Spoken | None) -> ProviderEvent:
     return replace(event, message_id=ours.id, user_id=ours.user_id, address_hash=digest, is_parked=False)
 
 
-def _digest(source: Source, address: str | None) -> bytes | None:
+def _digest(source: Source, address: str) -> bytes | None:
     try:
         return address_hash(source.app, source.channel, normalised(source.channel, address)) if address else None
     except Invalid:

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from channels.inbound import Told, our_id
+from channels.inbound import Told
 from channels.mail_replies import NAMED_BY_PROVIDER
+from channels.said import our_id
 from channels.sms.keywords import Meaning, meaning
 from storage import apps, consents, direct_sends, events, facts, provider_events, suppressions, unclear_replies
 from storage.consents import EVERY, ConsentRecord
@@ -112,7 +113,7 @@ async def _obey(
         await suppressions.release_told(connection, app, channel, event.address_hash)
     if event.address_hash is not None and meant == "stop" and not owners:
         await suppressions.suppress(connection, app, channel, event.address_hash, reason="manual", source=STOP)
-    if meant in _ANSWERS and event.provider not in ANSWERS_ITSELF and told.address is not None and event.address_hash is not None:
+    if meant in _ANSWERS and event.provider not in ANSWERS_ITSELF and told.address and event.address_hash is not None:
         await _answer(connection, app, channel, event, normalised(channel, told.address), meant)
 
 

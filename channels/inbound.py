@@ -8,16 +8,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import Message
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-import orjson
-
+from channels.said import Said, parsed
 from journeys.language.errors import SojournError
 
 Word = Literal[
@@ -26,11 +26,12 @@ Word = Literal[
 ]  # fmt: skip
 """Our words. bounced: `detail` says whether it is hard. delayed: kept, no state. refused: by the provider after it had accepted."""
 
-TOLERANCE = timedelta(minutes=5)
 MESSAGE = "sojourn_message"
-_MOST_CHARACTERS = 300
+_TOLERANCE = timedelta(minutes=5)
+_LONGEST = 2_000
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000
+_URLENCODED = "application/x-www-form-urlencoded"
 
 
 class Forged(SojournError):
@@ -66,27 +67,70 @@ class Call:
     def query(self, name: str) -> str:
         return dict(parse_qsl(self.url.partition("?")[2])).get(name, "")
 
-    def is_recent(self, seconds: str, tolerance: timedelta = TOLERANCE) -> bool:
+    def credentials(self, scheme: str) -> str:
+        """What the header Authorization holds by this scheme (in small letters); empty where there is none."""
+        kind, _, given = self.header("authorization").partition(" ")
+        return given.strip() if kind.lower() == scheme else ""
+
+    @property
+    def password(self) -> str:
+        """The password of Basic authentication; empty where there is none."""
+        return bytes_of(self.credentials("basic")).decode("utf-8", "replace").partition(":")[2]
+
+    @property
+    def body_sha256(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+    def is_recent(self, seconds: str, tolerance: timedelta = _TOLERANCE) -> bool:
         """Tell whether a Unix time in a header is near enough to now, so that an old call cannot be played again."""
         if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= len("1700000000000")):
             return False
         return abs(self.at.timestamp() - int(seconds)) <= tolerance.total_seconds()
 
+    def moment(self, text: str) -> datetime:
+        """A time as providers write it (`instant`); of what is none, or lies ahead, the time when the call came."""
+        found = instant(text)
+        return found if found is not None and _EARLIEST <= found <= self.at + _TOLERANCE else self.at
+
+    def events(self) -> list[Said]:
+        """The objects of the body: of a list, or the one. Raises Unfitting: the provider is set up to send something else."""
+        try:
+            return parsed(self.body).each()
+        except ValueError:
+            raise Unfitting("the body is not JSON") from None
+
+    def event(self) -> Said:
+        """The first of them, empty where there is none. Raises Unfitting."""
+        return next(iter(self.events()), Said({}))
+
+    @property
+    def is_form(self) -> bool:
+        return self._content_type in {_URLENCODED, "multipart/form-data"}
+
+    def fields(self) -> dict[str, str]:
+        """A form as names and texts, however it is written; files are left out, and of a repeated name the last counts."""
+        if self._content_type == _URLENCODED:
+            return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+        head = b"content-type: " + self.header("content-type").encode("ascii", "replace") + b"\r\n\r\n"
+        parts = message_from_bytes(head + self.body, policy=policy.compat32).walk()
+        return {str(part.get_param("name", "", "content-disposition")): _text(part) for part in parts if not part.get_filename()}
+
+    @property
+    def _content_type(self) -> str:
+        return self.header("content-type").partition(";")[0].strip().lower()
+
 
 @dataclass(frozen=True)
 class Told:
-    """One event about one recipient. `event_id` is unique in its account. `message_id` is ours, `ref` the provider's.
-
-    `detail`: `hard` (of a bounce), `code`, `url`, `machine`, `text` (of a reply), `answers` (our ids that a reply quotes).
-    """
+    """One event about one recipient. `event_id` is unique in its account. `message_id` is ours, `ref` the provider's; empty: not said."""
 
     event_id: str
     kind: Word
     word: str
     occurred_at: datetime
     message_id: UUID | None = None
-    ref: str | None = None
-    address: str | None = None
+    ref: str = ""
+    address: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
     raw: str = "{}"
 
@@ -102,6 +146,20 @@ class Heard:
 
 Settings = Mapping[str, Any]
 Reader = Callable[[Call, Settings], Heard]
+
+
+def detail(*, hard: bool | None = None, code: str = "", status: str = "", url: str = "", machine: bool = False) -> dict[str, Any]:
+    """What is known of an event beside its word; what is not known is left out. `hard` is of a bounce, `url` of a click."""
+    known = {"hard": hard, "code": code, "status": status, "url": url[:_LONGEST], "machine": machine or None}
+    return {name: value for name, value in known.items() if value not in ("", None)}
+
+
+def reply(
+    event_id: str, word: str, at: datetime, address: str, text: str, *, answers: Sequence[str] = (), ref: str = "", keyword: str = ""
+) -> Told:
+    """What somebody wrote to us. `answers` are our ids that it quotes, `ref` the provider's; `keyword`: what the provider read in it."""
+    said = {"text": text[:_LONGEST], "answers": list(answers), "ref": ref, "keyword": keyword}
+    return Told(event_id, "replied", word, at, address=address, detail=said)
 
 
 def secret(settings: Settings, name: str) -> bytes:
@@ -132,67 +190,18 @@ def bytes_of(text: str) -> bytes:
     return found if base64.b64encode(found).decode("ascii") == text else b""
 
 
-def basic_password(call: Call) -> str:
-    """The password of Basic authentication; empty where there is none."""
-    kind, _, coded = call.header("authorization").partition(" ")
-    return bytes_of(coded.strip()).decode("utf-8", "replace").partition(":")[2] if kind.lower() == "basic" else ""
+def with_plus(number: str) -> str:
+    """E.164, of providers that write it without its +."""
+    return f"+{number}" if number.isascii() and number.isdigit() else number
 
 
-def members(body: bytes) -> Any:
-    """The body as JSON. Raises Unfitting: the provider is set up to send something else."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Unfitting("the body is not JSON") from None
-
-
-def objects(found: Any) -> list[dict[str, Any]]:
-    """The objects of a list, or the one object; what is none is left out."""
-    listed = found if isinstance(found, list) else [found]
-    return [each for each in listed if isinstance(each, dict)]
-
-
-def form(body: bytes) -> dict[str, str]:
-    """A form as names and values; of a repeated name the last counts."""
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-
-
-def inner(found: Any, *path: str) -> Any:
-    """What stands at the end of a path of names, or None."""
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
-
-
-def word(found: Any, *path: str) -> str:
-    """A short text at the end of a path; a number as text; empty for everything else."""
-    value = inner(found, *path)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return str(value).replace("\x00", "")[:_MOST_CHARACTERS]
-
-
-def long_text(found: Any, *path: str) -> str:
-    value = inner(found, *path)
-    return value.replace("\x00", "") if isinstance(value, str) else ""
-
-
-def our_id(text: str) -> UUID | None:
-    """Our message id in what the provider echoes; a Message-ID holds it before its @."""
-    try:
-        return UUID(text.strip().strip("<>").partition("@")[0])
-    except ValueError:
-        return None
-
-
-def moment(text: str, at: datetime) -> datetime:
-    """A time as providers write it: ISO 8601, or Unix seconds or milliseconds. What is none, or lies ahead, is `at`, when it came."""
-    found = instant(text)
-    return found if found is not None and _EARLIEST <= found <= at + TOLERANCE else at
+def digest(*parts: str) -> str:
+    """An event id for an event that has none: what makes it this event and no other."""
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()[:40]
 
 
 def instant(text: str) -> datetime | None:
-    """A time as providers write it, or None where it is none."""
+    """A time as providers write it, ISO 8601 or Unix seconds or milliseconds; None where it is none."""
     try:
         number = float(text)
     except ValueError:
@@ -215,16 +224,6 @@ def _iso(text: str) -> datetime | None:
         return None
 
 
-def raw_of(found: Any) -> str:
-    """The event as text, to be kept. The standard library's ASCII also carries what UTF-8 cannot."""
-    return json.dumps(found)
-
-
-def detail(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """What is known of an event beside its word; empty values are left out."""
-    return {name: value for name, value in pairs if value not in ("", None)}
-
-
-def digest(*parts: str) -> str:
-    """An event id for an event that has none: what makes it this event and no other."""
-    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()[:40]
+def _text(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""

@@ -1,9 +1,13 @@
 """What somebody wrote back by mail: whom it answers, and their own words without what they quote."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import getaddresses
+
+from channels.inbound import Told, digest, reply
 
 _LONGEST = 2_000
 _MOST_LINES = 400
@@ -19,6 +23,19 @@ _QUOTE_BEGINS = re.compile(
 _AUTOMATIC = frozenset({"auto-replied", "auto-generated", "auto-notified"})
 
 
+def replies(event_id: str, word: str, at: datetime, headers: Mapping[str, str], text: str, *senders: str) -> list[Told]:
+    """What a mail tells: one reply, or nothing where a machine wrote it. Header names are in small letters.
+
+    It is from the first of `senders` that holds an address. Without an `event_id` it is known by its own id, sender and words.
+    """
+    if _is_automatic(headers):
+        return []
+    sender = next(filter(None, map(_address_of, senders)), "")
+    words = own_words(text)
+    answers = _answered(headers.get("in-reply-to", ""), headers.get("references", ""))
+    return [reply(event_id or digest(headers.get("message-id", ""), sender, words), word, at, sender, words, answers=answers)]
+
+
 def own_words(text: str) -> str:
     """The part that the person wrote, at most 2,000 characters: without quoted lines and what follows the line that begins them."""
     kept: list[str] = []
@@ -30,19 +47,19 @@ def own_words(text: str) -> str:
     return "\n".join(kept).strip().replace("\x00", "")[:_LONGEST]
 
 
-def answered(*headers: str) -> list[str]:
+def _answered(*headers: str) -> list[str]:
     """What stands before the @ in In-Reply-To and References, the nearest first: our message ids, and those of providers."""
     found = [match.group(1) for header in headers for match in reversed(list(_REFERENCE.finditer(header[:20_000])))]
     return list(dict.fromkeys(found))[:10]
 
 
-def address_of(header: str) -> str:
+def _address_of(header: str) -> str:
     """The first address in a From header; empty where there is none."""
     return next((address for _, address in getaddresses([header[:2_000]]) if "@" in address), "")
 
 
-def is_automatic(headers: dict[str, str]) -> bool:
-    """Out-of-office notes and lists are no replies (RFC 3834). Header names are in small letters."""
+def _is_automatic(headers: Mapping[str, str]) -> bool:
+    """Out-of-office notes and lists are no replies (RFC 3834)."""
     said = headers.get("auto-submitted", "").partition(";")[0].strip().lower()
     return said in _AUTOMATIC or "x-autoreply" in headers or headers.get("precedence", "").lower() in {"bulk", "junk", "list", "auto_reply"}
 

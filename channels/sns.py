@@ -5,9 +5,9 @@ The certificate comes from the host of that topic's region and from no other `am
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -15,7 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from channels.inbound import Call, CertificateNeeded, Forged, Settings, Unfitting, bytes_of, instant, long_text, members, word
+from channels.inbound import Call, CertificateNeeded, Forged, Heard, Settings, Told, Unfitting, bytes_of, instant
+from channels.said import Said, parsed
 
 _OLDEST = timedelta(hours=1)
 _TOPIC = re.compile(r"arn:aws(?:-cn|-us-gov)?:sns:([a-z0-9-]+):\d{12}:[A-Za-z0-9_.-]{1,256}")
@@ -23,6 +24,8 @@ _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]+\.pem")
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED = {"Notification": _NOTIFICATION, "SubscriptionConfirmation": _CONFIRMATION, "UnsubscribeConfirmation": _CONFIRMATION}
+# What services of AWS say in plain text once the subscription is confirmed.
+_GREETING = "Successfully validated SNS topic"
 _HASHES: dict[str, type[hashes.HashAlgorithm]] = {"2": hashes.SHA256, "1": hashes.SHA1}
 
 
@@ -33,6 +36,18 @@ class Envelope:
     id: str
     message: str
     confirm: str | None = None
+
+
+def read_notification(call: Call, settings: Settings, read: Callable[[Call, str, Said], list[Told]]) -> Heard:
+    """Open the envelope, and read what is in it by `read`, which is given the envelope's id. Raises as `open_envelope` does."""
+    envelope = open_envelope(call, settings)
+    if envelope.confirm or not envelope.message or envelope.message.startswith(_GREETING):
+        return Heard(confirm=envelope.confirm)
+    try:
+        [event] = parsed(envelope.message.encode()).each()
+    except ValueError:  # not JSON, or not one object
+        return Heard([Told(envelope.id, "unknown", "", call.at, raw=Said(envelope.message).raw)])
+    return Heard(read(call, envelope.id, event))
 
 
 def open_envelope(call: Call, settings: Settings) -> Envelope:
@@ -51,21 +66,19 @@ def open_envelope(call: Call, settings: Settings) -> Envelope:
     if at is None or abs(call.at - at) > _OLDEST:
         raise Forged("the envelope is older than an hour")
     if kind == "UnsubscribeConfirmation":
-        return Envelope(word(envelope, "MessageId"), "")
+        return Envelope(envelope["MessageId"], "")
     if kind == "SubscriptionConfirmation":
-        return Envelope(word(envelope, "MessageId"), "", _own_url(envelope["SubscribeURL"], named[1]))
-    return Envelope(word(envelope, "MessageId"), envelope["Message"])
+        return Envelope(envelope["MessageId"], "", _own_url(envelope["SubscribeURL"], named[1]))
+    return Envelope(envelope["MessageId"], envelope["Message"])
 
 
 def _envelope(call: Call) -> dict[str, str]:
     try:
-        found: Any = members(call.body)
+        found = call.event()
     except Unfitting:
         raise Forged("not an envelope of SNS") from None
-    if not isinstance(found, dict):
-        raise Forged("not an envelope of SNS")
     names = {*_NOTIFICATION, *_CONFIRMATION, "Signature", "SignatureVersion", "SigningCertURL"}
-    return {name: long_text(found, name) for name in names}
+    return {name: found.text(name) for name in names}
 
 
 def _check_signature(call: Call, envelope: dict[str, str], names: tuple[str, ...], region: str, settings: Settings) -> None:
@@ -80,9 +93,7 @@ def _check_signature(call: Call, envelope: dict[str, str], names: tuple[str, ...
     pem = call.certificates.get(url)
     if pem is None:
         raise CertificateNeeded(url)
-    signed = "".join(f"{name}\n{envelope[name]}\n" for name in names if name != "Subject" or envelope[name]).encode(
-        "utf-8", "surrogatepass"
-    )
+    signed = "".join(f"{name}\n{envelope[name]}\n" for name in names if name != "Subject" or envelope[name]).encode()
     key = _key(pem, call)
     try:
         key.verify(bytes_of(envelope["Signature"]), signed, padding.PKCS1v15(), _HASHES[version]())

@@ -16,8 +16,9 @@ from urllib.parse import quote, urlencode
 from channels.base import NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email import mime
 from channels.email.labels import Pairs, tags_of
-from channels.inbound import MESSAGE, objects, our_id, word
+from channels.inbound import MESSAGE
 from channels.provider_api import ProviderApi, refusal
+from channels.said import Said
 
 _URLS = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 # 25 MB is what Mailgun takes of one message (its documentation of sending).
@@ -65,9 +66,7 @@ class Mailgun:
     async def verify(self) -> None:
         """The sending domain: whether the key holds, and Mailgun lets the domain send. A domain's own sending key may not read this."""
         answer = await self._api.get(self._domain_path, self._headers)
-        domain = answer.members().get("domain")
-        state = domain.get("state") if isinstance(domain, dict) else None
-        if state != "active":
+        if Said(answer.members()).word("domain", "state") != "active":
             raise NotSent("the domain is not active at Mailgun: look at its DNS records there")
 
     async def find(self, sought: Sought) -> Receipt | None:
@@ -76,9 +75,9 @@ class Mailgun:
         answer = await self._api.look(f"{self._events}?{urlencode(since)}", self._headers)
         if not answer.is_success:
             raise NotSent(f"HTTP {answer.status}")
-        for event in objects(answer.members().get("items")):
-            if our_id(word(event, "user-variables", MESSAGE)) == sought.message_id:
-                reference = word(event, "message", "headers", "message-id")
+        for event in Said(answer.members()).each("items"):
+            if event.our_id("user-variables", MESSAGE) == sought.message_id:
+                reference = event.word("message", "headers", "message-id")
                 return Receipt(f"<{reference.strip('<>')}>" if reference else None)
         return None
 

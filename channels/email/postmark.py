@@ -19,8 +19,9 @@ import orjson
 
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email.letter import Letter, letter
-from channels.inbound import MESSAGE, objects, our_id, word
+from channels.inbound import MESSAGE
 from channels.provider_api import ProviderApi, refusal
+from channels.said import Said
 
 _INACTIVE = 406
 _ACCOUNT = (405, 412)
@@ -83,9 +84,9 @@ class Postmark:
             answer = await self._api.look(f"/messages/outbound?{urlencode(asked)}", self._headers)
             if not answer.is_success:
                 raise NotSent(f"HTTP {answer.status}")
-            for message in objects(answer.members().get("Messages")):
-                if our_id(word(message, "Metadata", MESSAGE)) == sought.message_id:
-                    return Receipt(word(message, "MessageID") or None)
+            for message in Said(answer.members()).each("Messages"):
+                if message.our_id("Metadata", MESSAGE) == sought.message_id:
+                    return Receipt(message.word("MessageID") or None)
         return None
 
     async def close(self) -> None:

@@ -1,29 +1,8 @@
 """What Postmark tells. It signs nothing: a shared secret comes as the password of Basic authentication, or in a header of our choice."""
 
-from typing import Any
-
-from channels.inbound import (
-    MESSAGE,
-    Call,
-    Heard,
-    Settings,
-    Told,
-    Word,
-    basic_password,
-    detail,
-    digest,
-    inner,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    prove,
-    raw_of,
-    secret,
-    word,
-)  # fmt: skip
-from channels.mail_replies import address_of, answered, is_automatic, own_words
+from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, detail, digest, prove, secret
+from channels.mail_replies import replies
+from channels.said import Said
 
 WORDS: dict[str, Word] = {
     "Delivery": "delivered",
@@ -46,42 +25,49 @@ BOUNCES: dict[str, tuple[Word, bool]] = {
     "SMTPApiError": ("refused", False),
     "InboundError": ("unknown", False),
 }
+# Why its list holds an address -> our word.
+REASONS: dict[str, Word] = {"HardBounce": "bounced", "SpamComplaint": "complained", "ManualSuppression": "unsubscribed"}
 _HEADER = "x-sojourn-secret"
 _TIMES = ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt")
 
 
 def read(call: Call, settings: Settings) -> Heard:
     """Compare the secret, then read one event or one mail. Raises Forged, Unfitting."""
-    prove(given=call.header(_HEADER) or basic_password(call), expected=secret(settings, "webhook_secret"))
-    event = next(iter(objects(members(call.body))), {})
-    if "RecordType" not in event and "FromFull" in event:
-        return Heard(_reply(call, event))
-    return Heard([_event(call, event)])
+    prove(given=call.header(_HEADER) or call.password, expected=secret(settings, "webhook_secret"))
+    event = call.event()
+    is_mail = "RecordType" not in event and "FromFull" in event
+    return Heard(_reply(call, event) if is_mail else [_event(call, event)])
 
 
-def _event(call: Call, event: dict[str, Any]) -> Told:
-    record, kind = word(event, "RecordType"), word(event, "Type")
-    at = next((word(event, name) for name in _TIMES if word(event, name)), "")
-    raw = raw_of(event)
+def _event(call: Call, event: Said) -> Told:
+    record, kind = event.word("RecordType"), event.word("Type")
+    at = next(filter(None, map(event.word, _TIMES)), "")
     return Told(
-        # Bounces have an id of their own; what is sent again is the same event where its words and time are.
-        event_id=f"{record}/{word(event, 'ID')}" if word(event, "ID") else digest(record, word(event, "MessageID"), at, _which(event)),
+        event_id=_event_id(record, at, event),
         kind=_word(record, kind, event),
         word=f"{record} {kind}" if kind and record == "Bounce" else record,
-        occurred_at=moment(at, call.at),
-        message_id=our_id(word(event, "Metadata", MESSAGE)),
-        ref=word(event, "MessageID") or None,
-        address=word(event, "Recipient") or word(event, "Email") or None,
-        detail=_detail(record, kind, event),
-        raw=raw,
+        occurred_at=call.moment(at),
+        message_id=event.our_id("Metadata", MESSAGE),
+        ref=event.word("MessageID"),
+        address=event.word("Recipient") or event.word("Email"),
+        detail=detail(
+            hard=_is_hard(record, kind, event),
+            code=kind or event.word("SuppressionReason"),
+            url=event.text("OriginalLink") if record == "Click" else "",
+        ),
+        raw=event.raw,
     )
 
 
-def _which(event: dict[str, Any]) -> str:
-    return word(event, "Recipient") + long_text(event, "OriginalLink") + str(inner(event, "SuppressSending"))
+def _event_id(record: str, at: str, event: Said) -> str:
+    """Bounces have an id of their own; what is sent again is the same event where its words and time are."""
+    if event.word("ID"):
+        return f"{record}/{event.word('ID')}"
+    which = event.word("Recipient") + event.text("OriginalLink") + str(event.value("SuppressSending"))
+    return digest(record, event.word("MessageID"), at, which)
 
 
-def _word(record: str, kind: str, event: dict[str, Any]) -> Word:
+def _word(record: str, kind: str, event: Said) -> Word:
     if record == "Bounce":
         return BOUNCES.get(kind, ("unknown", False))[0]
     if record == "SubscriptionChange":
@@ -89,29 +75,19 @@ def _word(record: str, kind: str, event: dict[str, Any]) -> Word:
     return WORDS.get(record, "unknown")
 
 
-def _subscription(event: dict[str, Any]) -> Word:
-    if event.get("SuppressSending") is False:
+def _subscription(event: Said) -> Word:
+    if event.value("SuppressSending") is False:
         return "resubscribed"
-    reasons: dict[str, Word] = {"HardBounce": "bounced", "SpamComplaint": "complained", "ManualSuppression": "unsubscribed"}
-    return reasons.get(word(event, "SuppressionReason"), "unknown")
+    return REASONS.get(event.word("SuppressionReason"), "unknown")
 
 
-def _detail(record: str, kind: str, event: dict[str, Any]) -> dict[str, Any]:
-    is_bounce = record == "Bounce" or word(event, "SuppressionReason") == "HardBounce"
-    return detail(
-        [
-            ("hard", BOUNCES.get(kind, ("", record != "Bounce"))[1] if is_bounce else None),
-            ("code", kind or word(event, "SuppressionReason")),
-            ("url", long_text(event, "OriginalLink")[:2000] if record == "Click" else None),
-        ]
-    )
+def _is_hard(record: str, kind: str, event: Said) -> bool | None:
+    if record == "Bounce":
+        return BOUNCES.get(kind, ("unknown", False))[1]
+    return True if event.word("SuppressionReason") == "HardBounce" else None
 
 
-def _reply(call: Call, event: dict[str, Any]) -> list[Told]:
-    headers = {word(each, "Name").lower(): long_text(each, "Value") for each in objects(event.get("Headers"))}
-    if is_automatic(headers):
-        return []
-    text = own_words(long_text(event, "StrippedTextReply") or long_text(event, "TextBody"))
-    sender = word(event, "FromFull", "Email") or address_of(long_text(event, "From"))
-    said = {"text": text, "answers": answered(headers.get("in-reply-to", ""), headers.get("references", ""))}
-    return [Told(word(event, "MessageID") or digest(sender, text), "replied", "inbound", call.at, address=sender or None, detail=said)]
+def _reply(call: Call, event: Said) -> list[Told]:
+    headers = {each.word("Name").lower(): each.text("Value") for each in event.each("Headers")}
+    text = event.text("StrippedTextReply") or event.text("TextBody")
+    return replies(event.word("MessageID"), "inbound", call.at, headers, text, event.word("FromFull", "Email"), event.text("From"))

@@ -1,29 +1,7 @@
 """What Resend tells, signed as Standard Webhooks (its headers are named svix-)."""
 
-from typing import Any
-
-from channels.inbound import (
-    MESSAGE,
-    Call,
-    Forged,
-    Heard,
-    Settings,
-    Told,
-    Word,
-    bytes_of,
-    detail,
-    hmac_sha256,
-    inner,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    prove,
-    raw_of,
-    secret,
-    word,
-)  # fmt: skip
+from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, hmac_sha256, prove, secret
+from channels.said import Said, our_id
 
 WORDS: dict[str, Word] = {
     "email.sent": "accepted",
@@ -48,7 +26,7 @@ def read(call: Call, settings: Settings) -> Heard:
     expected = hmac_sha256(key, f"{id_}.{timestamp}.".encode() + call.body)
     given = [bytes_of(each.removeprefix(_VERSION)) for each in call.header("svix-signature").split(" ")[:10] if each.startswith(_VERSION)]
     _prove_one(given, expected)
-    return Heard([_event(call, id_, next(iter(objects(members(call.body))), {}))])
+    return Heard([_event(call, id_, call.event())])
 
 
 def _prove_one(given: list[bytes], expected: bytes) -> None:
@@ -61,30 +39,27 @@ def _prove_one(given: list[bytes], expected: bytes) -> None:
     raise Forged("the signature is not right")
 
 
-def _event(call: Call, id_: str, event: dict[str, Any]) -> Told:
-    kind = word(event, "type")
-    recipients = inner(event, "data", "to")
+def _event(call: Call, id_: str, event: Said) -> Told:
+    kind, mail = event.word("type"), event.at("data")
+    recipients = mail.words("to")
     return Told(
         event_id=id_,
         kind=WORDS.get(kind, "unknown"),
         word=kind,
-        occurred_at=moment(word(event, "created_at"), call.at),
-        message_id=our_id(_tag(inner(event, "data", "tags"))),
-        ref=word(event, "data", "email_id") or None,
-        address=word({"to": recipients[0]}, "to") or None if isinstance(recipients, list) and len(recipients) == 1 else None,
+        occurred_at=call.moment(event.word("created_at")),
+        message_id=our_id(_tag(mail)),
+        ref=mail.word("email_id"),
+        # Ours have one; of more nobody knows whom the event is about.
+        address=recipients[0] if len(recipients) == 1 else "",
         detail=detail(
-            [
-                ("hard", word(event, "data", "bounce", "type") != "Transient" if kind == "email.bounced" else None),
-                ("code", word(event, "data", "bounce", "subType") or word(event, "data", "failed", "reason")),
-                ("url", long_text(event, "data", "click", "link")[:2000] if kind == "email.clicked" else None),
-            ]
+            hard=mail.word("bounce", "type") != "Transient" if kind == "email.bounced" else None,
+            code=mail.word("bounce", "subType") or mail.word("failed", "reason"),
+            url=mail.text("click", "link") if kind == "email.clicked" else "",
         ),
-        raw=raw_of(event),
+        raw=event.raw,
     )
 
 
-def _tag(tags: Any) -> str:
+def _tag(mail: Said) -> str:
     """Tags come as an object, and came as a list of names and values."""
-    if isinstance(tags, dict):
-        return word(tags, MESSAGE)
-    return next((word(each, "value") for each in objects(tags) if word(each, "name") == MESSAGE), "")
+    return mail.word("tags", MESSAGE) or next((each.word("value") for each in mail.each("tags") if each.word("name") == MESSAGE), "")

@@ -1,34 +1,12 @@
 """What SendGrid tells: its Event Webhook (JSON), and mails that people sent to us (Inbound Parse, a form). Both signed by ECDSA."""
 
-from email import message_from_bytes, policy
-from typing import Any
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from channels.inbound import (
-    MESSAGE,
-    Call,
-    Forged,
-    Heard,
-    Settings,
-    Told,
-    Word,
-    bytes_of,
-    detail,
-    digest,
-    form,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    raw_of,
-    secret,
-    word,
-)  # fmt: skip
-from channels.mail_replies import address_of, answered, is_automatic, of_header_block, own_words
+from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, digest, secret
+from channels.mail_replies import of_header_block, replies
+from channels.said import Said
 
 WORDS: dict[str, Word] = {
     "processed": "accepted",
@@ -50,10 +28,7 @@ _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 def read(call: Call, settings: Settings) -> Heard:
     """Verify the signature over timestamp and body, then read events or a mail. Raises Forged, Unfitting."""
     _check_signature(call, settings)
-    kind = call.header("content-type").partition(";")[0].strip().lower()
-    if kind in {"multipart/form-data", "application/x-www-form-urlencoded"}:
-        return Heard(_reply(call, fields_of(call, kind)))
-    return Heard([_event(call, each) for each in objects(members(call.body))])
+    return Heard(_reply(call) if call.is_form else [_event(call, each) for each in call.events()])
 
 
 def _check_signature(call: Call, settings: Settings) -> None:
@@ -77,55 +52,30 @@ def _public_key(written: bytes) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _event(call: Call, event: dict[str, Any]) -> Told:
-    kind = word(event, "event")
-    raw = raw_of(event)
+def _event(call: Call, event: Said) -> Told:
+    kind = event.word("event")
     return Told(
-        event_id=word(event, "sg_event_id") or digest(raw),
+        event_id=event.word("sg_event_id") or digest(event.raw),
         kind=WORDS.get(kind, "unknown"),
         word=kind,
-        occurred_at=moment(word(event, "timestamp"), call.at),
-        message_id=our_id(word(event, MESSAGE)),
+        occurred_at=call.moment(event.word("timestamp")),
+        message_id=event.our_id(MESSAGE),
         # Its message id is what the send call answered, and more behind a dot.
-        ref=word(event, "sg_message_id").partition(".")[0] or None,
-        address=word(event, "email") or None,
-        detail=_detail(kind, event),
-        raw=raw,
+        ref=event.word("sg_message_id").partition(".")[0],
+        address=event.word("email"),
+        detail=detail(
+            hard=event.word("type") != "blocked" if kind == "bounce" else None,
+            code=event.word("bounce_classification") or (event.word("reason") if kind == "dropped" else ""),
+            status=event.word("status"),
+            url=event.text("url") if kind == "click" else "",
+            machine=event.value("sg_machine_open") is True,
+        ),
+        raw=event.raw,
     )
 
 
-def _detail(kind: str, event: dict[str, Any]) -> dict[str, Any]:
-    return detail(
-        [
-            ("hard", word(event, "type") != "blocked" if kind == "bounce" else None),
-            ("code", word(event, "bounce_classification") or (word(event, "reason") if kind == "dropped" else "")),
-            ("status", word(event, "status")),
-            ("url", long_text(event, "url")[:2000] if kind == "click" else None),
-            ("machine", True if event.get("sg_machine_open") is True else None),
-        ]
-    )
-
-
-def fields_of(call: Call, kind: str) -> dict[str, str]:
-    """The texts of a form, however it is written; files are left out."""
-    if kind == "application/x-www-form-urlencoded":
-        return form(call.body)
-    head = b"content-type: " + call.header("content-type").encode("ascii", "replace") + b"\r\n\r\n"
-    parts = message_from_bytes(head + call.body, policy=policy.compat32)
-    return {str(part.get_param("name", "", "content-disposition")): _text(part) for part in parts.walk() if not part.get_filename()}
-
-
-def _text(part: Any) -> str:
-    payload = part.get_payload(decode=True)
-    return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
-
-
-def _reply(call: Call, fields: dict[str, str]) -> list[Told]:
+def _reply(call: Call) -> list[Told]:
+    fields = call.fields()
     headers = of_header_block(fields.get("headers", ""))
-    if is_automatic(headers):
-        return []
-    text = own_words(fields.get("text", ""))
-    sender = address_of(headers.get("from", "") or fields.get("from", ""))
-    answers = answered(headers.get("in-reply-to", ""), headers.get("references", ""))
-    event_id = digest(headers.get("message-id", ""), sender, text)
-    return [Told(event_id, "replied", "inbound", call.at, address=sender or None, detail={"text": text, "answers": answers})]
+    sender = headers.get("from", "") or fields.get("from", "")
+    return replies("", "inbound", call.at, headers, fields.get("text", ""), sender)

@@ -22,8 +22,8 @@ import orjson
 from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email import mime
 from channels.email.labels import tags_of
-from channels.inbound import inner
 from channels.provider_api import Answer, ProviderApi, refusal
+from channels.said import Said
 from channels.sigv4 import AwsCredentials, signed_headers
 
 _PATH = "/v2/email/outbound-emails"
@@ -71,7 +71,7 @@ class Ses:
 
     async def per_second(self) -> float | None:
         """The account's quota: what comes faster SES throttles, and over the day's quota it drops."""
-        rate = inner(await self._get_account(), "SendQuota", "MaxSendRate")
+        rate = Said(await self._get_account()).value("SendQuota", "MaxSendRate")
         return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
     async def _get_account(self) -> dict[str, Any]:

@@ -1,26 +1,8 @@
 """What AWS End User Messaging tells of texts and calls through SNS, and texts that people send to a two-way number."""
 
-from typing import Any
-
-from channels.inbound import (
-    MESSAGE,
-    Call,
-    Heard,
-    Settings,
-    Told,
-    Unfitting,
-    Word,
-    detail,
-    digest,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    raw_of,
-    word,
-)  # fmt: skip
-from channels.sns import open_envelope
+from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, detail, digest, reply
+from channels.said import Said
+from channels.sns import read_notification
 
 WORDS: dict[str, Word] = {
     "TEXT_QUEUED": "accepted",
@@ -52,36 +34,29 @@ _DEAD = ("TEXT_INVALID", "TEXT_BLOCKED")
 
 def read(call: Call, settings: Settings) -> Heard:
     """Open the envelope and read the event or the text. Raises as `open_envelope` does."""
-    envelope = open_envelope(call, settings)
-    if envelope.confirm or not envelope.message:
-        return Heard(confirm=envelope.confirm)
-    try:
-        event = next(iter(objects(members(envelope.message.encode("utf-8", "replace")))), {})
-    except Unfitting:
-        event = {}
-    if not event:
-        return Heard([Told(envelope.id, "unknown", "", call.at, raw=raw_of(envelope.message))])
-    return Heard([_reply(call, envelope.id, event) if "messageBody" in event else _event(call, envelope.id, event)])
+    return read_notification(call, settings, _read)
 
 
-def _event(call: Call, id_: str, event: dict[str, Any]) -> Told:
-    kind = word(event, "eventType")
+def _read(call: Call, id_: str, event: Said) -> list[Told]:
+    return [_reply(call, id_, event) if "messageBody" in event else _event(call, id_, event)]
+
+
+def _event(call: Call, id_: str, event: Said) -> Told:
+    kind = event.word("eventType")
     return Told(
         event_id=id_,
         kind=WORDS.get(kind, "unknown"),
         word=kind,
-        occurred_at=moment(word(event, "eventTimestamp"), call.at),
-        message_id=our_id(word(event, "context", MESSAGE)),
-        ref=word(event, "messageId") or None,
-        address=word(event, "destinationPhoneNumber") or None,
-        detail=detail([("hard", kind in _DEAD if WORDS.get(kind) == "bounced" else None), ("code", word(event, "messageStatus"))]),
-        raw=raw_of(event),
+        occurred_at=call.moment(event.word("eventTimestamp")),
+        message_id=event.our_id("context", MESSAGE),
+        ref=event.word("messageId"),
+        address=event.word("destinationPhoneNumber"),
+        detail=detail(hard=kind in _DEAD if WORDS.get(kind) == "bounced" else None, code=event.word("messageStatus")),
+        raw=event.raw,
     )
 
 
-def _reply(call: Call, id_: str, event: dict[str, Any]) -> Told:
-    sender = word(event, "originationNumber")
-    said = {"text": long_text(event, "messageBody")[:2000], "answers": [], "ref": word(event, "previousPublishedMessageId")}
-    return Told(
-        word(event, "inboundMessageId") or id_ or digest(raw_of(event)), "replied", "inbound", call.at, address=sender or None, detail=said
-    )
+def _reply(call: Call, id_: str, event: Said) -> Told:
+    event_id = event.word("inboundMessageId") or id_ or digest(event.raw)
+    sender, answered = event.word("originationNumber"), event.word("previousPublishedMessageId")
+    return reply(event_id, "inbound", call.at, sender, event.text("messageBody"), ref=answered)

@@ -18,8 +18,8 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from channels.base import NotSent, Outgoing, Receipt, Sought
-from channels.inbound import objects, our_id, word
 from channels.provider_api import ProviderApi, refusal
+from channels.said import Said
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
 
@@ -76,9 +76,9 @@ class Sinch:
         answer = await self._api.look(f"{self._path}?{urlencode(asked)}", self._headers)
         if not answer.is_success:
             raise NotSent(f"HTTP {answer.status}")
-        for batch in objects(answer.members().get("batches")):
-            if our_id(word(batch, "client_reference")) == sought.message_id:
-                return Receipt(word(batch, "id") or None)
+        for batch in Said(answer.members()).each("batches"):
+            if batch.our_id("client_reference") == sought.message_id:
+                return Receipt(batch.word("id") or None)
         return None
 
     async def close(self) -> None:

@@ -2,29 +2,9 @@
 
 from base64 import b64encode
 from datetime import timedelta
-from typing import Any
 
-from channels.inbound import (
-    Call,
-    Forged,
-    Heard,
-    Settings,
-    Told,
-    Word,
-    basic_password,
-    detail,
-    digest,
-    hmac_sha256,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    prove,
-    raw_of,
-    secret,
-    word,
-)  # fmt: skip
+from channels.inbound import Call, Forged, Heard, Settings, Told, Word, detail, digest, hmac_sha256, prove, reply, secret, with_plus
+from channels.said import Said
 
 WORDS: dict[str, Word] = {
     "queued": "accepted",
@@ -51,11 +31,11 @@ def read(call: Call, settings: Settings) -> Heard:
     if call.header(_SIGNATURE):
         _check_signature(call, key)
     else:
-        prove(given=basic_password(call), expected=key)
-    event = next(iter(objects(members(call.body))), {})
+        prove(given=call.password, expected=key)
+    event = call.event()
     if not event:
         return Heard()
-    return Heard([_reply(call, event)] if word(event, "type") in {"mo_text", "mo_binary"} else _reports(call, event))
+    return Heard([_reply(call, event)] if event.word("type") in {"mo_text", "mo_binary"} else _reports(call, event))
 
 
 def _check_signature(call: Call, key: bytes) -> None:
@@ -66,39 +46,34 @@ def _check_signature(call: Call, key: bytes) -> None:
     prove(given=call.header(_SIGNATURE), expected=b64encode(hmac_sha256(key, signed)).decode("ascii"))
 
 
-def _reports(call: Call, event: dict[str, Any]) -> list[Told]:
+def _reports(call: Call, event: Said) -> list[Told]:
     """A report of one recipient, or of all recipients of a batch by status."""
     if "statuses" not in event:
-        return [_report(call, event, event, word(event, "recipient"))]
+        return [_report(call, event, event, event.word("recipient"))]
     return [
-        _report(call, event, status, word({"r": recipient}, "r"))
-        for status in objects(event["statuses"])
-        for recipient in (status.get("recipients") or [""])[:1000]
+        _report(call, event, status, recipient)
+        for status in event.each("statuses")
+        for recipient in status.words("recipients")[:1000] or [""]
     ]
 
 
-def _report(call: Call, event: dict[str, Any], status: dict[str, Any], recipient: str) -> Told:
-    said, code = word(status, "status").lower(), word(status, "code")
+def _report(call: Call, event: Said, status: Said, recipient: str) -> Told:
+    said, code = status.word("status").lower(), status.word("code")
     kind = WORDS.get(said, "unknown")
-    batch = word(event, "batch_id")
+    batch = event.word("batch_id")
     return Told(
         event_id=digest(batch, recipient, said, code),
         kind=kind,
         word=said,
-        occurred_at=moment(word(event, "at"), call.at),
-        message_id=our_id(word(event, "client_reference")),
-        ref=batch or None,
-        address=_number(recipient),
-        detail=detail([("hard", code in _DEAD if kind == "bounced" else None), ("code", code)]),
-        raw=raw_of(event),
+        occurred_at=call.moment(event.word("at")),
+        message_id=event.our_id("client_reference"),
+        ref=batch,
+        address=with_plus(recipient),
+        detail=detail(hard=code in _DEAD if kind == "bounced" else None, code=code),
+        raw=event.raw,
     )
 
 
-def _reply(call: Call, event: dict[str, Any]) -> Told:
-    said = {"text": long_text(event, "body")[:2000], "answers": []}
-    at = moment(word(event, "received_at"), call.at)
-    return Told(word(event, "id") or digest(raw_of(event)), "replied", "inbound", at, address=_number(word(event, "from")), detail=said)
-
-
-def _number(written: str) -> str | None:
-    return f"+{written}" if written.isascii() and written.isdigit() else written or None
+def _reply(call: Call, event: Said) -> Told:
+    at = call.moment(event.word("received_at"))
+    return reply(event.word("id") or digest(event.raw), "inbound", at, with_plus(event.word("from")), event.text("body"))

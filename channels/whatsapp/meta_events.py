@@ -1,28 +1,7 @@
 """What Meta tells of WhatsApp messages, and what people write back. Signed by HMAC over the raw body with the secret of the Meta app."""
 
-from typing import Any
-
-from channels.inbound import (
-    Call,
-    Forged,
-    Heard,
-    Settings,
-    Told,
-    Word,
-    detail,
-    digest,
-    hmac_sha256,
-    inner,
-    long_text,
-    members,
-    moment,
-    objects,
-    our_id,
-    prove,
-    raw_of,
-    secret,
-    word,
-)  # fmt: skip
+from channels.inbound import Call, Forged, Heard, Settings, Told, Word, detail, digest, hmac_sha256, prove, reply, secret, with_plus
+from channels.said import Said
 
 WORDS: dict[str, Word] = {
     "sent": "accepted",
@@ -42,17 +21,12 @@ def read(call: Call, settings: Settings) -> Heard:
         return _challenge(call, settings)
     expected = "sha256=" + hmac_sha256(secret(settings, "app_secret"), call.body).hex()
     prove(given=call.header("x-hub-signature-256"), expected=expected)
-    values = [
-        inner(change, "value")
-        for entry in objects(inner(next(iter(objects(members(call.body))), {}), "entry"))
-        for change in objects(inner(entry, "changes"))
-    ]
     told: list[Told] = []
-    for value in values:
+    for value in (change.at("value") for entry in call.event().each("entry") for change in entry.each("changes")):
         # One app of Meta may speak for several numbers; each account of ours has one.
-        if word(value, "metadata", "phone_number_id") == str(settings.get("phone_number_id", "")):
-            told += [_status(call, each) for each in objects(inner(value, "statuses"))]
-            told += [_reply(call, each) for each in objects(inner(value, "messages"))]
+        if value.word("metadata", "phone_number_id") == str(settings.get("phone_number_id", "")):
+            told += [_status(call, each) for each in value.each("statuses")]
+            told += [_reply(call, each) for each in value.each("messages")]
     return Heard(told)
 
 
@@ -63,33 +37,24 @@ def _challenge(call: Call, settings: Settings) -> Heard:
     return Heard(answer=call.query("hub.challenge")[:200])
 
 
-def _status(call: Call, status: dict[str, Any]) -> Told:
-    kind = word(status, "status")
-    code = word(next(iter(objects(status.get("errors"))), {}), "code")
+def _status(call: Call, status: Said) -> Told:
+    kind, code = status.word("status"), status.word("errors", 0, "code")
     return Told(
-        event_id=f"{word(status, 'id')}/{kind}",
+        event_id=f"{status.word('id')}/{kind}",
         kind="unsubscribed" if code in _OPTED_OUT else WORDS.get(kind, "unknown"),
         word=kind,
-        occurred_at=moment(word(status, "timestamp"), call.at),
-        message_id=our_id(word(status, "biz_opaque_callback_data")),
-        ref=word(status, "id") or None,
-        address=_number(word(status, "recipient_id")),
+        occurred_at=call.moment(status.word("timestamp")),
+        message_id=status.our_id("biz_opaque_callback_data"),
+        ref=status.word("id"),
+        address=with_plus(status.word("recipient_id")),
         # Why a number cannot be reached is not said precisely enough to give it up.
-        detail=detail([("hard", False if kind == "failed" else None), ("code", code)]),
-        raw=raw_of(status),
+        detail=detail(hard=False if kind == "failed" else None, code=code),
+        raw=status.raw,
     )
 
 
-def _reply(call: Call, message: dict[str, Any]) -> Told:
-    kind = word(message, "type")
-    chosen = inner(message, "interactive", word(message, "interactive", "type"))
-    text = long_text(message, "text", "body") or long_text(message, "button", "text") or long_text(chosen, "title")
-    said = {"text": text[:2000], "answers": [], "ref": word(message, "context", "id")}
-    at = moment(word(message, "timestamp"), call.at)
-    event_id = word(message, "id") or digest(raw_of(message))
-    return Told(event_id, "replied", kind, at, address=_number(word(message, "from")), detail=said)
-
-
-def _number(written: str) -> str | None:
-    """Meta writes E.164 without its +."""
-    return f"+{written}" if written.isascii() and written.isdigit() else written or None
+def _reply(call: Call, message: Said) -> Told:
+    chosen = message.at("interactive", message.word("interactive", "type"))
+    text = message.text("text", "body") or message.text("button", "text") or chosen.text("title")
+    event_id, at = message.word("id") or digest(message.raw), call.moment(message.word("timestamp"))
+    return reply(event_id, message.word("type"), at, with_plus(message.word("from")), text, ref=message.word("context", "id"))

@@ -72,6 +72,15 @@ async def test_stop_ends_texts_for_everybody_who_has_the_number_and_start_begins
     assert await world.events("message_replied") == []
 
 
+async def test_words_of_one_call_are_heard_in_the_order_in_which_they_were_written(world: Callbacks) -> None:
+    url = await world.account(META)
+    for texts, states in ((("START", "STOP"), ["granted", "withdrawn"]), (("STOP", "START"), ["withdrawn", "granted"])):
+        await world.run("DELETE FROM consents")
+        said = [{"id": uuid4().hex, "from": PHONE.removeprefix("+"), "type": "text", "text": {"body": text}} for text in texts]
+        await world.post(url, META.signed(url, META.body(meta_body({"messages": said})), datetime.now(UTC)))
+        assert [state for _, _, state, _ in await world.consents("ann")] == states
+
+
 async def test_yes_starts_again_only_for_who_had_stopped(world: Callbacks) -> None:
     await write(world, "YES")
     assert await world.consents("ann") == []
