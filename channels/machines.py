@@ -20,6 +20,8 @@ USER_AGENTS: tuple[tuple[str, str], ...] = (
     (r"mimecast|proofpoint|ironport|ciscosecure|trendmicro|trend micro|sophos|symantec|messagelabs|forcepoint|fortimail|mcafee", "scanner"),
     # Previews that chats and networks make of a pasted link: https://developers.facebook.com/docs/sharing/webmasters/web-crawlers
     (r"facebookexternalhit|slackbot|twitterbot|linkedinbot|telegrambot|discordbot|whatsapp/|pinterest/|redditbot|applebot", "preview"),
+    # What Gmail fetches before it shows a mail; its proxy comes again when somebody opens it: https://bird.com/blog/gmail-prefetching-images
+    (r"chrome/42\.0\.2311\.135 safari/537\.36 edge/12\.246 mozilla/5\.0$", "prefetch"),
     # Whatever calls itself so; a Cubot is a telephone: https://www.cubot.net
     (r"(?<!cu)bot\b|crawl|spider|scanner|monitoring|headlesschrome|phantomjs|linkcheck|urlcheck", "bot"),
     # HTTP libraries: the names that they send unless told otherwise
@@ -52,6 +54,7 @@ _AGENTS = tuple((re.compile(words, re.IGNORECASE), why) for words, why in USER_A
 _RANGES = tuple((ipaddress.ip_network(network), why) for network, why in NETWORKS)
 # Browsers that fetch ahead say so: https://fetch.spec.whatwg.org/#sec-purpose-header, and under older names.
 _PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+_MOST_CHARACTERS = 512
 
 
 def machine(headers: Mapping[str, str], address: str | None) -> str:
@@ -59,7 +62,13 @@ def machine(headers: Mapping[str, str], address: str | None) -> str:
     if any("prefetch" in headers.get(name, "").lower() or "preview" in headers.get(name, "").lower() for name in _PURPOSES):
         return "prefetch"
     agent = headers.get("user-agent", "").strip()
-    return _of_agent(agent[:512]) or (_of_address(address) if address else "")
+    return _of_agent(agent[:_MOST_CHARACTERS]) or (_of_address(address) if address else "")
+
+
+def is_program(agent: str, address: str) -> bool:
+    """Tell whether an open or a click of which a provider tells was a program's. What the provider leaves out says nothing."""
+    named = agent.strip()[:_MOST_CHARACTERS]
+    return bool((named and _of_agent(named)) or (address and _of_address(address)))
 
 
 @lru_cache(maxsize=4096)

@@ -1,9 +1,22 @@
-"""What Mailgun tells: its webhooks (JSON with a signature inside), and mails that people sent to us (routes, a form)."""
+"""What Mailgun tells: its webhooks (JSON with a signature inside), and mails that people sent to us (routes, a form).
+
+Its `failed` says by severity and reason what it is:
+
+| severity, reason                                       | ours                                                 |
+|--------------------------------------------------------|------------------------------------------------------|
+| temporary: it tries again, for eight hours             | delayed                                              |
+| either, `old`: the eight hours are over                | bounced, soft                                        |
+| permanent, `suppress-complaint`, `suppress-unsubscribe`| refused: its own list said no, and the address lives |
+| permanent, all else: 5xx, no such mailbox, suppressed  | bounced, hard                                        |
+
+https://help.mailgun.com/hc/en-us/articles/28956111811355-Will-Mailgun-retry-my-failed-messages
+"""
 
 import json
 from datetime import timedelta
 
 from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Unfitting, Word, detail, hmac_sha256, prove, secret
+from channels.machines import is_program
 from channels.mail_replies import replies
 from channels.said import Said, our_id
 
@@ -18,7 +31,13 @@ WORDS: dict[str, Word] = {
 }
 # It repeats for eight hours with the signature of the first time.
 _TOLERANCE = timedelta(hours=9)
-_DEAD = "permanent"
+# Reasons that end a mail and not its address: our word. By any other a permanent failure is a hard bounce.
+REASONS: dict[str, Word] = {
+    "old": "bounced",
+    "generic-temporary": "bounced",
+    "suppress-complaint": "refused",
+    "suppress-unsubscribe": "refused",
+}
 
 
 def read(call: Call, settings: Settings) -> Heard:
@@ -51,31 +70,37 @@ def _check_signature(call: Call, given: Said, settings: Settings) -> None:
 def _event(call: Call, body: Said) -> Told:
     event = body.at("event-data")
     kind = event.word("event")
+    word = _failed(event) if kind == "failed" else WORDS.get(kind, "unknown")
     message_id = event.word("message", "headers", "message-id").strip("<>")
     return Told(
         event_id=body.word("signature", "token"),
-        kind=_word(kind, event.word("severity")),
+        kind=word,
         word=kind,
         occurred_at=call.moment(event.word("timestamp")),
         message_id=event.our_id("user-variables", MESSAGE) or our_id(message_id),
         ref=f"<{message_id}>" if message_id else "",
         address=event.word("recipient"),
         detail=detail(
-            # "suppress-..." is its own list and says nothing new of the address; "old" is a mail that it gave up after hours.
-            hard=event.word("reason") not in {"old", "generic-temporary"} if kind == "failed" else None,
+            hard=event.word("reason") not in REASONS if word == "bounced" else None,
             code=event.word("reason"),
             status=event.word("delivery-status", "code"),
             url=event.text("url") if kind == "clicked" else "",
-            machine=bool(event.word("client-info", "bot")),
+            machine=kind in {"opened", "clicked"} and _is_machine(event),
         ),
         raw=event.raw,
     )
 
 
-def _word(kind: str, severity: str) -> Word:
-    if kind == "failed":
-        return "bounced" if severity == _DEAD else "delayed" if severity == "temporary" else "unknown"
-    return WORDS.get(kind, "unknown")
+def _failed(event: Said) -> Word:
+    severity, reason = event.word("severity"), event.word("reason")
+    if severity == "permanent" or reason == "old":
+        return REASONS.get(reason, "bounced")
+    return "delayed" if severity == "temporary" else "unknown"
+
+
+def _is_machine(event: Said) -> bool:
+    """Its own word and ours. By `gmail` it also means the proxy that fetches when a person opens: there only ours counts."""
+    return event.word("client-info", "bot") not in {"", "gmail"} or is_program(event.text("client-info", "user-agent"), event.word("ip"))
 
 
 def _reply(call: Call, fields: dict[str, str]) -> list[Told]:

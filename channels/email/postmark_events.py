@@ -1,6 +1,7 @@
 """What Postmark tells. It signs nothing: a shared secret comes as the password of Basic authentication, or in a header of our choice."""
 
 from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, detail, digest, prove, secret
+from channels.machines import is_program
 from channels.mail_replies import replies
 from channels.said import Said
 
@@ -10,21 +11,22 @@ WORDS: dict[str, Word] = {
     "Open": "opened",
     "Click": "clicked",
 }
-# Type of a bounce -> our word, and whether the address is dead.
-BOUNCES: dict[str, tuple[Word, bool]] = {
-    "HardBounce": ("bounced", True),
-    "BadEmailAddress": ("bounced", True),
-    "SoftBounce": ("bounced", False),
-    "Transient": ("delayed", False),
-    "DnsError": ("delayed", False),
-    "SpamNotification": ("complained", True),
-    "SpamComplaint": ("complained", True),
-    "Blocked": ("refused", False),
-    "DMARCPolicy": ("refused", False),
-    "ManuallyDeactivated": ("refused", False),
-    "SMTPApiError": ("refused", False),
-    "InboundError": ("unknown", False),
+# Type of a bounce -> our word.
+BOUNCES: dict[str, Word] = {
+    "HardBounce": "bounced",
+    "BadEmailAddress": "bounced",
+    "SoftBounce": "bounced",
+    "Transient": "delayed",
+    "DnsError": "delayed",
+    "SpamNotification": "complained",
+    "SpamComplaint": "complained",
+    "Blocked": "refused",
+    "DMARCPolicy": "refused",
+    "ManuallyDeactivated": "refused",
+    "SMTPApiError": "refused",
+    "InboundError": "unknown",
 }
+_DEAD = ("HardBounce", "BadEmailAddress")
 # Why its list holds an address -> our word.
 REASONS: dict[str, Word] = {"HardBounce": "bounced", "SpamComplaint": "complained", "ManualSuppression": "unsubscribed"}
 _HEADER = "x-sojourn-secret"
@@ -42,18 +44,20 @@ def read(call: Call, settings: Settings) -> Heard:
 def _event(call: Call, event: Said) -> Told:
     record, kind = event.word("RecordType"), event.word("Type")
     at = next(filter(None, map(event.word, _TIMES)), "")
+    word, code = _word(record, kind, event), kind or event.word("SuppressionReason")
     return Told(
         event_id=_event_id(record, at, event),
-        kind=_word(record, kind, event),
+        kind=word,
         word=f"{record} {kind}" if kind and record == "Bounce" else record,
         occurred_at=call.moment(at),
         message_id=event.our_id("Metadata", MESSAGE),
         ref=event.word("MessageID"),
         address=event.word("Recipient") or event.word("Email"),
         detail=detail(
-            hard=_is_hard(record, kind, event),
-            code=kind or event.word("SuppressionReason"),
+            hard=code in _DEAD if word == "bounced" else None,
+            code=code,
             url=event.text("OriginalLink") if record == "Click" else "",
+            machine=record in {"Open", "Click"} and _is_machine(event),
         ),
         raw=event.raw,
     )
@@ -69,7 +73,7 @@ def _event_id(record: str, at: str, event: Said) -> str:
 
 def _word(record: str, kind: str, event: Said) -> Word:
     if record == "Bounce":
-        return BOUNCES.get(kind, ("unknown", False))[0]
+        return BOUNCES.get(kind, "unknown")
     if record == "SubscriptionChange":
         return _subscription(event)
     return WORDS.get(record, "unknown")
@@ -81,10 +85,9 @@ def _subscription(event: Said) -> Word:
     return REASONS.get(event.word("SuppressionReason"), "unknown")
 
 
-def _is_hard(record: str, kind: str, event: Said) -> bool | None:
-    if record == "Bounce":
-        return BOUNCES.get(kind, ("unknown", False))[1]
-    return True if event.word("SuppressionReason") == "HardBounce" else None
+def _is_machine(event: Said) -> bool:
+    """It marks no program itself; its name for the client stands in where there is no user agent."""
+    return is_program(event.text("UserAgent") or event.word("Client", "Name"), event.word("Geo", "IP"))
 
 
 def _reply(call: Call, event: Said) -> list[Told]:

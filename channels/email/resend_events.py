@@ -1,6 +1,7 @@
 """What Resend tells, signed as Standard Webhooks (its headers are named svix-)."""
 
 from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, hmac_sha256, prove, secret
+from channels.machines import is_program
 from channels.said import Said, our_id
 
 WORDS: dict[str, Word] = {
@@ -14,6 +15,7 @@ WORDS: dict[str, Word] = {
     "email.opened": "opened",
     "email.clicked": "clicked",
 }
+_HITS = {"email.opened": "open", "email.clicked": "click"}
 _VERSION = "v1,"
 
 
@@ -42,6 +44,7 @@ def _prove_one(given: list[bytes], expected: bytes) -> None:
 def _event(call: Call, id_: str, event: Said) -> Told:
     kind, mail = event.word("type"), event.at("data")
     recipients = mail.words("to")
+    hit = mail.at(_HITS.get(kind, ""))
     return Told(
         event_id=id_,
         kind=WORDS.get(kind, "unknown"),
@@ -55,6 +58,7 @@ def _event(call: Call, id_: str, event: Said) -> Told:
             hard=mail.word("bounce", "type") != "Transient" if kind == "email.bounced" else None,
             code=mail.word("bounce", "subType") or mail.word("failed", "reason"),
             url=mail.text("click", "link") if kind == "email.clicked" else "",
+            machine=is_program(hit.text("userAgent"), hit.word("ipAddress")),
         ),
         raw=event.raw,
     )

@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, digest, secret
+from channels.machines import is_program
 from channels.mail_replies import of_header_block, replies
 from channels.said import Said
 
@@ -68,10 +69,15 @@ def _event(call: Call, event: Said) -> Told:
             code=event.word("bounce_classification") or (event.word("reason") if kind == "dropped" else ""),
             status=event.word("status"),
             url=event.text("url") if kind == "click" else "",
-            machine=event.value("sg_machine_open") is True,
+            machine=kind in {"open", "click"} and _is_machine(event),
         ),
         raw=event.raw,
     )
+
+
+def _is_machine(event: Said) -> bool:
+    """Its own word for Apple's proxies, and ours. Of other events `ip` is SendGrid's own."""
+    return event.value("sg_machine_open") is True or is_program(event.text("useragent"), event.word("ip"))
 
 
 def _reply(call: Call) -> list[Told]:

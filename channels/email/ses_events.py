@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, bytes_of, detail
+from channels.machines import is_program
 from channels.mail_replies import of_mime, replies
 from channels.said import Said
 from channels.sns import read_notification
@@ -51,6 +52,8 @@ def _events(call: Call, id_: str, event: Said) -> list[Told]:
             code=next(filter(None, map(part.word, _CODES)), ""),
             status=part.word("bouncedRecipients", 0, "status"),
             url=part.text("link") if kind == "Click" else "",
+            # A complaint has a user agent too, of who forwarded it.
+            machine=kind in {"Open", "Click"} and is_program(part.text("userAgent"), part.word("ipAddress")),
         ),
         raw=event.raw,
     )
@@ -58,8 +61,8 @@ def _events(call: Call, id_: str, event: Said) -> list[Told]:
 
 
 def _word(kind: str, part: Said) -> Word:
-    if kind == "Subscription":
-        return "unsubscribed" if part.value("newTopicPreferences", "unsubscribeAll") is True else "unknown"
+    if kind == "Subscription" and part.value("newTopicPreferences", "unsubscribeAll") is not True:
+        return "unknown"
     return WORDS.get(kind, "unknown")
 
 

@@ -30,6 +30,8 @@ WORDS: dict[str, Word] = {
     "VOICE_TTL_EXPIRED": "bounced",
 }
 _DEAD = ("TEXT_INVALID", "TEXT_BLOCKED")
+# Who does not answer a call has a number that lives: no bounce, soft or hard, of the address.
+_UNANSWERED = ("VOICE_BUSY", "VOICE_NO_ANSWER")
 
 
 def read(call: Call, settings: Settings) -> Heard:
@@ -43,6 +45,7 @@ def _read(call: Call, id_: str, event: Said) -> list[Told]:
 
 def _event(call: Call, id_: str, event: Said) -> Told:
     kind = event.word("eventType")
+    is_bounce = WORDS.get(kind) == "bounced" and kind not in _UNANSWERED
     return Told(
         event_id=id_,
         kind=WORDS.get(kind, "unknown"),
@@ -51,7 +54,7 @@ def _event(call: Call, id_: str, event: Said) -> Told:
         message_id=event.our_id("context", MESSAGE),
         ref=event.word("messageId"),
         address=event.word("destinationPhoneNumber"),
-        detail=detail(hard=kind in _DEAD if WORDS.get(kind) == "bounced" else None, code=event.word("messageStatus")),
+        detail=detail(hard=kind in _DEAD if is_bounce else None, code=event.word("messageStatus")),
         raw=event.raw,
     )
 

@@ -69,16 +69,18 @@ def _check_signature(call: Call, token: bytes, fields: dict[str, str]) -> None:
 def _status(call: Call, event: Said) -> Told:
     status = next(filter(None, map(event.word, _STATUSES)), "").lower()
     sid, code = _sid(event), event.word("ErrorCode")
+    word = _word(status, code)
     return Told(
         # A status comes once; they come in any order.
         event_id=f"{sid}/{status}" if sid else digest(event.raw),
-        kind=_word(status, code),
+        kind=word,
         word=status,
         occurred_at=call.at,
         message_id=our_id(call.query("message")),
         ref=sid,
         address=_address(event.word("To")),
-        detail=detail(hard=code in _DEAD if status in _FAILED else None, code=code),
+        # Who does not answer a call has a number that lives.
+        detail=detail(hard=code in _DEAD if word == "bounced" and status in _FAILED else None, code=code),
         raw=event.raw,
     )
 

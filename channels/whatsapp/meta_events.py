@@ -39,16 +39,17 @@ def _challenge(call: Call, settings: Settings) -> Heard:
 
 def _status(call: Call, status: Said) -> Told:
     kind, code = status.word("status"), status.word("errors", 0, "code")
+    word: Word = "unsubscribed" if code in _OPTED_OUT else WORDS.get(kind, "unknown")
     return Told(
         event_id=f"{status.word('id')}/{kind}",
-        kind="unsubscribed" if code in _OPTED_OUT else WORDS.get(kind, "unknown"),
+        kind=word,
         word=kind,
         occurred_at=call.moment(status.word("timestamp")),
         message_id=status.our_id("biz_opaque_callback_data"),
         ref=status.word("id"),
         address=with_plus(status.word("recipient_id")),
         # Why a number cannot be reached is not said precisely enough to give it up.
-        detail=detail(hard=False if kind == "failed" else None, code=code),
+        detail=detail(hard=False if word == "bounced" else None, code=code),
         raw=status.raw,
     )
 

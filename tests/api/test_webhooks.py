@@ -14,6 +14,8 @@ from activities.coming_back import match_parked
 from storage.database import Database
 from tests.api.callbacks import PHONE, PUBLIC, Callbacks
 from tests.channels.callers import BY_NAME, CALLERS, EVERY, META, Caller, Happened, envelope
+from tests.channels.test_machines import CHROME
+from tests.channels.test_provider_words import APPLE, EXCHANGE, HOME, Hit, hits
 from tests.channels.test_readers import forgeries
 
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
@@ -222,6 +224,27 @@ async def test_a_hard_bounce_and_a_complaint_suppress_at_once(world: Callbacks, 
                 [suppressed] = (await manager.get("/v1/suppressions")).json()["items"]
                 assert (suppressed["channel"], suppressed["reason"], suppressed["source"]) == (caller.channel, reason, caller.provider)
                 await world.run("DELETE FROM suppressions")
+
+
+async def test_what_programs_open_and_click_is_no_event_of_a_person_whoever_tells_it(world: Callbacks) -> None:
+    for caller in CALLERS:
+        if caller.channel == "email":
+            await world.account(caller)
+            await tell_hits(world, caller, await world.message("ann", "email", caller.provider), (CHROME, EXCHANGE))
+            number = await world.message("ann", "email", caller.provider)
+            await tell_hits(world, caller, number, (APPLE, HOME))
+            row = await world.row(number)
+            assert (row.opened_at, row.clicked_at, row.accepted_at is not None) == (None, None, True)
+            assert (await world.events("message_opened"), await world.events("message_clicked")) == ([], [])
+            await tell_hits(world, caller, number, (CHROME, HOME))
+            for name in ("message_opened", "message_clicked"):
+                assert [event["message_id"] for event in await world.events(name)] == [str(number)]
+            await world.run("DELETE FROM events")
+
+
+async def tell_hits(world: Callbacks, caller: Caller, number: UUID, by: Hit) -> None:
+    for kind, said in zip(("opened", "clicked"), hits(caller, by), strict=True):
+        await world.tell(replace(caller, words={kind: said}), told(kind, number, caller))
 
 
 async def test_soft_bounces_suppress_by_the_policy_of_the_app(world: Callbacks) -> None:

@@ -52,7 +52,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Caller:
-    """One provider of one channel. `words`: our word -> its word."""
+    """One provider of one channel. `words`: our word -> its word, or its word and what else it says with it."""
 
     channel: str
     provider: str
@@ -76,6 +76,11 @@ class Caller:
 
     def body(self, written: Any) -> bytes:
         return urlencode(written).encode() if self.content_type == FORM else json.dumps(written).encode()
+
+
+def _said(found: Any) -> tuple[str, dict[str, Any]]:
+    """A word, and what else is said with it."""
+    return found if isinstance(found, tuple) else (found, {})
 
 
 def _unix(at: datetime) -> int:
@@ -129,7 +134,7 @@ def _sns_sign(_url: str, _body: bytes, _at: datetime) -> Mapping[str, str]:
 
 
 def _ses(caller: Caller, happened: Happened) -> dict[str, str]:
-    kind = caller.words[happened.kind]
+    kind, more = _said(caller.words[happened.kind])
     parts: dict[str, dict[str, Any]] = {
         "Bounce": {"bounceType": "Permanent", "bounceSubType": "General", "bouncedRecipients": [{"emailAddress": happened.address}]},
         "Complaint": {"complainedRecipients": [{"emailAddress": happened.address}], "complaintFeedbackType": "abuse"},
@@ -141,16 +146,17 @@ def _ses(caller: Caller, happened: Happened) -> dict[str, str]:
             "timestamp": _iso(happened.at), "messageId": happened.ref or f"ses-{happened.message_id}", "destination": [happened.address],
             "tags": {"sojourn_message": [str(happened.message_id)]} if happened.message_id else {},
         },
-        kind[:1].lower() + kind[1:]: {"timestamp": _iso(happened.at), **parts.get(kind, {})},
+        kind[:1].lower() + kind[1:]: {"timestamp": _iso(happened.at), **parts.get(kind, {}), **more},
     }  # fmt: skip
     return envelope(json.dumps(event), datetime.now(UTC), id_=happened.id)
 
 
 def _aws_sms(caller: Caller, happened: Happened) -> dict[str, str]:
+    word, more = _said(caller.words[happened.kind])
     event = {
-        "eventType": caller.words[happened.kind], "eventVersion": "1.0", "eventTimestamp": int(happened.at.timestamp() * 1000),
+        "eventType": word, "eventVersion": "1.0", "eventTimestamp": int(happened.at.timestamp() * 1000),
         "isFinal": True, "destinationPhoneNumber": happened.address, "messageId": happened.ref or f"aws-{happened.message_id}",
-        "messageStatus": "X", "context": {"sojourn_message": str(happened.message_id)} if happened.message_id else {},
+        "messageStatus": "X", "context": {"sojourn_message": str(happened.message_id)} if happened.message_id else {}, **more,
     }  # fmt: skip
     return envelope(json.dumps(event), datetime.now(UTC), id_=happened.id)
 
@@ -178,10 +184,10 @@ def sendgrid_sign(_url: str, body: bytes, at: datetime) -> Mapping[str, str]:
 
 
 def _sendgrid(caller: Caller, happened: Happened) -> dict[str, Any]:
-    kind = caller.words[happened.kind]
+    kind, more = _said(caller.words[happened.kind])
     event = {
         "email": happened.address, "timestamp": _unix(happened.at), "event": kind, "sg_event_id": happened.id,
-        "sg_message_id": f"{happened.ref or happened.message_id}.recvd-5f-1", "url": "https://example.com/a",
+        "sg_message_id": f"{happened.ref or happened.message_id}.recvd-5f-1", "url": "https://example.com/a", **more,
     }  # fmt: skip
     return event | ({"sojourn_message": str(happened.message_id)} if happened.message_id else {})
 
@@ -224,11 +230,12 @@ def _mailgun(caller: Caller, happened: Happened) -> dict[str, Any]:
 
 
 def _resend(caller: Caller, happened: Happened) -> dict[str, Any]:
+    word, more = _said(caller.words[happened.kind])
     return {
-        "type": caller.words[happened.kind], "created_at": _iso(happened.at), "id": happened.id,
+        "type": word, "created_at": _iso(happened.at), "id": happened.id,
         "data": {
             "email_id": happened.ref or str(happened.message_id), "to": [happened.address], "click": {"link": "https://example.com/a"},
-            "tags": {"sojourn_message": str(happened.message_id)} if happened.message_id else {},
+            "tags": {"sojourn_message": str(happened.message_id)} if happened.message_id else {}, **more,
         },
     }  # fmt: skip
 

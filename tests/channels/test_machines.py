@@ -6,6 +6,10 @@ from channels.machines import machine
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148"
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+GMAIL_AHEAD = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135 Safari/537.36 Edge/12.246"
+    " Mozilla/5.0"
+)
 
 CASES = [
     (IPHONE, "203.0.113.7", ""),
@@ -16,6 +20,8 @@ CASES = [
     ("Mozilla/5.0 (Linux; Android 12; CUBOT KINGKONG 7) AppleWebKit/537.36", "203.0.113.7", ""),  # a telephone
     ("Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17726; Pro)", "203.0.113.7", ""),  # Outlook shows the picture
     ("Mozilla/5.0", "17.58.1.1", "apple_mpp"),
+    (GMAIL_AHEAD, "66.249.84.1", "prefetch"),
+    (GMAIL_AHEAD.removesuffix(" Mozilla/5.0"), "203.0.113.7", ""),  # the first Edge of Windows 10
     ("", "203.0.113.7", "no_agent"),
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "66.249.66.1", "bot"),
     ("python-requests/2.32", "203.0.113.7", "bot"),
