@@ -43,6 +43,7 @@ _HEARD: dict[int | str, dict[str, Any]] = {
         "content": {"text/plain": {"schema": {"type": "string"}, "example": ""}},
     },
     **{status: ERRORS[status] for status in (400, 401, 503)},
+    413: {**ERRORS[400], "description": "More than 10 MB"},
 }
 
 _log = structlog.get_logger()
@@ -66,8 +67,9 @@ async def take_webhook(request: Request, provider: Provider, key: Key) -> Respon
 
 
 async def _hear(request: Request, provider: str, key: str) -> Response:
-    body = await read_bytes(request, most_bytes=MOST_BYTES)
     source, reader, account = await _called(request, provider, key)
+    # Only now: who does not know the address is not listened to.
+    body = await read_bytes(request, most_bytes=MOST_BYTES)
     try:
         heard = await _read(request, reader, account, body)
     except Forged as forged:
@@ -87,7 +89,8 @@ async def _called(request: Request, provider: str, key: str) -> tuple[Source, Re
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     async with database.transaction() as connection:
-        found = await providers.called(connection, key)
+        # Postgres cannot even be asked for a NUL.
+        found = await providers.called(connection, key) if key.isalnum() else None
     reader = READERS.get((found[1].channel, found[1].provider)) if found else None
     if found is None or reader is None or found[1].provider != provider:
         raise Unauthenticated("nobody is called by this address")

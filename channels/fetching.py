@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+from cryptography import x509
 
 from channels.base import NotSent
 from channels.egress import Egress
@@ -25,13 +26,13 @@ class Fetching:
     async def certificate(self, url: str) -> bytes:
         """Raises NotSent where it cannot be had now, Rejected where the address is not a public one."""
         if url not in self._certificates:
-            if len(self._certificates) >= _MOST_REMEMBERED:
-                self._certificates.clear()
-            self._certificates[url] = await self.get(url)
+            self.remember(url, await self._certificate(url))
         return self._certificates[url]
 
     def remember(self, url: str, certificate: bytes) -> None:
         """Know a certificate without fetching it."""
+        if len(self._certificates) >= _MOST_REMEMBERED:
+            self._certificates.clear()
         self._certificates[url] = certificate
 
     async def get(self, url: str) -> bytes:
@@ -46,6 +47,15 @@ class Fetching:
                 return await self._read(request)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise NotSent(f"no answer: {type(error).__name__}") from error
+
+    async def _certificate(self, url: str) -> bytes:
+        """What is no certificate, as the page of a proxy in between, must not be remembered as one."""
+        pem = await self.get(url)
+        try:
+            x509.load_pem_x509_certificate(pem)
+        except ValueError as error:
+            raise NotSent("what was fetched is no certificate") from error
+        return pem
 
     async def close(self) -> None:
         await self._client.aclose()

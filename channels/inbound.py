@@ -29,6 +29,7 @@ Word = Literal[
 MESSAGE = "sojourn_message"
 _TOLERANCE = timedelta(minutes=5)
 _LONGEST = 2_000
+_MOST_FIELDS = 1_000
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -108,9 +109,18 @@ class Call:
         return self._content_type in {_URLENCODED, "multipart/form-data"}
 
     def fields(self) -> dict[str, str]:
-        """A form as names and texts, however it is written; files are left out, and of a repeated name the last counts."""
+        """A form as names and texts, however it is written; files are left out, and of a repeated name the last counts.
+
+        Empty where it cannot be read: who proves a call by its fields then proves nothing.
+        """
+        try:
+            return self._fields()
+        except (ValueError, RecursionError):  # more fields than any provider sends, or parts nested within parts
+            return {}
+
+    def _fields(self) -> dict[str, str]:
         if self._content_type == _URLENCODED:
-            return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+            return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         head = b"content-type: " + self.header("content-type").encode("ascii", "replace") + b"\r\n\r\n"
         parts = message_from_bytes(head + self.body, policy=policy.compat32).walk()
         return {str(part.get_param("name", "", "content-disposition")): _text(part) for part in parts if not part.get_filename()}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 
 from channels.inbound import Told, digest, reply
@@ -24,7 +24,7 @@ _AUTOMATIC = frozenset({"auto-replied", "auto-generated", "auto-notified"})
 
 
 def replies(event_id: str, word: str, at: datetime, headers: Mapping[str, str], text: str, *senders: str) -> list[Told]:
-    """What a mail tells: one reply, or nothing where a machine wrote it. Header names are in small letters.
+    """What a mail tells: one reply, or nothing where a machine wrote it or nothing can be read. Header names are in small letters.
 
     It is from the first of `senders` that holds an address. Without an `event_id` it is known by its own id, sender and words.
     """
@@ -32,6 +32,8 @@ def replies(event_id: str, word: str, at: datetime, headers: Mapping[str, str], 
         return []
     sender = next(filter(None, map(_address_of, senders)), "")
     words = own_words(text)
+    if not sender and not words:
+        return []
     answers = _answered(headers.get("in-reply-to", ""), headers.get("references", ""))
     return [reply(event_id or digest(headers.get("message-id", ""), sender, words), word, at, sender, words, answers=answers)]
 
@@ -66,20 +68,23 @@ def _is_automatic(headers: Mapping[str, str]) -> bool:
 
 def of_mime(raw: bytes) -> tuple[dict[str, str], str]:
     """Headers (small letters, the last of each) and plain text of a whole mail; a broken one gives what can be read."""
-    mail = message_from_bytes(raw, policy=policy.default)
-    headers = dict(_headers(mail))
+    return _headers(raw), _plain_text(raw)
+
+
+def _headers(raw: bytes) -> dict[str, str]:
+    # The raw values: reading a broken header by the library's newer policy raises what it likes.
+    found = BytesHeaderParser(policy=policy.compat32).parsebytes(raw).raw_items()
+    return {name.lower(): str(value).replace("\x00", "").encode("utf-8", "replace").decode() for name, value in found}
+
+
+def _plain_text(raw: bytes) -> str:
     try:
-        body = mail.get_body(("plain",))
-        return headers, str(body.get_content()) if body is not None else ""
-    except (LookupError, UnicodeError, ValueError, AttributeError, KeyError):
-        return headers, ""
-
-
-def _headers(mail: EmailMessage) -> list[tuple[str, str]]:
-    # The raw values: reading a broken header by the library's policy raises what it likes.
-    return [(name.lower(), str(value)) for name, value in mail.raw_items()]
+        body = message_from_bytes(raw, policy=policy.default).get_body(("plain",))
+        return str(body.get_content()) if body is not None else ""
+    except Exception:  # noqa: BLE001 - anybody may write to us, and the library raises all kinds of errors over a broken or deep mail
+        return ""
 
 
 def of_header_block(block: str) -> dict[str, str]:
     """The headers of a block of text as SendGrid sends it."""
-    return of_mime(block.encode("utf-8", "replace") + b"\r\n\r\n")[0]
+    return _headers(block.encode("utf-8", "replace") + b"\r\n\r\n")

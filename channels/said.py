@@ -60,7 +60,10 @@ class Said:
     @property
     def raw(self) -> str:
         """All of it as text, to be kept. The standard library's ASCII also carries what UTF-8 cannot."""
-        return json.dumps(self._value)
+        try:
+            return json.dumps(self._value)
+        except RecursionError:
+            return '"nested too deeply to be kept"'
 
 
 def parsed(written: bytes) -> Said:
