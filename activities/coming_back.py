@@ -70,7 +70,8 @@ async def take_in(connection: Connection, source: Source, told: Sequence[Told]) 
     kept = [_event(source, each, spoken, by_ref) for each in new]
     await _lock(connection, source.app, source.channel, kept)
     replies = [(event, each) for event, each in zip(kept, new, strict=True) if each.kind == "replied"]
-    heard = {event.event_id: await hear(connection, source.app, source.channel, event, each) for event, each in replies}
+    in_order = sorted(replies, key=lambda reply: reply[0].occurred_at)
+    heard = {event.event_id: await hear(connection, source.app, source.channel, event, each) for event, each in in_order}
     await provider_events.keep(connection, source.app, [heard.get(event.event_id, event) for event in kept])
     await _apply(connection, source.app, source.channel, source.provider, [event for event in kept if event.kind != "replied"])
     await reputations.count(connection, source.app, source.channel, _heard(kept, spoken))

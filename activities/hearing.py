@@ -102,6 +102,8 @@ async def _has_left(connection: Connection, app: str, person: int, channel: str)
 async def _obey(
     connection: Connection, app: str, channel: str, event: ProviderEvent, told: Told, meant: Meaning, owners: list[int]
 ) -> None:
+    if meant == "start" and await _has_stopped_since(connection, app, event):
+        return
     state: Literal["granted", "withdrawn"] = "granted" if meant == "start" else "withdrawn"
     if meant != "help":
         for person in sorted(owners):
@@ -115,6 +117,11 @@ async def _obey(
         await suppressions.suppress(connection, app, channel, event.address_hash, reason="manual", source=STOP)
     if meant in _ANSWERS and event.provider not in ANSWERS_ITSELF and told.address and event.address_hash is not None:
         await _answer(connection, app, channel, event, normalised(channel, told.address), meant)
+
+
+async def _has_stopped_since(connection: Connection, app: str, event: ProviderEvent) -> bool:
+    """Texts come in any order: who wrote STOP after this one no longer means it."""
+    return event.address_hash is not None and await provider_events.stopped_after(connection, app, event.address_hash, event.occurred_at)
 
 
 async def _answer(connection: Connection, app: str, channel: str, event: ProviderEvent, address: str, meant: Meaning) -> None:

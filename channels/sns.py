@@ -7,7 +7,7 @@ The certificate comes from the host of that topic's region and from no other `am
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -31,23 +31,24 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {"2": hashes.SHA256, "1": hashe
 
 @dataclass(frozen=True)
 class Envelope:
-    """A verified notification, or with `confirm` the address that confirms a subscription."""
+    """A verified notification, and when SNS was given it; or with `confirm` the address that confirms a subscription."""
 
     id: str
     message: str
+    at: datetime
     confirm: str | None = None
 
 
-def read_notification(call: Call, settings: Settings, read: Callable[[Call, str, Said], list[Told]]) -> Heard:
-    """Open the envelope, and read what is in it by `read`, which is given the envelope's id. Raises as `open_envelope` does."""
+def read_notification(call: Call, settings: Settings, read: Callable[[Call, Envelope, Said], list[Told]]) -> Heard:
+    """Open the envelope, and read what is in it by `read`, which is given the envelope too. Raises as `open_envelope` does."""
     envelope = open_envelope(call, settings)
     if envelope.confirm or not envelope.message or envelope.message.startswith(_GREETING):
         return Heard(confirm=envelope.confirm)
     try:
         [event] = parsed(envelope.message.encode()).each()
     except ValueError:  # not JSON, or not one object
-        return Heard([Told(envelope.id, "unknown", "", call.at, raw=Said(envelope.message).raw)])
-    return Heard(read(call, envelope.id, event))
+        return Heard([Told(envelope.id, "unknown", "", envelope.at, raw=Said(envelope.message).raw)])
+    return Heard(read(call, envelope, event))
 
 
 def open_envelope(call: Call, settings: Settings) -> Envelope:
@@ -65,11 +66,8 @@ def open_envelope(call: Call, settings: Settings) -> Envelope:
     at = instant(envelope["Timestamp"])
     if at is None or abs(call.at - at) > _OLDEST:
         raise Forged("the envelope is older than an hour")
-    if kind == "UnsubscribeConfirmation":
-        return Envelope(envelope["MessageId"], "")
-    if kind == "SubscriptionConfirmation":
-        return Envelope(envelope["MessageId"], "", _own_url(envelope["SubscribeURL"], named[1]))
-    return Envelope(envelope["MessageId"], envelope["Message"])
+    confirm = _own_url(envelope["SubscribeURL"], named[1]) if kind == "SubscriptionConfirmation" else None
+    return Envelope(envelope["MessageId"], envelope["Message"] if kind == "Notification" else "", min(at, call.at), confirm)
 
 
 def _envelope(call: Call) -> dict[str, str]:

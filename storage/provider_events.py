@@ -88,6 +88,10 @@ _ASKED_BEFORE = text("""
     SELECT count(*) FROM provider_events p WHERE p.app = :app AND p.address_hash = :address_hash AND p.kind = 'replied'
         AND p.detail ->> 'meaning' = :meaning AND p.received_at > clock_timestamp() - interval '24 hours'
 """)
+_STOPPED_AFTER = text("""
+    SELECT EXISTS (SELECT FROM provider_events p WHERE p.app = :app AND p.address_hash = :address_hash AND p.kind = 'replied'
+        AND p.detail ->> 'meaning' = 'stop' AND p.occurred_at > CAST(:at AS timestamptz))
+""")
 # The oldest first, each by whoever comes first; what waits too long is left as what nobody's message it was.
 _FOUND = text("""
     SELECT p.app, p.seq, p.account, p.provider, p.event_id, p.kind, p.word, p.occurred_at, p.ref, p.detail, p.address_hash,
@@ -185,6 +189,12 @@ async def asked_before(connection: Connection, app: str, address_hash: bytes, me
     """How often this address has written a keyword of this meaning within 24 hours."""
     key = {"app": app, "address_hash": address_hash, "meaning": meaning}
     return int((await connection.execute(_ASKED_BEFORE, key)).scalar_one())
+
+
+async def stopped_after(connection: Connection, app: str, address_hash: bytes, at: datetime) -> bool:
+    """Whether this address has written a STOP later than `at`, within the 30 days that events are kept."""
+    key = {"app": app, "address_hash": address_hash, "at": at}
+    return bool((await connection.execute(_STOPPED_AFTER, key)).scalar_one())
 
 
 async def found_since(connection: Connection, most: int) -> list[tuple[str, ProviderEvent]]:

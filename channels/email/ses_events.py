@@ -6,7 +6,7 @@ from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, bytes_o
 from channels.machines import is_program
 from channels.mail_replies import of_mime, replies
 from channels.said import Said
-from channels.sns import read_notification
+from channels.sns import Envelope, read_notification
 
 WORDS: dict[str, Word] = {
     "Send": "accepted",
@@ -30,8 +30,8 @@ def read(call: Call, settings: Settings) -> Heard:
     return read_notification(call, settings, _read)
 
 
-def _read(call: Call, id_: str, event: Said) -> list[Told]:
-    return _received(call, id_, event) if event.word("notificationType") == "Received" else _events(call, id_, event)
+def _read(call: Call, envelope: Envelope, event: Said) -> list[Told]:
+    return _received(call, envelope.id, event) if event.word("notificationType") == "Received" else _events(call, envelope.id, event)
 
 
 def _events(call: Call, id_: str, event: Said) -> list[Told]:

@@ -2,7 +2,7 @@
 
 from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, detail, digest, reply
 from channels.said import Said
-from channels.sns import read_notification
+from channels.sns import Envelope, read_notification
 
 WORDS: dict[str, Word] = {
     "TEXT_QUEUED": "accepted",
@@ -39,8 +39,8 @@ def read(call: Call, settings: Settings) -> Heard:
     return read_notification(call, settings, _read)
 
 
-def _read(call: Call, id_: str, event: Said) -> list[Told]:
-    return [_reply(call, id_, event) if "messageBody" in event else _event(call, id_, event)]
+def _read(call: Call, envelope: Envelope, event: Said) -> list[Told]:
+    return [_reply(envelope, event) if "messageBody" in event else _event(call, envelope.id, event)]
 
 
 def _event(call: Call, id_: str, event: Said) -> Told:
@@ -59,7 +59,8 @@ def _event(call: Call, id_: str, event: Said) -> Told:
     )
 
 
-def _reply(call: Call, id_: str, event: Said) -> Told:
-    event_id = event.word("inboundMessageId") or id_ or digest(event.raw)
+def _reply(envelope: Envelope, event: Said) -> Told:
+    """It does not say when it was written, and SNS keeps no order: the envelope's moment is the nearest to it."""
+    event_id = event.word("inboundMessageId") or envelope.id or digest(event.raw)
     sender, answered = event.word("originationNumber"), event.word("previousPublishedMessageId")
-    return reply(event_id, "inbound", call.at, sender, event.text("messageBody"), ref=answered)
+    return reply(event_id, "inbound", envelope.at, sender, event.text("messageBody"), ref=answered)

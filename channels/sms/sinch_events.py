@@ -20,6 +20,8 @@ WORDS: dict[str, Word] = {
 }
 # Of its table of delivery receipt codes: no such subscriber.
 _DEAD = ("402", "407")
+# Texts, pictures with text (its body has parts), and bytes that are no text.
+_WRITTEN, _BINARY = "mo_", "mo_binary"
 _SIGNATURE = "x-sinch-webhook-signature"
 # Its repeats, of nearly a day in all, carry the signature of the first.
 _TOLERANCE = timedelta(hours=24)
@@ -35,7 +37,7 @@ def read(call: Call, settings: Settings) -> Heard:
     event = call.event()
     if not event:
         return Heard()
-    return Heard([_reply(call, event)] if event.word("type") in {"mo_text", "mo_binary"} else _reports(call, event))
+    return Heard([_reply(call, event)] if event.word("type").startswith(_WRITTEN) else _reports(call, event))
 
 
 def _check_signature(call: Call, key: bytes) -> None:
@@ -76,4 +78,5 @@ def _report(call: Call, event: Said, status: Said, recipient: str) -> Told:
 
 def _reply(call: Call, event: Said) -> Told:
     at = call.moment(event.word("received_at"))
-    return reply(event.word("id") or digest(event.raw), "inbound", at, with_plus(event.word("from")), event.text("body"))
+    text = "" if event.word("type") == _BINARY else event.text("body") or event.text("body", "message")
+    return reply(event.word("id") or digest(event.raw), "inbound", at, with_plus(event.word("from")), text)
