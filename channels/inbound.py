@@ -108,22 +108,22 @@ class Call:
     def is_form(self) -> bool:
         return self._content_type in {_URLENCODED, "multipart/form-data"}
 
-    def fields(self) -> dict[str, str]:
+    def fields(self, charset: str = "utf-8") -> dict[str, str]:
         """A form as names and texts, however it is written; files are left out, and of a repeated name the last counts.
 
         Empty where it cannot be read: who proves a call by its fields then proves nothing.
         """
         try:
-            return self._fields()
+            return self._fields(charset)
         except (ValueError, RecursionError):  # more fields than any provider sends, or parts nested within parts
             return {}
 
-    def _fields(self) -> dict[str, str]:
+    def _fields(self, charset: str) -> dict[str, str]:
         if self._content_type == _URLENCODED:
             return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         head = b"content-type: " + self.header("content-type").encode("ascii", "replace") + b"\r\n\r\n"
         parts = message_from_bytes(head + self.body, policy=policy.compat32).walk()
-        return {str(part.get_param("name", "", "content-disposition")): _text(part) for part in parts if not part.get_filename()}
+        return {str(part.get_param("name", "", "content-disposition")): _text(part, charset) for part in parts if not part.get_filename()}
 
     @property
     def _content_type(self) -> str:
@@ -234,6 +234,11 @@ def _iso(text: str) -> datetime | None:
         return None
 
 
-def _text(part: Message) -> str:
+def _text(part: Message, charset: str) -> str:
     payload = part.get_payload(decode=True)
-    return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+    if not isinstance(payload, bytes):
+        return ""
+    try:
+        return payload.decode(charset, "replace")
+    except LookupError:
+        return payload.decode("utf-8", "replace")

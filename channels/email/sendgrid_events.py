@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, digest, secret
 from channels.machines import is_program
 from channels.mail_replies import of_header_block, replies
-from channels.said import Said
+from channels.said import Said, parsed
 
 WORDS: dict[str, Word] = {
     "processed": "accepted",
@@ -84,4 +84,13 @@ def _reply(call: Call) -> list[Told]:
     fields = call.fields()
     headers = of_header_block(fields.get("headers", ""))
     sender = headers.get("from", "") or fields.get("from", "")
-    return replies("", "inbound", call.at, headers, fields.get("text", ""), sender)
+    return replies("", "inbound", call.at, headers, _written(call, fields), sender)
+
+
+def _written(call: Call, fields: dict[str, str]) -> str:
+    """The text, which comes in the bytes of the mail; a field beside it says which character set they are in."""
+    try:
+        charset = parsed(fields.get("charsets", "").encode()).word("text")
+    except ValueError:
+        charset = ""
+    return (call.fields(charset) if charset else fields).get("text", "")

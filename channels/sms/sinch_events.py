@@ -51,15 +51,16 @@ def _check_signature(call: Call, key: bytes) -> None:
 def _reports(call: Call, event: Said) -> list[Told]:
     """A report of one recipient, or of all recipients of a batch by status."""
     if "statuses" not in event:
-        return [_report(call, event, event, event.word("recipient"))]
+        return [_report(call, event, event, event.word("recipient"), event.raw)]
     return [
-        _report(call, event, status, recipient)
+        # Of the others' numbers nothing is kept with this one's.
+        _report(call, event, status, recipient, Said({name: status.word(name) for name in ("code", "status")}).raw)
         for status in event.each("statuses")
         for recipient in status.words("recipients")[:1000] or [""]
     ]
 
 
-def _report(call: Call, event: Said, status: Said, recipient: str) -> Told:
+def _report(call: Call, event: Said, status: Said, recipient: str, raw: str) -> Told:
     said, code = status.word("status").lower(), status.word("code")
     kind = WORDS.get(said, "unknown")
     batch = event.word("batch_id")
@@ -72,7 +73,7 @@ def _report(call: Call, event: Said, status: Said, recipient: str) -> Told:
         ref=batch,
         address=with_plus(recipient),
         detail=detail(hard=code in _DEAD if kind == "bounced" else None, code=code),
-        raw=event.raw,
+        raw=raw,
     )
 
 

@@ -426,6 +426,21 @@ async def test_of_two_that_are_quoted_the_nearest_counts(world: Callbacks) -> No
     assert [event["message_id"] for event in await world.events("message_replied")] == [str(second), str(first)]
 
 
+async def test_a_mail_through_sendgrid_is_read_in_the_character_set_that_it_was_written_in(world: Callbacks) -> None:
+    caller = BY_NAME["email", "sendgrid"]
+    url = await world.account(caller)
+    for charset in ("iso-8859-1", "utf-8", "none-such", ""):
+        number = await world.message("ann", "email", "sendgrid")
+        head = mail(str(number)).partition(b"\n\n")[0]
+        written = "Schöne Grüße".encode("iso-8859-1" if charset == "iso-8859-1" else "utf-8")
+        fields = {"text": written, "headers": head, "charsets": json.dumps({"text": charset}).encode() if charset else b"none"}
+        parts = (b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), text) for name, text in fields.items())
+        body = b"".join(parts) + b"--b--\r\n"
+        signed = {**caller.sign(url, body, datetime.now(UTC)), "content-type": "multipart/form-data; boundary=b"}
+        assert (await world.post(url, Sent(body, signed))).status_code == 200
+    assert [event["text"] for event in await world.events("message_replied")] == ["Schöne Grüße"] * 4
+
+
 async def test_a_mail_of_another_address_that_answers_ours_is_who_we_wrote_to(world: Callbacks) -> None:
     url = await world.account(SES)
     number = await world.message("ann", "email", "ses")

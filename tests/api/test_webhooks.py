@@ -285,12 +285,15 @@ async def test_who_leaves_at_the_provider_has_left_here(world: Callbacks) -> Non
     assert await world.consents("ann") == [(caller.channel, "*", "withdrawn", f"provider:{caller.provider}") for caller in leaving]
 
 
-async def test_what_is_told_of_a_message_of_another_app_changes_nothing_of_it(world: Callbacks) -> None:
+async def test_what_is_told_of_a_message_of_another_app_changes_nothing_of_it(world: Callbacks, database: Database) -> None:
     await world.account(SENDGRID)
     number = await world.message("ann", "email", "sendgrid")
     await world.run("INSERT INTO apps (id, name) VALUES ('other', 'Other')")
     await world.run("UPDATE messages SET app = 'other'")
     await world.tell(SENDGRID, told("bounced", number, SENDGRID, ref="r"))
+    await world.run("INSERT INTO provider_refs VALUES ('other', 'sendgrid', 'r', :id)", id=number)
+    await world.tell(SENDGRID, told("bounced", None, SENDGRID, ref="r"))
+    assert await database.run(match_parked) == 0
     assert (await world.row(number)).bounced_at is None
     assert await world.run("SELECT 1 FROM suppressions") == []
 

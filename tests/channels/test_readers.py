@@ -12,7 +12,7 @@ import pytest
 
 from channels.inbound import Call, CertificateNeeded, Forged, Heard, Told, Unfitting
 from channels.readers import READERS
-from tests.channels.callers import CERTIFICATE_URL, EVERY, FORM, Caller, Happened, Sent, envelope, sns_certificate
+from tests.channels.callers import BY_NAME, CERTIFICATE_URL, EVERY, FORM, Caller, Happened, Sent, envelope, sns_certificate
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 URL = "https://sojourn.example/v1/webhooks/x/0123456789abcdef"
@@ -198,3 +198,18 @@ def test_a_call_of_twilio_to_another_address_is_not_read(caller: Caller) -> None
     for url in (URL.replace("https", "http"), URL + "x", URL.replace("sojourn.example", "other.example")):
         with pytest.raises(Forged):
             read(caller, sent, url=url)
+
+
+def test_a_report_of_many_recipients_is_an_event_of_each_that_holds_no_other_number() -> None:
+    caller = BY_NAME["sms", "sinch"]
+    numbers = [f"49151123456{n}" for n in range(10, 30)]
+    statuses = [
+        {"code": 0, "status": "Delivered", "recipients": numbers[:19]},
+        {"code": 402, "status": "Failed", "recipients": numbers[19:]},
+    ]
+    written = {"type": "delivery_report_sms", "batch_id": "b-1", "total_message_count": 20, "statuses": statuses}
+    told = read(caller, caller.signed(URL, caller.body(written), datetime.now(UTC))).told
+    assert [each.address for each in told] == [f"+{number}" for number in numbers]
+    assert [each.kind for each in told] == ["delivered"] * 19 + ["bounced"]
+    assert len({each.event_id for each in told}) == 20
+    assert not any(number in each.raw for each in told for number in numbers)
