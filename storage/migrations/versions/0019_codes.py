@@ -5,7 +5,7 @@ from alembic import op
 from storage.migrations.script import run_beside
 
 revision = "0019"
-down_revision = "0021"
+down_revision = "0018"
 
 
 def upgrade() -> None:

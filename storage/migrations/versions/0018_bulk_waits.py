@@ -4,7 +4,7 @@ from alembic import op
 
 from storage.migrations.script import run_beside
 
-revision = "0021"
+revision = "0018"
 down_revision = "0017"
 
 
