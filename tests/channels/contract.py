@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import pytest
 
@@ -25,6 +26,15 @@ class Rig(Protocol):
 
 
 class AdapterContract:
+    """`has_word_for_dead`: the provider can refuse an address as dead when it is asked to send; else it tells later, or never."""
+
+    has_word_for_dead: bool
+    away_means: type[SendFailed] = NotSent
+
+    def words_for_dead(self, _rig: Any) -> Sequence[Callable[[], None]]:
+        """Each makes the other end call every address dead."""
+        return ()
+
     async def test_a_message_arrives_once_and_is_receipted(self, rig: Rig) -> None:
         message = rig.message()
         assert isinstance(await rig.adapter.send(message), Receipt)
@@ -40,11 +50,24 @@ class AdapterContract:
             await rig.adapter.send(rig.message(deadline=time.monotonic() - 0.001))
         assert await rig.arrived() == []
 
-    async def test_a_provider_that_is_away_ends_in_an_error_of_ours_without_an_address(self, rig: Rig) -> None:
+    async def test_nothing_is_sent_to_a_provider_that_is_away_and_it_is_told_without_an_address(self, rig: Rig) -> None:
+        message = rig.message()
         with pytest.raises(SendFailed) as failed:
-            await rig.away.send(rig.message())
-        assert "@" not in failed.value.answer
+            await rig.away.send(message)
+        assert type(failed.value) is self.away_means
+        assert not message.address or message.address not in failed.value.answer
         assert len(failed.value.answer) <= 500
+
+    async def test_an_address_that_the_provider_calls_dead_is_refused_for_good_and_suppressed(self, rig: Rig) -> None:
+        words = self.words_for_dead(rig)
+        assert bool(words) == self.has_word_for_dead
+        for say in words:
+            say()
+            message = rig.message()
+            with pytest.raises(Rejected) as failed:
+                await rig.adapter.send(message)
+            assert failed.value.suppress
+            assert not message.address or message.address not in failed.value.answer
 
     async def test_an_adapter_names_its_channel_and_can_be_closed_twice(self, rig: Rig) -> None:
         assert rig.adapter.channel == rig.message().content.channel
@@ -90,6 +113,9 @@ class HttpAdapterContract(AdapterContract):
 
     page: Sequence[Told] = ()
     waits_s: float | None = 90.0
+
+    def words_for_dead(self, rig: HttpRig) -> Sequence[Callable[[], None]]:
+        return [partial(setattr, rig.provider, "answer", told.answer) for told in self.page if told.suppress]
 
     async def test_our_id_is_on_the_wire(self, rig: HttpRig) -> None:
         message = rig.message()

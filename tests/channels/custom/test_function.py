@@ -47,7 +47,7 @@ def rig() -> FunctionRig:
 
 
 class TestFunction(AdapterContract):
-    """The shared contract."""
+    has_word_for_dead = False
 
 
 async def test_the_function_is_told_whom_and_what_and_its_reference_is_kept(rig: FunctionRig) -> None:

@@ -38,6 +38,7 @@ def error(status: int, name: str) -> Response:
 
 
 class TestResend(HttpAdapterContract):
+    has_word_for_dead = False
     page = (
         Told(error(409, "concurrent_idempotent_requests"), Ambiguous),
         Told(error(409, "invalid_idempotent_request"), Ambiguous),

@@ -39,6 +39,7 @@ def id_of(request: Request) -> str:
 
 
 class TestSendgrid(HttpAdapterContract):
+    has_word_for_dead = False
     waits_s = None  # it names its wait in a header of its own
     page = (
         Told(Response(400, b'{"errors": [{"message": "The to email does not contain a valid address."}]}'), Rejected),

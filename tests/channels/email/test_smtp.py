@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ class SmtpRig:
 
 
 class TestSmtp(AdapterContract):
+    has_word_for_dead = True
+
+    def words_for_dead(self, rig: SmtpRig) -> list[Callable[[], None]]:
+        words = ("550 5.1.1 no such user", "551 user not local", "550 5.2.1 mailbox disabled", "553 5.1.3 bad address syntax")
+        return [partial(setattr, rig.server, "script", {"RCPT": word}) for word in words]
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[SmtpRig]:
         async with scripted() as server:

@@ -60,6 +60,7 @@ MISMATCH = b"the VAPID credentials in the authorization header do not correspond
 
 
 class TestWebPush(HttpAdapterContract):
+    has_word_for_dead = True
     page = (
         Told(Response(404, b""), Rejected, suppress=True),
         Told(Response(410, b"push subscription has unsubscribed or expired.\n"), Rejected, suppress=True),

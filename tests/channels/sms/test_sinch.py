@@ -25,6 +25,7 @@ def id_of(request: Request) -> str:
 
 
 class TestSinch(HttpAdapterContract):
+    has_word_for_dead = False
     page = (
         Told(Response(400, b'{"code": "syntax_invalid_parameter_format", "text": "+4915112345678"}'), Rejected),
         Told(Response(403, b'{"code": "unauthorized", "text": "no"}'), NotSent),

@@ -33,6 +33,7 @@ def id_of(request: Request) -> str:
 
 
 class TestVonage(HttpAdapterContract):
+    has_word_for_dead = False
     page = (
         Told(Response(402, b'{"title": "Low balance", "detail": "for +4915112345678"}'), NotSent),
         Told(Response(401, b'{"title": "Unauthorized"}'), NotSent),

@@ -43,11 +43,16 @@ def looks(request: Request) -> None:
 
 
 class TestAwsVoice(Verified, HttpAdapterContract):
+    has_word_for_dead = True
     looks = staticmethod(looks)
     page = (
         Told(error(400, "ThrottlingException"), NotSent),
         Told(error(400, "ServiceQuotaExceededException"), NotSent),
         Told(error(400, "ConflictException"), NotSent),
+        Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"), Rejected, suppress=True, is_listed=True),
+        Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"), Rejected),
+        Told(error(400, "ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"), Rejected),
+        Told(error(400, "ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"), NotSent),
         Told(error(400, "AccessDeniedException"), NotSent),
         Told(error(400, "ResourceNotFoundException"), NotSent),
         Told(error(400, "ValidationException"), Rejected),

@@ -49,6 +49,7 @@ def looks(request: Request) -> None:
 
 
 class TestTwilioVoice(Verified, HttpAdapterContract):
+    has_word_for_dead = True
     looks = staticmethod(looks)
     page = (
         Told(error(400, 21211), Rejected, suppress=True),

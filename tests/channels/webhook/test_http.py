@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -96,6 +97,11 @@ class HttpRig:
 
 
 class TestHttp(AdapterContract):
+    has_word_for_dead = True
+
+    def words_for_dead(self, rig: HttpRig) -> list[Callable[[], None]]:
+        return [partial(setattr, rig.receiver, "answer", b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")]
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[HttpRig]:
         async def unknown(_host: str, _port: int) -> list[str]:

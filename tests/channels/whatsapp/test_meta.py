@@ -78,6 +78,7 @@ def looks(request: Request) -> None:
 
 
 class TestMeta(Verified, HttpAdapterContract):
+    has_word_for_dead = False
     looks = staticmethod(looks)
     page = (
         Told(error(401, 0), NotSent),  # we could not be authenticated
