@@ -94,7 +94,12 @@ def _missing(path: str) -> str:
     """Say what is not there: every path is /v1/<nouns>/<name>/..., and httpx gives it decoded."""
     _, _, nouns, *rest = [*path.split("/"), "", ""]
     name = next((part for part in rest if part), "")
-    noun = {"suppressions": "suppression"}.get(nouns, nouns.removesuffix("s"))
+    match nouns, rest:
+        case "providers", [channel, account, *_] if account:
+            return f"there is no {channel} account {account} in this app: `sojourn providers list` shows those that are set"
+        case "suppressions", [channel, suppression, *_] if suppression:
+            return f"there is no {channel} suppression {suppression} in this app: `sojourn suppressions list` shows their ids"
+    noun = {"unclear-replies": "reply in doubt with number"}.get(nouns, nouns.removesuffix("s"))
     if not name:
         return f"this Sojourn has no {path}: is it older than this command?"
     hint = ", or nothing was heard of them yet" if noun == "user" else ""

@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from cli.client import client
 from cli.console import out
 from journeys.language.errors import Invalid, NotFound, Problem
+from journeys.language.messages import MessageClass
 
 app = typer.Typer(help="Accounts at providers: through which messages leave.", no_args_is_help=True)
 ChannelName = Annotated[str, typer.Argument(help="email, sms, ...")]
@@ -52,7 +54,7 @@ def set_account(
     place: Annotated[int, typer.Option(help="the accounts of the lowest place are tried first")] = 1,
     weight: Annotated[int, typer.Option(help="shares messages among accounts of one place")] = 1,
     country: Annotated[list[str] | None, typer.Option(help="only this country, in two capital letters; may be repeated")] = None,
-    only: Annotated[str | None, typer.Option(help="only marketing, or only transactional")] = None,
+    only: Annotated[MessageClass | None, typer.Option(help="only messages of this class")] = None,
     per_second: Annotated[float | None, typer.Option(help="messages a second, of all workers together")] = None,
     burst: Annotated[int | None, typer.Option(help="how many may leave at once after a pause")] = None,
     max_per_day: Annotated[int | None, typer.Option(help="messages a day in UTC")] = None,
@@ -69,7 +71,10 @@ def set_account(
                 settings[field["name"]] = typer.prompt(field["name"], hide_input=True)
         traffic = {"place": place, "weight": weight, "countries": country or [], "classes": [only] if only else []}
         rates = {"per_second": per_second, "burst": burst, "max_per_day": max_per_day}
-        sojourn.put(f"/v1/providers/{channel}/{name}", {"provider": provider, **traffic, **rates, "settings": settings})
+        try:
+            sojourn.put(f"/v1/providers/{channel}/{name}", {"provider": provider, **traffic, **rates, "settings": settings})
+        except Invalid as error:
+            raise Invalid([_as_typed(problem) for problem in error.problems]) from error
     out.print(f"Set: {channel} leaves through {provider} ({name}) within five seconds, unless another account comes before it.")
 
 
@@ -81,7 +86,7 @@ def webhooks() -> None:
         for each in sojourn.pages("/v1/providers", 200):
             if each["webhook_url"]:
                 table.add_row(each["channel"], each["name"], each["provider"], escape(each["webhook_url"]))
-    out.print(table)
+    out.print(table if table.row_count else "None: no account is set whose provider calls us.")
 
 
 @app.command()
@@ -118,6 +123,7 @@ def _takes(account: dict[str, Any]) -> str:
         " ".join(account["countries"]),
         " ".join(account["classes"]),
         f"{account['per_second']:g} a second" if account["per_second"] else "",
+        f"{account['burst']} at once" if account["burst"] else "",
         f"{account['max_per_day']} a day" if account["max_per_day"] else "",
     ]
     return ", ".join(part for part in parts if part) or "everything"
@@ -126,6 +132,15 @@ def _takes(account: dict[str, Any]) -> str:
 def _field(field: dict[str, Any]) -> str:
     name: str = field["name"]
     return name + ("*" if field["is_secret"] else "") + ("" if field["is_required"] else "?")
+
+
+def _as_typed(problem: Problem) -> Problem:
+    """A setting by the option that gives it."""
+    _, settings, name = problem.pointer.rpartition("/settings/")
+    if not settings:
+        return problem
+    words = f"is needed: give it with --set {name}=..." if problem.code == "missing" else problem.message
+    return replace(problem, pointer=name, message=words)
 
 
 def _fields(kinds_there: Any, channel: str, provider: str) -> list[dict[str, Any]]:
@@ -149,4 +164,9 @@ def _named(words: str) -> tuple[str, str]:
     name, equals, value = words.partition("=")
     if not equals or not name:
         raise Invalid([Problem("--set", "bad_setting", "write it as name=value or name=@file")])
-    return name, Path(value[1:]).read_text().strip() if value.startswith("@") else value
+    if not value.startswith("@"):
+        return name, value
+    try:
+        return name, Path(value[1:]).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid([Problem("--set", "bad_file", f"the file for {name} cannot be read: {type(error).__name__}")]) from error

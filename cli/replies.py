@@ -19,13 +19,13 @@ def list_replies(
     most: Most = 50, *, everything: Annotated[bool, typer.Option("--all", help="those too that were decided")] = False
 ) -> None:
     """List them, the newest first. Marketing on their channel rests for these users."""
-    table = Table("number", "user", "channel", "since", "text", "decided", box=None)
+    table = Table("number", "user", "channel", "since (UTC)", "text", "decided", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/unclear-replies", most, decided=everything):
             since = each["received_at"][:16].replace("T", " ")
             decided = f"{each['decision']}, by {each['decided_by']}" if each["decision"] else "-"
             table.add_row(str(each["id"]), escape(each["user_id"] or "-"), each["channel"], since, escape(each["text"]), escape(decided))
-    out.print(table)
+    out.print(table if table.row_count else "None: no text waits for a person to say what it meant.")
 
 
 @app.command()

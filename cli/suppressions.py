@@ -1,11 +1,50 @@
-"""`sojourn suppressions`: the keys under which suppressed addresses are hidden."""
+"""`sojourn suppressions`: addresses that nothing may be sent to, and the keys under which they are hidden."""
+
+from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from cli.client import client
 from cli.console import out
+from cli.options import Most, segment
 
-app = typer.Typer(help="Addresses that nothing may be sent to.", no_args_is_help=True)
+app = typer.Typer(help="Addresses that nothing may be sent to: list, add, remove.", no_args_is_help=True)
+ChannelName = Annotated[str, typer.Argument(help="email, sms, ...")]
+
+
+@app.command("list")
+def list_suppressions(most: Most = 50, *, channel: Annotated[str | None, typer.Option(help="only those of this channel")] = None) -> None:
+    """List them, the newest first. The addresses themselves are not kept: an id is a keyed hash."""
+    table = Table("channel", "id", "reason", "told by", "since (UTC)", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages("/v1/suppressions", most, channel=channel):
+            since = each["created_at"][:16].replace("T", " ")
+            table.add_row(each["channel"], each["id"], each["reason"], escape(each["source"]), since)
+    out.print(table if table.row_count else "None: no address is suppressed.")
+
+
+@app.command()
+def add(
+    channel: ChannelName,
+    address: Annotated[str, typer.Argument(help="the mail address, the number, ...")],
+    source: Annotated[str, typer.Option(help="who says so, for whoever asks later")] = "cli",
+) -> None:
+    """Let nothing be sent to an address any more, transactional messages included."""
+    with client() as sojourn:
+        added = sojourn.post("/v1/suppressions", {"channel": channel, "address": address, "source": source})
+    out.print(f"Suppressed: {channel} {added['id']} ({added['reason']}).")
+
+
+@app.command()
+def remove(
+    channel: ChannelName, suppression: Annotated[str, typer.Argument(help="its id, as `sojourn suppressions list` shows it")]
+) -> None:
+    """Let an address be written to again: its owner asked for it, or it was suppressed by mistake."""
+    with client() as sojourn:
+        sojourn.delete(f"/v1/suppressions/{segment(channel)}/{segment(suppression)}")
+    out.print(f"Removed: {channel} {suppression} may be written to again.")
 
 
 @app.command()

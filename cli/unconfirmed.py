@@ -17,13 +17,13 @@ app = typer.Typer(help="Messages that may have gone out: list, resolve.", no_arg
 @app.command("list")
 def list_unconfirmed(most: Most = 50) -> None:
     """List them. Most resolve by themselves, when the provider tells or is asked."""
-    table = Table("message", "user", "channel", "journey", "since", "what the provider said", box=None)
+    table = Table("message", "user", "channel", "journey", "since (UTC)", "what the provider said", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/messages", most, state="unknown"):
             since = (each["settled_at"] or each["planned_at"])[:16].replace("T", " ")
             where = f"{each['journey']}: {each['step']}" if each["journey"] else "-"
             table.add_row(each["id"], escape(each["user_id"] or "-"), each["channel"], escape(where), since, escape(each["answer"] or "-"))
-    out.print(table)
+    out.print(table if table.row_count else "None: of every message it is known whether it went out.")
 
 
 @app.command()

@@ -70,17 +70,6 @@ async def test_a_user_is_set_shown_and_explained(sojourn: Command) -> None:
 
 
 @pytest.mark.usefixtures("served")
-async def test_topics_are_set_from_a_file_and_listed_in_its_order(sojourn: Command, tmp_path: Path) -> None:
-    assert "general" in await sojourn("topics", "list")
-    file = '[[topics]]\nname = "news"\ntitle = "News"\ndouble_opt_in = ["email"]\n[[topics]]\nname = "general"\ntitle = "All else"\n'
-    (tmp_path / "topics.toml").write_text(file)
-    assert await sojourn("topics", "set", "topics.toml") == "Set: news, general."
-    assert (await sojourn("topics", "list")).index("news") < (await sojourn("topics", "list")).index("general")
-    (tmp_path / "topics.toml").write_text("[[topics]")
-    assert "cannot be read as TOML" in await sojourn("topics", "set", "topics.toml", code=1)
-
-
-@pytest.mark.usefixtures("served")
 async def test_a_record_of_consents_tells_how_each_came(sojourn: Command) -> None:
     await sojourn("users", "set", "ann", "{}")
     assert await sojourn("users", "consents", "ann") == "They have said nothing yet."
@@ -95,11 +84,6 @@ async def test_a_record_of_consents_tells_how_each_came(sojourn: Command) -> Non
     assert "granted: news by sms, checkout form" in told
     assert "ip 192.0.2.7" in told
     assert "shown: Yes, texts." in told
-
-
-@pytest.mark.usefixtures("served")
-async def test_suppressions_are_put_under_the_newest_key(sojourn: Command) -> None:
-    assert "Under the newest key now: 0 more." in await sojourn("suppressions", "rekey")
 
 
 @pytest.mark.usefixtures("served")
