@@ -192,6 +192,9 @@ class Way:
         try:
             if entry.is_probe and self.traffic is not None and not await self.traffic.may_probe(door.key):
                 return Handed(Held("provider_away", door.gate.bounds.crowded_wait_s))
+            if seconds_left(outgoing) <= 0:
+                # We were too slow ourselves, and asked the account nothing: a worker that is overloaded must not find every provider away.
+                return Handed(NotSent("the claim's time was over before anything was sent"), door)
             end = await _send(door, outgoing)
             outcome = _outcome(door, end)
         finally:
@@ -230,11 +233,8 @@ def _nobody(wanted: Wanted) -> Held | Rejected:
 
 
 async def _send(door: Door, outgoing: Outgoing) -> Receipt | NotSent | Rejected | Ambiguous:
-    left_s = seconds_left(outgoing)
-    if left_s <= 0:
-        return NotSent("the claim's time was over before anything was sent")
     try:
-        async with asyncio.timeout(left_s):
+        async with asyncio.timeout(seconds_left(outgoing)):
             return await door.adapter.send(outgoing)
     except (NotSent, Rejected, Ambiguous) as end:
         return end

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from activities.breaker import Bounds
-from activities.direct import Lanes
+from activities.direct import DirectLane, Lanes
 from activities.unknowns import Sweeper
 from tests.activities.several import Several
-from tests.activities.town import Town, enroll, order_of
+from tests.activities.town import APP, Town, enroll, order_of
 
 QUICK = Bounds(failures=3, first_pause_s=60, longest_pause_s=60)
 
@@ -88,6 +88,18 @@ async def test_an_open_breaker_spares_the_first_and_refusals_of_addresses_do_not
         await lane.pass_once()
     assert [line.told for line in first.record] == ["rejected"] * 5 + ["not_sent"] * 3
     assert len(second.record) == 10
+
+
+async def test_a_worker_that_is_too_slow_itself_does_not_take_the_provider_to_be_away(town: Town) -> None:
+    town.timing = replace(town.timing, send_s=0.0)
+    several = Several(town, replace(QUICK, failures=1))
+    provider = several.account("only")
+    await several.ask()
+    delivery = several.delivery()
+    await DirectLane(town.database, delivery, asyncio.Event()).pass_once()
+    assert provider.record == []
+    assert [(row.state, row.reason) for row in await town.rows()] == [("planned", "not_sent")]
+    assert (await delivery.way(APP, "email")).wait("transactional") is None
 
 
 async def test_when_every_account_is_away_rows_stay_planned_and_nothing_is_claimed(town: Town) -> None:
