@@ -33,7 +33,6 @@ class Provider:
     script: list[str] = field(default_factory=lambda: ["ok"])
     name: str = "scripted"
     channel: str = "email"
-    delay_s: float = 0.0
     record: list[Line] = field(default_factory=list)
     seen: list[Outgoing] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,7 +42,6 @@ class Provider:
         word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         self.seen.append(outgoing)
         self.called.set()
-        await asyncio.sleep(self.delay_s)
         self.record.append(Line(outgoing.message_id, outgoing.address, word in _TAKES, word))
         return await self._answer(word, outgoing)
 

@@ -141,11 +141,12 @@ async def test_the_lane_is_woken_at_once(town: Town) -> None:
 
 
 async def test_a_lane_that_is_stopped_ends_what_it_has_begun(town: Town) -> None:
-    town.provider.delay_s = 0.3
+    town.provider.script[:] = ["hang"]
     await ask(town, code_for())
     running = asyncio.create_task(lane_of(town).run())
     await asyncio.wait_for(town.provider.called.wait(), 5)
     running.cancel()
+    town.provider.released.set()
     await asyncio.wait([running])
     assert await town.states() == [("sent", None)]
 

@@ -48,11 +48,13 @@ async def test_what_was_sent_is_written_down_as_soon_as_postgres_is_back(town: T
 
 async def test_a_local_try_that_is_made_again_joins_the_one_that_still_sends(town: Town) -> None:
     await town.endpoint()
-    town.provider.delay_s = 0.3
+    town.provider.script[:] = ["hang"]
     hands, order = town.hands(), order_of(await enroll(town))
     first = asyncio.create_task(hands.deliver(order))
     await asyncio.wait_for(town.provider.called.wait(), 5)
-    assert (await hands.deliver(order)).status == "settled"
+    again = asyncio.create_task(hands.deliver(order))
+    town.provider.released.set()
+    assert (await again).status == "settled"
     assert (await first).sent
     assert len(town.provider.record) == 1
 

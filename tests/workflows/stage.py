@@ -172,9 +172,9 @@ class Stage:
         rows = await self.execute("SELECT state, end_reason FROM enrollments ORDER BY started_at")
         return [(row.state, row.end_reason) for row in rows]
 
-    def answers(self, channel: str, *script: str, delay_s: float = 0.0) -> Provider:
+    def answers(self, channel: str, *script: str) -> Provider:
         """Let this channel's provider answer by a script (tests/activities/provider.py), the last word for ever."""
-        provider = Provider(list(script), name=f"scripted-{channel}", channel=channel, delay_s=delay_s)
+        provider = Provider(list(script), name=f"scripted-{channel}", channel=channel)
         self.adapters[channel] = provider
         return provider
 

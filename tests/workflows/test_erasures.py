@@ -251,7 +251,7 @@ async def test_what_a_send_in_flight_writes_down_after_an_erasure_is_swept(
     await scene.publish(FINISHED)
     await scene.publish_template("hello")
     await scene.person("zetaquill")
-    provider = scene.answers("email", "ok", delay_s=1.0)
+    provider = scene.answers("email", "hang")
     await scene.track("signed_up", "zetaquill")
     await asyncio.wait_for(provider.called.wait(), 10)
     answer = await manager.delete(f"/v1/users/{who}")
@@ -262,7 +262,7 @@ async def test_what_a_send_in_flight_writes_down_after_an_erasure_is_swept(
         id=message.id,
         who=who,
     )
-    await asyncio.sleep(1.2)
+    provider.released.set()
     await gone(scene, [who])
     await Erasures(database, scene.client, settled_s=0).finish()
     assert answer.status_code == 202
