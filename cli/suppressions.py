@@ -17,11 +17,12 @@ ChannelName = Annotated[str, typer.Argument(help="email, sms, ...")]
 @app.command("list")
 def list_suppressions(most: Most = 50, *, channel: Annotated[str | None, typer.Option(help="only those of this channel")] = None) -> None:
     """List them, the newest first. The addresses themselves are not kept: an id is a keyed hash."""
-    table = Table("channel", "id", "reason", "told by", "since (UTC)", box=None)
+    table = Table("channel", "id", "reason", "told by", "since (UTC)", "to do at the provider", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/suppressions", most, channel=channel):
             since = each["created_at"][:16].replace("T", " ")
-            table.add_row(each["channel"], each["id"], each["reason"], escape(each["source"]), since)
+            to_do = escape(each["at_provider"] or "-")
+            table.add_row(each["channel"], each["id"], each["reason"], escape(each["source"]), since, to_do)
     out.print(table if table.row_count else "None: no address is suppressed.")
 
 
@@ -43,8 +44,11 @@ def remove(
 ) -> None:
     """Let an address be written to again: its owner asked for it, or it was suppressed by mistake."""
     with client() as sojourn:
-        sojourn.delete(f"/v1/suppressions/{segment(channel)}/{segment(suppression)}")
-    out.print(f"Removed: {channel} {suppression} may be written to again.")
+        told = sojourn.delete(f"/v1/suppressions/{segment(channel)}/{segment(suppression)}")
+    if told:
+        out.print(f"Removed here. The provider still takes nothing for it: {escape(told['at_provider'])}.")
+    else:
+        out.print(f"Removed: {channel} {suppression} may be written to again.")
 
 
 @app.command()

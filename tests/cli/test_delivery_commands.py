@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from storage import people, unclear_replies
+from storage import people, suppressions, unclear_replies
 from storage.database import Database
 from storage.direct_sends import DirectSend, plan_direct
 from storage.ids import address_hash
@@ -29,6 +29,11 @@ async def left_without_an_answer(database: Database, number: int) -> UUID:
 def write(name: str, content: str) -> None:
     """A file in the folder where commands run."""
     Path(name).write_text(content)
+
+
+def id_in(listed: str) -> str:
+    """Of the one suppression that is listed."""
+    return listed.splitlines()[1].split()[1]
 
 
 async def writes_in_doubt(database: Database, user: str, words: str) -> None:
@@ -169,10 +174,22 @@ async def test_an_address_is_suppressed_listed_without_it_and_let_go(sojourn: Co
     assert "support" in listed
     assert "example.com" not in listed
     assert "None" in await sojourn("suppressions", "list", "--channel", "sms")
-    id_ = listed.splitlines()[1].split()[1]
+    id_ = id_in(listed)
     assert "/address" in await sojourn("suppressions", "add", "sms", "12", code=1)
     assert await sojourn("suppressions", "remove", "email", id_) == f"Removed: email {id_} may be written to again."
     assert "there is no email suppression" in await sojourn("suppressions", "remove", "email", id_, code=1)
+
+
+@pytest.mark.usefixtures("served")
+async def test_whoever_lets_an_address_go_learns_that_its_provider_has_it_on_a_list(sojourn: Command, database: Database) -> None:
+    async with database.transaction() as connection:
+        digest = address_hash("demo", "sms", "+4915112345678")
+        await suppressions.suppress(connection, "demo", "sms", digest, reason="provider", source="twilio")
+    listed = await sojourn("suppressions", "list")
+    assert "START" in listed
+    removed = await sojourn("suppressions", "remove", "sms", id_in(listed))
+    assert removed.startswith("Removed here. The provider still takes nothing for it: ")
+    assert "START" in removed
 
 
 @pytest.mark.usefixtures("served")
