@@ -37,11 +37,15 @@ class Provider:
     seen: list[Outgoing] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    is_held: bool = False
+    """Whatever it answers, it waits until it is released."""
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         word = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         self.seen.append(outgoing)
         self.called.set()
+        if self.is_held:
+            await self.released.wait()
         self.record.append(Line(outgoing.message_id, outgoing.address, word in _TAKES, word))
         return await self._answer(word, outgoing)
 

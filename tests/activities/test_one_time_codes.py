@@ -220,11 +220,12 @@ async def test_a_code_whose_place_was_taken_while_it_was_being_sent_is_not_tried
     relaxed: Town, answer: str, end: tuple[str, str]
 ) -> None:
     relaxed.provider.script[:] = [answer, "ok"]
-    relaxed.provider.delay_s = 0.2
+    relaxed.provider.is_held = True
     await ask(relaxed, SMS)
     sending = asyncio.create_task(deliver(relaxed))
     await relaxed.provider.called.wait()
     await ask(relaxed, SMS)
+    relaxed.provider.released.set()
     await sending
     await relaxed.age_unknowns()
     await Sweeper(relaxed.database, relaxed.timing).sweep()
