@@ -10,8 +10,10 @@ from api.idempotency import IdempotencyKey, named
 from api.jobs import JobView, begin
 from api.strict import App, Body, Db, LongTextRoute, management
 from api.temporal import WorkflowsIfThere
+from journeys.language.check_conditions import conditions_in
 from journeys.language.conditions import Condition
 from journeys.language.errors import Invalid, Problem
+from journeys.language.findings import Place
 from journeys.language.journey import Journey
 
 router = management("Journeys", LongTextRoute)
@@ -64,9 +66,12 @@ def _condition(given: dict[str, Any] | None) -> dict[str, Any] | None:
     if given is None:
         return None
     try:
-        read: dict[str, Any] = _CONDITION.dump_python(_CONDITION.validate_python(given), mode="json", exclude_none=True)
+        condition = _CONDITION.validate_python(given)
     except ValidationError as error:
         raise Invalid([Problem("/entering", each["type"]) for each in error.errors(include_input=False)]) from error
+    if wrong := list(conditions_in(condition, Place("/entering"))):
+        raise Invalid(wrong)
+    read: dict[str, Any] = _CONDITION.dump_python(condition, mode="json", exclude_none=True)
     return read
 
 

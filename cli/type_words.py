@@ -37,6 +37,7 @@ BELONGS: Mapping[str, str] = {
     "when": "event(...) in a WaitFor, a condition in a Switch",
     "condition": _CONDITION,
     "where": _CONDITION,
+    "then_where": _CONDITION,
     "steps": _STEPS,
     "then": _STEPS,
     "otherwise": _STEPS,
@@ -51,6 +52,7 @@ BELONGS: Mapping[str, str] = {
     "key": 'prop("order_id"), a property of the entry event',
     "holdout": "a number: percent of the people",
     "weight": "a number: percent of the people",
+    "percent": "a number: percent of the people",
     "times": "a whole number",
     "message_class": '"marketing" or "transactional"',
     "time": _CLOCK,
@@ -69,7 +71,12 @@ BELONGS: Mapping[str, str] = {
     "at_most": "a number of 0 or more",
     "channel": "email, sms, push, voice, in_app, whatsapp, webhook or custom, in quotes",
 }
-_BELONGS_OF: Mapping[tuple[str, str], str] = {("Repeat", "until"): _CONDITION, ("Wait", "until"): _MOMENT, ("WaitFor", "until"): _MOMENT}
+_BELONGS_OF: Mapping[tuple[str, str], str] = {
+    ("Did", "then"): 'the name of an event, such as "order_placed"',
+    ("Repeat", "until"): _CONDITION,
+    ("Wait", "until"): _MOMENT,
+    ("WaitFor", "until"): _MOMENT,
+}
 _HOMES = (journeys.language, conditions, durations, entries, events, messages, payloads, steps)
 
 

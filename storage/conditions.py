@@ -11,11 +11,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, assert_never
 
-from sqlalchemy import Double, Select, and_, bindparam, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import Double, Integer, Select, Text, and_, bindparam, exists, false, func, literal, not_, or_, select, true
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import NUMERIC
 from sqlalchemy.sql.selectable import NamedFromClause
 
+from journeys.language.assign import SAMPLE, share
 from journeys.language.conditions import (
     After,
     And,
@@ -33,9 +34,12 @@ from journeys.language.conditions import (
     Near,
     Not,
     Or,
+    Sample,
     StartsWith,
+    Statement,
     Subscribed,
 )
+from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import rounded_degrees
 from journeys.language.facts import EventFact, Facts
 from journeys.language.reading import LOCATION, value
@@ -55,6 +59,7 @@ from storage.expressions import (
     last_did,
     number_of,
     of_user,
+    subject,
     text_of,
     walk,
     within_years,
@@ -155,6 +160,10 @@ class _Compiler:
                 return self._in_segment(segment)
             case Subscribed(topic):
                 return and_(_is_not_withdrawn(None, topic, ALL_MARKETING), _is_not_withdrawn(EVERY, EVERY))
+            case Sample():
+                return _is_in_sample(condition)
+            case Statement():
+                raise OutsideSegment
             case And(parts):
                 return and_(true(), *(self.compile(part, event) for part in parts))
             case Or(parts):
@@ -194,6 +203,8 @@ class _Compiler:
         rows = [*of_user(done), done.c.name == asked.event, done.c.occurred_at <= AT, *window]
         if asked.where is not None:
             rows.append(self.compile(asked.where, done))
+        if asked.then is not None:
+            rows.append(self._is_followed(asked, done))
         if asked.at_least is None and asked.at_most is None:
             return and_(*limits, exists(select(literal(1)).select_from(done).where(*rows).correlate(users)))
         what: Sql = func.count()
@@ -201,6 +212,15 @@ class _Compiler:
             what = func.coalesce(func.sum(number_of(json_of(asked.total, self.given, done))), 0)
         measure = select(what).select_from(done).where(*rows).correlate(users).scalar_subquery()
         return and_(*limits, *_bounds(measure, asked))
+
+    def _is_followed(self, asked: Did, first: NamedFromClause) -> Sql:
+        second = events.alias()
+        rows = [*of_user(second), second.c.name == asked.then, second.c.occurred_at > first.c.occurred_at, second.c.occurred_at <= AT]
+        if asked.within is not None:
+            rows.append(second.c.occurred_at <= within_years(first.c.occurred_at + interval_of(asked.within)))
+        if asked.then_where is not None:
+            rows.append(self.compile(asked.then_where, second))
+        return exists(select(literal(1)).select_from(second).where(*rows).correlate(users, first))
 
     def _window(self, asked: Did, event: NamedFromClause | None, done: NamedFromClause) -> tuple[list[Sql], list[Sql]]:
         """What must be known for the question to make sense, and which events are in its window."""
@@ -264,6 +284,11 @@ def _is_not_withdrawn(channel: str | None, *topics: str) -> Sql:
         rows.append(said.c.channel == channel)
     newest = select(said.c.state).where(*rows).order_by(said.c.id.desc()).limit(1).correlate(users).scalar_subquery()
     return func.coalesce(newest != "withdrawn", true())
+
+
+def _is_in_sample(asked: Sample) -> Sql:
+    bucket = func.bucket(APP, literal(SAMPLE, Text), literal(asked.salt or "", Text), subject(), type_=Integer)
+    return bucket < literal(share(asked.percent), Integer)
 
 
 def _sure(asked: Sql) -> Sql:

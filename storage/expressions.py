@@ -30,7 +30,7 @@ from journeys.language.conditions import (
 )
 from journeys.language.durations import Ago, Ahead, Day, Duration, Instant
 from journeys.language.reading import EVENT_NAME, LOCATION, is_place
-from storage.tables import endpoints, events, users
+from storage.tables import endpoints, events, identities, users
 
 Sql = ColumnElement[Any]
 INSTANT = TIMESTAMP(timezone=True)
@@ -60,6 +60,14 @@ def people() -> ScalarSelect[Any]:
     other = users.alias()
     mine = select(other.c.id).where(other.c.app == APP, or_(other.c.id == users.c.id, other.c.merged_into == users.c.id))
     return cast("ScalarSelect[Any]", func.array(mine.correlate(users).scalar_subquery(), type_=ARRAY(BigInteger)))
+
+
+def subject() -> Sql:
+    """The id that the caller knows the person by, as lock_person of storage/enrollments.py finds it: what arms and samples hash."""
+    known = identities.alias()
+    first = select(known.c.value).where(known.c.app == APP, known.c.user_id == users.c.id, known.c.kind == "a")
+    anonymous = first.order_by(known.c.created_at, known.c.value).limit(1).correlate(users).scalar_subquery()
+    return func.coalesce(users.c.user_id, anonymous, sql_cast(users.c.id, Text), type_=Text)
 
 
 def json_of(operand: Operand, given: Given, event: NamedFromClause | None) -> Sql:  # noqa: PLR0911 - a case a kind

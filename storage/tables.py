@@ -17,9 +17,19 @@ users = Table(
     metadata,
     Column("app", Text),
     Column("id", BigInteger),
+    Column("user_id", Text),
     Column("attributes", JSONB),
     Column("timezone", Text),
     Column("merged_into", BigInteger),
+)
+identities = Table(
+    "identities",
+    metadata,
+    Column("app", Text),
+    Column("kind", Text),
+    Column("value", Text),
+    Column("user_id", BigInteger),
+    _instant("created_at"),
 )
 endpoints = Table(
     "endpoints",

@@ -30,7 +30,8 @@ def _turnings(setting: Setting, person: Person) -> Iterator[EventFact]:
     condition, turning = setting.asked.entering, setting.turning
     assert condition is not None
     assert turning is not None
-    facts = Facts(attributes=person.attributes, timezone=person.past.timezone, events=person.events)
+    past = person.past
+    facts = Facts(attributes=person.attributes, timezone=past.timezone, events=person.events, app=setting.asked.app, subject=past.subject)
     moments = [each for each in turning.moments(facts) if _is_played(setting, each)]
     before = setting.asked.since - JUST_AFTER if setting.asked.since else BEFORE_ALL
     truth = [(moment, holds(condition, facts, moment)) for moment in (before, *moments)]

@@ -58,8 +58,10 @@ class Setting:
         found = set(self.journey.signal_names)
         for each in (*nodes_in(self.journey), *nodes_in(self.asked.entering)):
             match each:
-                case Event(name) | Did(name) | LastDid(name):
+                case Event(name) | LastDid(name):
                     found.add(name)
+                case Did():
+                    found.update(each.names)
         return tuple(sorted(found))
 
     @cached_property

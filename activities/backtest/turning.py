@@ -32,7 +32,7 @@ class Turning:
         alone = {timedelta(0), *ahead, *(node.timedelta for node in nodes if isinstance(node, Duration))}
         first = {timedelta(0), *(node.by.timedelta for node in nodes if isinstance(node, Shifted))}
         return cls(
-            frozenset(node.event for node in nodes if isinstance(node, (Did, LastDid))),
+            frozenset(name for node in nodes if isinstance(node, (Did, LastDid)) for name in _names(node)),
             tuple(node for node in nodes if isinstance(node, (Instant, Day, Trait))),
             frozenset(one + other for one, other in product(first, alone)),
         )
@@ -43,3 +43,7 @@ class Turning:
         points |= {found for time in self.times if (found := instant_as_of(time, facts, BEFORE_ALL)) is not None}
         exact = {shifted(point, shift) for point in points for shift in self.shifts}
         return sorted(exact | {shifted(moment, JUST_AFTER) for moment in exact})
+
+
+def _names(asked: Did | LastDid) -> tuple[str, ...]:
+    return asked.names if isinstance(asked, Did) else (asked.event,)

@@ -178,6 +178,8 @@ class PastWorld:
             entered_at=entry.occurred_at,
             captured=captured,
             source=entry.id,
+            app=self._setting.asked.app,
+            subject=past.subject,
         )
 
     def _consents(self) -> list[PastConsent]:

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from journeys.language.conditions import Sample
 from journeys.language.steps import Arm, Split
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 BUCKETS = 10_000
 HOLDOUT = "$holdout"
+SAMPLE = "$sample"
 
 
 def bucket(app: str, journey: str, step: str, user: str) -> int:
@@ -29,9 +31,19 @@ def arm(split: Split, app: str, journey: str, user: str) -> Arm:
 def ends(split: Split) -> tuple[int, ...]:
     """The bucket behind each arm's last one, in the declared order: what the SQL function `arm` takes."""
     weights = accumulate(arm.weight for arm in split.arms[:-1])
-    return (*(round(weight * (BUCKETS // 100)) for weight in weights), BUCKETS)
+    return (*(share(weight) for weight in weights), BUCKETS)
 
 
 def in_holdout(journey: "Journey", app: str, user: str) -> bool:
     """Whether a user who enters gets nothing and is only measured."""
-    return bucket(app, journey.name, HOLDOUT, user) < round(journey.holdout * (BUCKETS // 100))
+    return bucket(app, journey.name, HOLDOUT, user) < share(journey.holdout)
+
+
+def in_sample(sample: Sample, app: str, user: str) -> bool:
+    """Whether a user is drawn: as if in the step `salt` of a journey named `$sample`."""
+    return bucket(app, SAMPLE, sample.salt or "", user) < share(sample.percent)
+
+
+def share(percent: float) -> int:
+    """How many of the buckets a percentage takes."""
+    return round(percent * (BUCKETS // 100))

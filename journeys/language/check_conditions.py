@@ -1,6 +1,7 @@
 """What can be wrong with conditions, expressions and events, wherever they stand in a journey."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from journeys.language.conditions import (
@@ -19,7 +20,9 @@ from journeys.language.conditions import (
     MessageWas,
     Near,
     Prop,
+    Sample,
     StartsWith,
+    Statement,
     Subscribed,
     Trait,
 )
@@ -31,7 +34,7 @@ from journeys.language.nodes import Node, fields_of
 from journeys.language.steps import AnyStep, Call, Send, Wait, WaitFor
 from journeys.language.walk import nodes_in
 
-_OF_A_USER = (Trait, Device, Location, LastDid, Near, Has, Did, MessageWas, InSegment, Subscribed, Ago, Ahead)
+_OF_A_USER = (Trait, Device, Location, LastDid, Near, Has, Did, MessageWas, InSegment, Subscribed, Sample, Statement, Ago, Ahead)
 
 
 def conditions_in(value: Any, place: Place) -> Iterator[Problem]:
@@ -47,6 +50,7 @@ def conditions_in(value: Any, place: Place) -> Iterator[Problem]:
             yield from _where(value.where, place)
         case Did():
             yield from _where(value.where, place)
+            yield from _where(value.then_where, place)
             yield from conditions_in(value.between, place)
         case _:
             for _, inner in fields_of(value):
@@ -89,6 +93,13 @@ def _node(each: Node, place: Place) -> Iterator[Problem]:
             yield from _did(each, place)
         case MessageWas():
             yield from _message_was(each, place)
+        case Sample():
+            if not 0 <= each.percent <= 100 or Decimal(str(each.percent)) * 100 % 1:
+                yield place.problem(
+                    "sample_percent", "a sample is a percentage from 0 to 100 with two decimals at most: write 10 for every tenth person"
+                )
+        case Statement():
+            yield from _statement(each, place)
         case BestTime():
             if each.within.seconds <= 0:
                 yield place.problem("no_duration", "best_time(within=...) must be longer than 0: write a length of time, such as hours(24)")
@@ -147,6 +158,23 @@ def _did(each: Did, place: Place) -> Iterator[Problem]:
         yield place.problem("no_duration", "last= must be longer than 0: write a length of time, such as days(30)")
     if [each.last, each.since, each.between].count(None) < 2:
         yield place.problem("several_windows", "this counts in several windows at once: write one of last=, since= and between=")
+    yield from _sequence(each, place)
+
+
+def _statement(each: Statement, place: Place) -> Iterator[Problem]:
+    if not place.is_segment:
+        yield place.problem("sql_outside_segment", "sql(...) can be asked in a segment only: put it into one, and ask in_segment(...) here")
+    if not each.sql.strip():
+        yield place.problem("sql_without_text", "sql(...) is empty: write a SELECT of user ids")
+
+
+def _sequence(each: Did, place: Place) -> Iterator[Problem]:
+    if (each.then is None) != (each.within is None) or (each.then is None and each.then_where is not None):
+        yield place.problem("half_a_sequence", 'a sequence is then= and within= together: write did("a", then="b", within=days(3))')
+    if each.then is not None and not each.then.strip():
+        yield place.problem("event_without_name", "then= needs a name of an event: write the one that your tracking sends")
+    if each.within is not None and each.within.seconds <= 0:
+        yield place.problem("no_duration", "within= must be longer than 0: write a length of time, such as days(3)")
 
 
 def _message_was(each: MessageWas, place: Place) -> Iterator[Problem]:

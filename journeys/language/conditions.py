@@ -273,7 +273,13 @@ class Has(ConditionNode):
 
 @node
 class Did(ConditionNode):
-    """How often, or with `total` how much. Without a bound: at least once."""
+    """How often, or with `total` how much. Without a bound: at least once.
+
+    With `then` only what was followed counts: by an event `then` (of which `then_where` holds) that occurred later, and at most `within`
+    later. Equal times have no order, so neither follows the other. The window, `where`, the bounds and `total` are of the first event
+    alone: each that was followed counts once, however much followed it, and one event may follow several. What follows may lie behind
+    the end of the window, but never after the moment as of which the condition is read.
+    """
 
     event: str
     _: KW_ONLY
@@ -284,7 +290,15 @@ class Did(ConditionNode):
     between: tuple[When, When] | None = None
     where: "Condition | None" = None
     total: Prop | None = None
+    then: str | None = None
+    then_where: "Condition | None" = None
+    within: Duration | None = None
     kind: Literal["did"] = "did"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The events that it asks about."""
+        return (self.event,) if self.then is None else (self.event, self.then)
 
 
 @node
@@ -310,6 +324,29 @@ class Subscribed(ConditionNode):
     topic: str
     _: KW_ONLY
     kind: Literal["subscribed"] = "subscribed"
+
+
+@node
+class Sample(ConditionNode):
+    """Always the same so many percent of all people, and a smaller sample lies within a larger one. Another `salt` draws other people.
+
+    The hash is that of arms and holdout, under a name that no journey can have: being in a sample says nothing of anybody's arm.
+    It is of the id that arms hash too: who becomes known under a user id is drawn once more.
+    """
+
+    percent: int | float
+    _: KW_ONLY
+    salt: str | None = None
+    kind: Literal["sample"] = "sample"
+
+
+@node
+class Statement(ConditionNode):
+    """Whose user ids a statement of SQL gives. Of segments only: who counts the segment runs it, guarded, and nobody else can."""
+
+    sql: str
+    _: KW_ONLY
+    kind: Literal["sql"] = "sql"
 
 
 Conditions = Annotated[Sequence["Condition"], AfterValidator(tuple)]
@@ -350,6 +387,8 @@ AnyCondition: TypeAlias = (
     | MessageWas
     | InSegment
     | Subscribed
+    | Sample
+    | Statement
     | And
     | Or
     | Not

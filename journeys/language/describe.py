@@ -24,8 +24,10 @@ from journeys.language.conditions import (
     Not,
     Or,
     Prop,
+    Sample,
     Shifted,
     StartsWith,
+    Statement,
     Subscribed,
     Timed,
     Trait,
@@ -169,6 +171,10 @@ def condition_words(condition: AnyCondition) -> str:
             return f"in segment {segment}"
         case Subscribed(topic):
             return f"subscribed to {topic}"
+        case Sample(percent):
+            return f"in a sample of {percent:g} %{f' ({condition.salt})' if condition.salt else ''}"
+        case Statement(sql):
+            return f"a user id of the SQL {' '.join(sql.split())}"
         case And(parts):
             return " and ".join(_bracketed(part) for part in parts)
         case Or(parts):
@@ -193,10 +199,13 @@ def _did(did: Did) -> str:
     bounds += [f"at most {did.at_most}"] if did.at_most is not None else []
     count = f" {' and '.join(bounds)}{' times' if did.total is None else f' in {did.total.path}'}" if bounds else ""
     where = f" ({condition_words(did.where)})" if did.where is not None else ""
+    then_where = f" ({condition_words(did.then_where)})" if did.then_where is not None else ""
+    within = f" within {duration_words(did.within)}" if did.within else ""
+    then = f", then {did.then}{then_where}{within}" if did.then is not None else ""
     window = f" in the last {duration_words(did.last)}" if did.last else ""
     window += f" since {did.since}" if did.since else ""
     window += f" between {moment_words(did.between[0])} and {moment_words(did.between[1])}" if did.between else ""
-    return f"did {did.event}{where}{count}{window}"
+    return f"did {did.event}{where}{count}{window}{then}"
 
 
 def step_words(step: AnyStep) -> str:

@@ -4,6 +4,7 @@ SojournError
 ├── Refused                   the caller asked for something that cannot be; do not retry
 │   ├── Invalid               a value breaks a rule; carries [(pointer, code)]
 │   ├── NotFound              unknown, or another app's: the same for the caller
+│   ├── OutsideSegment        sql(...) was asked where no segment is counted
 │   └── Conflict              it exists already, or is in another state
 ├── Unavailable               we cannot answer now; retry after `retry_after`
 └── SendFailed                what an adapter may raise, and nothing else (channels/base.py)
@@ -40,6 +41,13 @@ class Invalid(Refused):
 
 class NotFound(Refused):
     """There is no such thing in this app."""
+
+
+class OutsideSegment(Refused):
+    """Only who counts a segment runs its SQL: a condition that is read of one person, or in memory, cannot ask it."""
+
+    def __init__(self) -> None:
+        super().__init__("sql(...) is answered only where a segment is counted: ask in_segment(...) here")
 
 
 class Conflict(Refused):

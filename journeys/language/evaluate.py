@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, assert_never
 
+from journeys.language.assign import in_sample
 from journeys.language.conditions import (
     After,
     And,
@@ -30,9 +31,12 @@ from journeys.language.conditions import (
     Operator,
     Or,
     Prop,
+    Sample,
     StartsWith,
+    Statement,
     Subscribed,
 )
+from journeys.language.errors import OutsideSegment
 from journeys.language.events import Event, Events
 from journeys.language.facts import EventFact, Facts, MessageFact
 from journeys.language.moments import instant_as_of
@@ -49,7 +53,10 @@ _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 def holds(condition: AnyCondition, facts: Facts, at: datetime, event: EventFact | None = None) -> bool:
-    """Say whether a condition holds as of a moment (aware). `event` is what `prop` reads. Never raises, whatever the facts are."""
+    """Say whether a condition holds as of a moment (aware). `event` is what `prop` reads.
+
+    Raises OutsideSegment for `sql(...)`, and nothing else, whatever the facts are.
+    """
     match condition:
         case Compare(left, op, right):
             return _compare(value(left, facts, at, event), op, value(right, facts, at, event))
@@ -79,6 +86,10 @@ def holds(condition: AnyCondition, facts: Facts, at: datetime, event: EventFact 
             return segment in facts.segments
         case Subscribed(topic):
             return not {topic, EVERY} & facts.unsubscribed_topics
+        case Sample():
+            return facts.subject is not None and in_sample(condition, facts.app, facts.subject)
+        case Statement():
+            raise OutsideSegment
         case And(parts):
             return all(holds(part, facts, at, event) for part in parts)
         case Or(parts):
@@ -167,11 +178,22 @@ def _did(condition: Did, facts: Facts, at: datetime, event: EventFact | None) ->
         and first <= each.occurred_at <= at
         and (end is None or each.occurred_at < end)
         and (condition.where is None or holds(condition.where, facts, at, each))
+        and (condition.then is None or _is_followed(each, condition, facts, at))
     ]
     if condition.at_least is None and condition.at_most is None:
         return bool(found)
     measure = Fraction(len(found)) if condition.total is None else _total(condition.total, found, at)
     return _is_within(measure, condition.at_least, condition.at_most)
+
+
+def _is_followed(first: EventFact, condition: Did, facts: Facts, at: datetime) -> bool:
+    end = at if condition.within is None else min(at, shifted(first.occurred_at, condition.within.timedelta))
+    return any(
+        each.name == condition.then
+        and first.occurred_at < each.occurred_at <= end
+        and (condition.then_where is None or holds(condition.then_where, facts, at, each))
+        for each in facts.events
+    )
 
 
 def _window(condition: Did, facts: Facts, at: datetime, event: EventFact | None) -> tuple[datetime, datetime | None] | None:

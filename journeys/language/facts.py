@@ -44,7 +44,10 @@ class MessageFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a condition can ask for. `events` need no order; `captured` maps step id to the event it caught."""
+    """Everything a condition can ask for. `events` need no order; `captured` maps step id to the event it caught.
+
+    `subject` is the id that the caller knows the person by, which arms and samples hash; without it nobody is in a sample.
+    """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     timezone: str | None = None
@@ -58,3 +61,5 @@ class Facts:
     captured: Mapping[str, EventFact] = field(default_factory=dict)
     source: str = ""
     best_hours: BestHours | None = None
+    app: str = ""
+    subject: str | None = None

@@ -12,12 +12,14 @@ class Place:
     """One place of a journey: a step, or a field of the journey itself.
 
     `earlier` are the steps that have begun when this place is reached; `around` those that an enclosing Repeat may have run before.
+    `is_segment`: it is the condition of a segment, which alone may ask SQL.
     """
 
     journey: str
     name: str = ""
     earlier: Mapping[str, AnyStep] = field(default_factory=dict)
     around: Mapping[str, AnyStep] = field(default_factory=dict)
+    is_segment: bool = False
 
     def at(self, name: str) -> "Place":
         return replace(self, name=name)

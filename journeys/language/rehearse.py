@@ -362,6 +362,8 @@ class Stage:
             entered_at=self._entry.occurred_at,
             captured=captured,
             source=self._user.user_id,
+            app=ENTRY,
+            subject=self._user.user_id,
             best_hours=None if self._user.best_hour is None else assumed(self._user.best_hour),
         )
 

@@ -19,6 +19,8 @@ from journeys.language.conditions import (
     Near,
     Not,
     Prop,
+    Sample,
+    Statement,
     Subscribed,
     Trait,
     When,
@@ -77,8 +79,15 @@ def did(
     between: "tuple[When | datetime | date, When | datetime | date] | None" = None,
     where: ConditionNode | None = None,
     total: Prop | None = None,
+    then: str | None = None,
+    then_where: ConditionNode | None = None,
+    within: Duration | None = None,
 ) -> Did:
-    """How often the user did this, or with `total` the exact sum of a property; both bounds include their limit."""
+    """How often the user did this, or with `total` the exact sum of a property; both bounds include their limit.
+
+    With `then=` only what was followed by that event counts, later and at most `within=` later; `then_where=` is asked of that event.
+    The window, `where=` and the bounds are of the first event; what followed may lie behind its window.
+    """
     return Did(
         event,
         at_least=at_least,
@@ -88,6 +97,9 @@ def did(
         between=None if between is None else (when(between[0]), when(between[1])),
         where=cast("Condition | None", where),
         total=total,
+        then=then,
+        then_where=cast("Condition | None", then_where),
+        within=within,
     )
 
 
@@ -98,8 +110,11 @@ def did_not(
     since: Literal["entry"] | None = None,
     between: "tuple[When | datetime | date, When | datetime | date] | None" = None,
     where: ConditionNode | None = None,
+    then: str | None = None,
+    then_where: ConditionNode | None = None,
+    within: Duration | None = None,
 ) -> Not:
-    return Not(did(event, last=last, since=since, between=between, where=where))
+    return Not(did(event, last=last, since=since, between=between, where=where, then=then, then_where=then_where, within=within))
 
 
 def has(channel: Channel) -> Has:
@@ -117,6 +132,16 @@ def in_segment(name: str) -> InSegment:
 
 def subscribed(topic: str) -> Subscribed:
     return Subscribed(topic)
+
+
+def sample(percent: float, *, salt: str | None = None) -> Sample:
+    """Always the same so many percent of all people; another `salt` draws other people."""
+    return Sample(percent, salt=salt)
+
+
+def sql(statement: str) -> Statement:
+    """In a segment only: whose user ids this statement gives."""
+    return Statement(statement)
 
 
 def sent(*, step: str | None = None, template: str | None = None) -> MessageWas:

@@ -292,6 +292,33 @@ CONDITIONS = [
         asking('did("x", last=days(1), since="entry")'),
         "i: this counts in several windows at once: write one of last=, since= and between=",
     ),
+    step(
+        "half_a_sequence",
+        asking('did("x", then="y")'),
+        'i: a sequence is then= and within= together: write did("a", then="b", within=days(3))',
+    ),
+    step(
+        "event_without_name",
+        asking('did("x", then=" ", within=days(1))'),
+        "i: then= needs a name of an event: write the one that your tracking sends",
+    ),
+    step(
+        "no_duration",
+        asking('did("x", then="y", within=days(0))'),
+        "i: within= must be longer than 0: write a length of time, such as days(3)",
+    ),
+    step("where_asks_more", asking('did("x", then="y", within=days(1), then_where=sample(1))'), f"i: `sample` {WHERE_ASKS}"),
+    step(
+        "sample_percent",
+        asking("sample(100.5)"),
+        "i: a sample is a percentage from 0 to 100 with two decimals at most: write 10 for every tenth person",
+    ),
+    step(
+        "sql_outside_segment",
+        asking('sql("SELECT 1")'),
+        "i: sql(...) can be asked in a segment only: put it into one, and ask in_segment(...) here",
+    ),
+    step("sql_without_text", asking('sql(" ")'), "i: sql(...) is empty: write a SELECT of user ids"),
     step("event_without_name", asking('did("")'), "i: an event needs a name: write the one that your tracking sends"),
     step("step_or_template", asking("sent()"), "i: sent(...) asks about a step or a template, and not both: write step= or template="),
     step(

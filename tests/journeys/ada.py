@@ -22,6 +22,7 @@ from journeys.language import (
     near,
     opened,
     prop,
+    sample,
     sent,
     subscribed,
     trait,
@@ -67,6 +68,8 @@ ADA = Facts(
     entered_at=NOW - timedelta(days=3),
     captured={"answer": EventFact("a", "survey_answered", NOW, {"score": 9})},
     source="this",
+    app="demo",
+    subject="ada",
 )  # fmt: skip
 
 TRUE: list[Condition] = [
@@ -105,6 +108,17 @@ TRUE: list[Condition] = [
     did("order_placed", between=(NOW - timedelta(days=2), NOW - timedelta(days=1)), at_most=1),  # the end does not count, the start does
     did("order_placed", where=prop("sku") == "x", at_most=1),
     did("order_placed", total=prop("amount"), at_least=0.3, at_most=0.3),  # exact decimals; the text "100" adds nothing
+    did("order_placed", then="order_placed", within=days(1)),  # the limit counts
+    did("order_placed", then="order_placed", within=days(1), at_most=1),  # tomorrow's follows nothing as of today
+    did("order_placed", then="product_viewed", within=days(2), at_least=2, at_most=2),  # one may follow several
+    did("order_placed", then="product_viewed", within=days(60), last=days(1), at_most=1),  # the window is of the first
+    did(
+        "order_placed", between=(NOW - days(60).timedelta, NOW - days(30).timedelta), then="order_placed", within=days(38)
+    ),  # not of what follows
+    did(
+        "order_placed", then="order_placed", then_where=prop("sku") == "x", within=days(60), total=prop("amount"), at_least=0.2, at_most=0.2
+    ),
+    did_not("product_viewed", then="product_viewed", within=days(1)),  # nothing follows itself
     did_not("app_opened"),
     did("product_viewed"),  # what occurs at the moment counts
     last_did("product_viewed").after(last_did("order_placed")),
@@ -120,6 +134,9 @@ TRUE: list[Condition] = [
     trait("nine").before((trait("late") - days(6)).at("09:00")),
     in_segment("vip"),
     subscribed("general"),
+    sample(100),
+    sample(52.08),  # her bucket is 5207, counted from 0
+    sample(10, salt="q4"),
     ~(trait("plan") == "silver"),
     ~(trait("no.such") == "gold"),  # not gold, or no plan
 ]
@@ -157,11 +174,17 @@ FALSE: list[Condition] = [
     did("order_placed", last=hours(1)),
     did("order_placed", between=(trait("no.such"), NOW)),
     did("order_placed", between=(trait("no.such"), NOW), at_most=9),
+    did("order_placed", then="order_placed", within=hours(23)),
+    did("product_viewed", then="order_placed", within=days(2)),  # tomorrow's is after the moment
+    did("order_placed", then="app_opened", within=days(60)),
+    did("order_placed", then="order_placed", then_where=prop("sku") == "y", within=days(60)),
     did("app_opened"),
     opened(step="welcome"),  # opened later than now
     delivered(step="welcome"),
     sent(step="offer"),  # another enrollment's
     in_segment("lapsed"),
     subscribed("surveys"),
+    sample(0),
+    sample(52.07),
     (trait("plan") == "gold") & has("sms"),
 ]

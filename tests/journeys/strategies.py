@@ -32,6 +32,7 @@ from journeys.language import (
     near,
     opened,
     prop,
+    sample,
     seconds,
     sent,
     subscribed,
@@ -174,7 +175,11 @@ def dids(draw: DrawFn, known: Known = CAUGHT) -> ConditionNode:
     if known.is_entered:
         windows.append({"since": "entry"})
     where = draw(st.one_of(st.none(), wheres(known)))
-    return did(draw(st.sampled_from(EVENTS)), where=where, total=total, **bounds, **draw(st.sampled_from(windows)))
+    then: dict[str, Any] = {"then": draw(st.sampled_from(EVENTS)), "within": draw(durations)}
+    if draw(st.booleans()):
+        then["then_where"] = draw(wheres(known))
+    sequence = draw(st.sampled_from([{}, then]))
+    return did(draw(st.sampled_from(EVENTS)), where=where, total=total, **bounds, **draw(st.sampled_from(windows)), **sequence)
 
 
 @st.composite
@@ -194,6 +199,7 @@ def leaf_conditions(draw: DrawFn, known: Known = CAUGHT) -> ConditionNode:
             st.just(asks_message(**about)),
             st.sampled_from(SEGMENTS).map(in_segment),
             st.sampled_from(TOPICS).map(subscribed),
+            st.builds(sample, st.sampled_from((0, 0.01, 33.33, 50, 99.99, 100)), salt=st.sampled_from((None, "spring"))),
         )
     )
     return chosen
@@ -272,6 +278,8 @@ def facts(draw: DrawFn) -> Facts:
         entered_at=None if entered is None else entered.occurred_at,
         captured=draw(st.dictionaries(st.sampled_from(("answer", "shipped")), event_facts())),
         source="this",
+        app="demo",
+        subject=draw(st.uuids()).hex,
     )
 
 

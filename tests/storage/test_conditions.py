@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from journeys.language import did, has, in_segment, trait
+from journeys.language import did, has, in_segment, sample, sql, trait
 from journeys.language.conditions import And, AnyCondition
+from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import holds as evaluate
 from journeys.language.facts import Facts
 from storage.conditions import _question, holds
@@ -24,7 +25,14 @@ from tests.journeys.strategies import conditions as any_conditions
 
 EXAMPLES = int(os.environ.get("SOJOURN_EXAMPLES", "300"))
 
-_USER = text("INSERT INTO users (app, attributes, timezone, merged_into) VALUES ('demo', :attributes, :timezone, :into) RETURNING id")
+_USER = text(
+    "INSERT INTO users (app, user_id, attributes, timezone, merged_into)"
+    " VALUES ('demo', :user_id, :attributes, :timezone, :into) RETURNING id"
+)
+_ANONYMOUS = text(
+    "INSERT INTO identities (app, kind, value, user_id, created_at)"
+    " VALUES ('demo', 'a', :value, :user_id, now() + make_interval(secs => :later))"
+)
 _EVENTS = text(
     "INSERT INTO events (app, received_at, user_id, event_id, name, properties, occurred_at)"
     " VALUES (:app, :at, :user_id, :id, :name, :properties, :at)"
@@ -41,6 +49,9 @@ _MESSAGES = text(
 _CONSENTS = text(
     "INSERT INTO consents (app, user_id, channel, topic, state, source) VALUES ('demo', :user_id, :channel, :topic, :state, 'test')"
 )
+
+
+NOBODY: dict[str, Any] = {"user_id": None, "attributes": {}, "timezone": None, "into": None}
 
 
 class House:
@@ -111,12 +122,33 @@ def test_a_user_who_does_not_exist_satisfies_nothing(house: House) -> None:
 def test_a_segment_is_read_by_its_definition_and_one_without_has_nobody(house: House) -> None:
     async def ask() -> list[bool]:
         async with house.database.transaction() as connection:
-            user_id: int = (await connection.execute(_USER, {"attributes": {"n": 7}, "timezone": None, "into": None})).scalar_one()
+            user_id: int = (await connection.execute(_USER, {**NOBODY, "attributes": {"n": 7}})).scalar_one()
             defined: dict[str, AnyCondition] = {"sevens": trait("n") == 7, "inner": in_segment("sevens"), "loop": in_segment("loop")}
             names = ("sevens", "inner", "loop", "unknown")
             return [await holds(connection, "demo", in_segment(name), user_id=user_id, at=NOW, segments=defined) for name in names]
 
     assert house.run(ask()) == [True, True, False, False]
+
+
+def test_who_is_not_known_yet_is_sampled_by_the_first_anonymous_id_and_who_has_none_by_ours(house: House) -> None:
+    halves: list[AnyCondition] = [sample(50, salt=str(number)) for number in range(20)]
+
+    async def ask() -> tuple[int, list[list[bool]]]:
+        async with house.database.engine.connect() as connection:
+            people: list[int] = [(await connection.execute(_USER, NOBODY)).scalar_one() for _ in range(2)]
+            await connection.execute(_ANONYMOUS, {"value": "later", "user_id": people[0], "later": 1})
+            await connection.execute(_ANONYMOUS, {"value": "zebra", "user_id": people[0], "later": 0})
+            answers = [[await holds(connection, "demo", each, user_id=person, at=NOW) for each in halves] for person in people]
+            await connection.rollback()
+            return people[1], answers
+
+    unnamed, answers = house.run(ask())
+    assert answers == [[evaluate(each, Facts(app="demo", subject=name), NOW) for each in halves] for name in ("zebra", str(unnamed))]
+
+
+def test_sql_of_an_author_is_refused_by_name(house: House) -> None:
+    with pytest.raises(OutsideSegment):
+        house.run(house.answers(ADA, [~sql("SELECT user_id FROM users")]))
 
 
 async def _ask(connection: Connection, condition: AnyCondition, user_id: int, known: Facts, at: datetime) -> bool:
@@ -135,10 +167,10 @@ async def _ask(connection: Connection, condition: AnyCondition, user_id: int, kn
 
 async def _written(connection: Connection, known: Facts) -> int:
     """The user with all that belongs to them, some of it under somebody who was found to be them; and others, who do not count."""
-    person = {"attributes": known.attributes, "timezone": known.timezone, "into": None}
+    person = {"user_id": known.subject, "attributes": known.attributes, "timezone": known.timezone, "into": None}
     user_id: int = (await connection.execute(_USER, person)).scalar_one()
-    merged: int = (await connection.execute(_USER, {"attributes": {}, "timezone": None, "into": user_id})).scalar_one()
-    stranger: int = (await connection.execute(_USER, person)).scalar_one()
+    merged: int = (await connection.execute(_USER, {"user_id": None, "attributes": {}, "timezone": None, "into": user_id})).scalar_one()
+    stranger: int = (await connection.execute(_USER, {**person, "user_id": None})).scalar_one()
     await _write(connection, _EVENTS, _events(known, [user_id, merged]))
     await _write(connection, _EVENTS, [{**row, "user_id": stranger} for row in _events(known, [user_id])])
     await _write(connection, _EVENTS, [{**row, "app": "other"} for row in _events(known, [user_id])])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.language import Arm, Journey, Split, Wait, days, event
-from journeys.language.assign import arm, bucket, ends, in_holdout
+from journeys.language import Arm, Journey, Split, Wait, days, event, sample
+from journeys.language.assign import arm, bucket, ends, in_holdout, in_sample
 from tests.journeys.golden import ARMS, BUCKETS, GoldenArm, GoldenBucket
 
 THIRDS = Split("offer", arms=[Arm("a", 33.33, []), Arm("b", 33.33, []), Arm("c", 33.34, [])])
@@ -58,3 +58,25 @@ def test_arm_and_holdout_are_independent() -> None:
     held_out = [user for user in PEOPLE if in_holdout(JOURNEY, "demo", user)]
     share = sum(arm(THIRDS, "demo", "cart-recovery", user).name == "a" for user in held_out) / len(held_out)
     assert 0.29 < share < 0.38
+
+
+def test_a_sample_is_as_large_as_it_says_and_lies_within_a_larger_one() -> None:
+    small, large = ({user for user in PEOPLE if in_sample(sample(percent), "demo", user)} for percent in (0.25, 20))
+    assert abs(len(small) - 250) < 60, len(small)
+    assert abs(len(large) - 20_000) < 500, len(large)
+    assert small < large
+
+
+def test_a_sample_says_nothing_of_arms_and_holdout_and_other_samples() -> None:
+    drawn = [user for user in PEOPLE if in_sample(sample(20), "demo", user)]
+    shares = [
+        sum(arm(THIRDS, "demo", "cart-recovery", user).name == "a" for user in drawn) / 0.3333,
+        sum(in_holdout(JOURNEY, "demo", user) for user in drawn) / 0.025,
+        sum(in_sample(sample(50, salt="spring"), "demo", user) for user in drawn) / 0.5,
+    ]
+    assert all(abs(share - len(drawn)) < len(drawn) / 10 for share in shares), shares
+
+
+def test_nobody_and_everybody_are_samples_too() -> None:
+    assert not any(in_sample(sample(0), "demo", user) for user in PEOPLE[:1_000])
+    assert all(in_sample(sample(100), "demo", user) for user in PEOPLE[:1_000])

@@ -21,7 +21,8 @@ STORED = sorted((Path(__file__).parents[1] / "stored").glob("*.json"))
 SCHEMA = Draft202012Validator(json_schema())
 MODULES = (conditions, durations, entries, events, messages, payloads, steps)
 # No journey that a person wrote holds these: they are parts of other texts, or stand for what authors write in another way.
-NOT_DRAWN = {"Always"}
+# SQL of an author may stand in segments only.
+NOT_DRAWN = {"Always", "Statement"}
 
 
 def shape(value: Any) -> Any:

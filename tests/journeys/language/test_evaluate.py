@@ -1,22 +1,26 @@
 """What conditions mean over given facts."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from journeys.language import (
+    days,
     did,
     entry,
     event,
     last_did,
     near,
     prop,
+    sample,
     sent,
+    sql,
     trait,
 )  # fmt: skip
 from journeys.language.conditions import Condition
+from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import holds, matches, value
 from journeys.language.facts import EventFact, Facts
 from tests.journeys.ada import ADA, FALSE, NOW, TRUE, bought
@@ -37,6 +41,21 @@ def test_it_does_not_hold(condition: Condition) -> None:
 
 def test_since_entry_asks_nothing_of_somebody_who_has_not_entered() -> None:
     assert not holds(did("order_placed", since="entry", at_most=9), Facts(events=ADA.events), NOW)
+
+
+def test_who_is_nobody_in_particular_is_in_no_sample() -> None:
+    assert not holds(sample(100), Facts(app="demo"), NOW)
+
+
+def test_sql_of_an_author_is_refused_by_name_and_with_a_remedy() -> None:
+    with pytest.raises(OutsideSegment, match="in_segment"):
+        holds(trait("plan").exists() & ~sql("SELECT user_id FROM users"), ADA, NOW)
+
+
+def test_at_the_edge_of_time_something_can_still_follow() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    known = Facts(events=(EventFact("a", "a", last - timedelta(seconds=1)), EventFact("b", "b", last)))
+    assert holds(did("a", then="b", within=days(1)), known, last)
 
 
 def test_an_earlier_moment_sees_less() -> None:
