@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table, Text, Uuid
+from sqlalchemy import CHAR, BigInteger, Column, DateTime, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -26,7 +26,7 @@ identities = Table(
     "identities",
     metadata,
     Column("app", Text),
-    Column("kind", Text),
+    Column("kind", CHAR(1)),
     Column("value", Text),
     Column("user_id", BigInteger),
     _instant("created_at"),

@@ -16,7 +16,7 @@ async def test_every_named_column_exists_with_its_type(database: Database) -> No
     async with database.transaction() as connection:
         migrated = {(table, column): kind for table, column, kind in await connection.execute(_COLUMNS)}
     named = {
-        (table.name, column.name): column.type.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
+        (table.name, column.name): column.type.compile(postgresql.dialect()).lower().replace("char(1)", "character(1)")  # type: ignore[no-untyped-call]
         for table in tables.metadata.tables.values()
         for column in table.columns
     }
