@@ -120,6 +120,8 @@ async def test_a_journey_that_no_event_starts_takes_a_condition(sojourn: Command
     assert told["counts"]["entered_on"] == {"2026-03-09": 1, "2026-03-10": 1}
     assert told["counts"]["refused"] == {"not_again": 1}
     assert "starts on events" in await sojourn("rehearse", "welcome", "--over-history", "--entering", entering, code=1)
+    in_sql = await sojourn("rehearse", "lapsed", "--over-history", "--entering", 'sql("SELECT 1")', code=1)
+    assert "/entering: sql(...) can be asked in a segment only" in in_sql
     assert "write a condition as in a journey" in await sojourn("rehearse", "lapsed", "--over-history", "--entering", "did(", code=1)
 
 
