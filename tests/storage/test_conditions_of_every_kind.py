@@ -19,6 +19,7 @@ from journeys.language import (
     ahead,
     captured,
     conditions,
+    days,
     device,
     did,
     entry,
@@ -131,7 +132,7 @@ def asked() -> dict[str, SearchStrategy[Any]]:
         )
         things[f"instant {op}"] = st.sampled_from([Compare(last_did(one), op, last_did(other)) for one in EVENTS for other in EVENTS])
     things["truth =="] = st.sampled_from((trait("plan") == True, trait("plan") == False))  # noqa: E712
-    things["any =="] = st.one_of(scalars, NUMBERS).map(lambda right: Compare(trait("n"), "==", right))
+    things["any =="] = st.one_of(scalars, NUMBERS, NUMBERS).map(lambda right: Compare(trait("n"), "==", right))
     things["deep"] = st.sampled_from((trait(PATH) == 7, trait("a.0") == 7, trait("a.0.b.0.0.c") == 7, trait(PATH).exists()))
     things["is_in"] = st.lists(st.one_of(TEXTS, NUMBERS, st.booleans()), min_size=1, max_size=3).map(trait("plan").is_in)
     things["contains text"] = TEXTS.map(lambda part: Contains(trait("plan"), part))
@@ -181,23 +182,26 @@ def _of_deeds() -> dict[str, SearchStrategy[Any]]:
             [{"where": each} for each in (prop("plan") == "gold", prop("n") > trait("n"), prop("n") >= 0, ~prop("no.such").exists())]
         ),
     }
-    then = {"then": st.sampled_from(EVENTS), "within": st.sampled_from(DURATIONS)}
-    sequences = {
-        "": st.fixed_dictionaries(then),
-        "of such": st.fixed_dictionaries({**then, "then_where": st.sampled_from((prop("plan") == "gold", prop("n") >= trait("n")))}),
-    }
-    asked = [(window, "", "") for window in windows] + [("ever", bound, such) for bound in bounds for such in sequences]
-    followed = {
-        f"did {window} {bound} then {such}": st.builds(
-            lambda name, w, b, s: did(name, **w, **b, **s), st.sampled_from(EVENTS), windows[window], bounds[bound], sequences[such]
-        )
-        for window, bound, such in asked
-    }
-    return followed | {
+    return _of_sequences(windows) | {
         f"did {window} {bound}": st.builds(lambda name, w, b: did(name, **w, **b), st.sampled_from(EVENTS), windows[window], bounds[bound])
         for window in windows
         for bound in bounds
     }
+
+
+def _of_sequences(windows: dict[str, SearchStrategy[Any]]) -> dict[str, SearchStrategy[Any]]:
+    """Long enough that some of those who live here do one after the other; short ones are in test_conditions.py."""
+    followed = st.fixed_dictionaries({"then": st.sampled_from(EVENTS), "within": st.sampled_from((days(30), days(3650)))})
+    limits: dict[str, SearchStrategy[Any]] = {
+        "": st.just({}),
+        "in a window": st.one_of(*windows.values()),
+        "of such": st.sampled_from((prop("n") >= 0, ~prop("no.such").exists())).map(lambda each: {"then_where": each}),
+        "at_least": st.just({"at_least": 1}),
+        "at_most": st.just({"at_most": 0}),
+        "total": st.just({"total": prop("n"), "at_least": 1}),
+    }
+    names = st.sampled_from(EVENTS)
+    return {f"did then {kind}": st.builds(lambda name, f, b: did(name, **f, **b), names, followed, limits[kind]) for kind in limits}
 
 
 def _of_others() -> dict[str, SearchStrategy[Any]]:
