@@ -143,7 +143,3 @@ class Gates:
 
     def of(self, provider: str) -> Gate:
         return self._gates.setdefault(provider, Gate(self._bounds, self._clock))
-
-    def closed_to(self) -> list[str]:
-        """The accounts whose breaker is open; sorted."""
-        return sorted(name for name, gate in self._gates.items() if gate.is_open)

@@ -14,8 +14,6 @@ from sqlalchemy import text
 
 from storage.database import Connection
 
-FINAL = frozenset({"sent", "rejected", "skipped", "given_up"})
-
 
 @dataclass(frozen=True)
 class MessageRow:

@@ -10,7 +10,6 @@ from journeys.language.codec import Definition
 from journeys.language.facts import EventFact
 from journeys.language.world import Progress
 
-TASK_QUEUE = "sojourn"
 JOURNEY = "journey"
 # A run of more history events than this is continued as a new one: replaying it would take long.
 LONG_HISTORY = 1000

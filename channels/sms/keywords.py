@@ -47,7 +47,6 @@ _ENCLOSED = {
     for first in (ord("\N{NEGATIVE CIRCLED LATIN CAPITAL LETTER A}"), ord("\N{NEGATIVE SQUARED LATIN CAPITAL LETTER A}"), 0x1F1E6)
     for n in range(26)
 }
-_UNSEEN = frozenset({"Mn", "Me", "Cf", "Cc"})
 _APART = re.compile(r"[\W_]+")
 
 

@@ -21,12 +21,12 @@ SOURCES = sorted(
 # Calls whose word is a reason, the keywords that carry one, and functions that return one.
 CALLS = {"Skip", "Defer", "RenderFailed", "Ended", "close", "_close", "drop_planned", "abandon", "Held", "_planned"}
 KEYWORDS = {"reason", "reasons", "end_reason", "waits_for"}
-RETURNS = {"_refusal", "_too_soon", "_no_way_there", "_not_wanted", "refusal", "_failure", "_why", "closed_to"}
+RETURNS = {"_refusal", "_too_soon", "_no_way_there", "_not_wanted", "refusal", "_failure", "_why"}
 IN_SQL = re.compile(r"\b(?:end_)?reason = '([a-z_]+)'")
 CODE = re.compile(r"[a-z][a-z0-9_]+(?::.*)?")
-# Words of a person's own, and of jobs and keys, which are no codes of a message or an enrollment.
 # Made from a status of Temporal's by lowering its name.
 LOWERED = {"terminated", "canceled", "failed", "timed_out", "completed"}
+# Words of a person's own, and of jobs and keys, which are no codes of a message or an enrollment.
 NOT_CODES = {"sent", "done", "none", "all"}
 
 
