@@ -86,6 +86,7 @@ class CleanDatabases:
             if self.uses >= _USES or size > _LARGEST_BYTES or await connection.fetchval(_SHAPE) != self.shape:
                 return False
             await self._sow_anew(connection)
+            await connection.execute("SELECT pg_stat_reset()")
             return True
         finally:
             await connection.close()
