@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from activities.one_time_codes import AskedTooOften
-from journeys.language.errors import Conflict, Invalid, NotFound, Problem, Refused, SojournError, Unavailable
+from journeys.language.errors import Conflict, Invalid, NotFound, OutsideSegment, Problem, Refused, SojournError, Unavailable
 
 
 class Malformed(Refused):
@@ -75,6 +75,7 @@ ANSWERS: dict[type[SojournError], Answer] = {
     TooManyRequests: Answer(429, "too_many_requests", "Too many requests: try again later"),
     AskedTooOften: Answer(429, "asked_too_often", "Too many codes were asked for: try again later"),
     Invalid: Answer(422, "invalid", "Some values break a rule"),
+    OutsideSegment: Answer(422, "outside_segment", "SQL is asked only where a segment is counted"),
     Refused: Answer(422, "refused", "The request cannot be carried out"),
     Unavailable: Answer(503, "unavailable", "Sojourn cannot answer now: try again"),
 }
