@@ -17,7 +17,7 @@ from activities.rules import Defer, Go, Known, Ruling, Skip, Terms, look_at_tran
 from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
 from channels.whatsapp.letter import CHANNEL
-from storage import direct_sends, suppressions
+from storage import direct_sends, provider_events, suppressions
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
 from storage.messages import Claim, MessageRow, Move, move_rows
@@ -59,7 +59,6 @@ class _Case:
     row: MessageRow
     place: Place
     verdict: Ruling | None
-    suppressed: frozenset[bytes]
 
     @property
     def move(self) -> Move | None:
@@ -71,7 +70,11 @@ class _Case:
 
 async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: Delivery, way: Way) -> Claimed:
     """Claim messages of one app and channel, one of each person, or write down why not and when to come back."""
-    people, moved = await lock_people(connection, batch[0].app, [each.user_id for each in batch if each.user_id is not None])
+    app, channel = batch[0].app, batch[0].channel
+    # Whose address it is may have said that they want nothing there, whether the caller names them or not.
+    owners = await provider_events.owners(connection, app, channel, {_hash_of(each) for each in batch if each.user_id is None})
+    named = [each.user_id for each in batch if each.user_id is not None]
+    people, moved = await lock_people(connection, app, [*named, *(user for users in owners.values() for user in users)])
     here = [each for each in batch if each.user_id not in moved]
     survivors = tuple(replace(each, user_id=moved[each.user_id]) for each in batch if each.user_id in moved)
     if not here:
@@ -79,7 +82,7 @@ async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: 
     asked = [_asked(each, people) for each in here]
     if hashes := [each.address_hash for each in asked if each.address_hash is not None]:
         await lock_addresses(connection, hashes)
-    standings = await read_standings(connection, here[0].app, asked)
+    standings = await read_standings(connection, app, asked)
     judging = _Judging(connection, delivery, way)
     cases = [judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
     judged = await judging.judge([case for case in cases if case is not None])
@@ -97,8 +100,12 @@ def _asked(waiting: Waiting, people: dict[int, Person]) -> Asked:
         channel=waiting.channel,
         topic=waiting.topic,
         template=waiting.template,
-        address_hash=raw(waiting.app, waiting.channel, waiting.address).address_hash if waiting.address is not None else None,
+        address_hash=None if waiting.address is None else _hash_of(waiting),
     )
+
+
+def _hash_of(waiting: Waiting) -> bytes:
+    return raw(waiting.app, waiting.channel, waiting.address or "").address_hash
 
 
 @dataclass(frozen=True)
@@ -113,13 +120,11 @@ class _Judging:
         if row is None or row.state not in {"planned", "deferred"}:
             return None
         person = people.get(asked.user_id) if asked.user_id is not None else None
-        return _Case(
-            waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None, standing.suppressed
-        )
+        return _Case(waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None)
 
     async def judge(self, cases: Sequence[_Case]) -> list[_Case]:
         """The same with their verdicts; what counts against the caps of all of them is read at once."""
-        cases = [await self._past_its_own_stop(case) if case.waiting.confirms_stop else case for case in cases]
+        cases = [await self._past_a_stop(case) if case.waiting.answers_keyword else case for case in cases]
         terms = {case.row.id: self._terms(case) for case in cases if not case.standing.app_is_paused}
         counts = {case.row.id: count for case in cases if case.row.id in terms and (count := _count(case, terms[case.row.id]))}
         found = await claimed_since(self.connection, cases[0].waiting.app, list(counts.values())) if counts else []
@@ -129,10 +134,13 @@ class _Judging:
             for case in cases
         ]
 
-    async def _past_its_own_stop(self, case: _Case) -> _Case:
-        """What a STOP suppressed may be told so; what bounced, or somebody blocked, may not."""
+    async def _past_a_stop(self, case: _Case) -> _Case:
+        """Who has left may be told so, and helped when they ask; an address that bounced, or that somebody blocked, gets nothing."""
+        standing = replace(case.standing, consents=())
         found = await suppressions.get(self.connection, case.waiting.app, case.waiting.channel, case.place.address_hash)
-        return replace(case, suppressed=frozenset()) if found is not None and found.source == STOP else case
+        if found is not None and found.source == STOP:
+            standing = replace(standing, suppressed=frozenset())
+        return replace(case, standing=standing)
 
     def _terms(self, case: _Case) -> Terms:
         return terms_of(
@@ -156,7 +164,7 @@ class _Judging:
             return Skip("gave_up")
         if is_too_late(case.row, _class_of(case.waiting), standing.now):
             return Skip("unconfirmed")
-        known = Known(standing.now, standing.consents, case.suppressed, claimed, standing.replied)
+        known = Known(standing.now, standing.consents, standing.suppressed, claimed, standing.replied)
         verdict = ruling(terms, case.place.as_target(), known)
         if isinstance(verdict, Go) and case.waiting.template is not None and standing.template_version is None:
             return Skip("no_template")

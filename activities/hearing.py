@@ -24,7 +24,7 @@ _WITH_KEYWORDS = frozenset({"sms", "whatsapp"})
 ANSWERS_ITSELF = frozenset({"twilio", "aws"})
 _TOLD_BY_PROVIDER: dict[str, Meaning] = {"STOP": "stop", "START": "start", "HELP": "help"}
 # Later than that after a STOP no text may come any more, the one that confirms it included (47 CFR 64.1200 (a)(12)).
-_CONFIRM_WITHIN = timedelta(minutes=5)
+_ANSWER_WITHIN = timedelta(minutes=5)
 _ANSWERS: dict[Meaning, tuple[str, str]] = {
     "help": ("sms_help", "{app}: texts about what you use with us. Reply STOP to get none of them, START to get them again."),
     "stop": ("sms_stopped", "{app}: you will get no more of these texts. Reply START to get them again."),
@@ -133,9 +133,8 @@ async def _answer(connection: Connection, app: str, channel: str, event: Provide
     text = str(own or words.format(app=await apps.name(connection, app)))
     request = f"keyword:{event.account}:{event.event_id}"[:200]
     content = {"parts": {"text": text}}
-    is_stop = meant == "stop"
     send = DirectSend(
         app, request, channel, "transactional", content, address=address,
-        holds_for=_CONFIRM_WITHIN if is_stop else None, confirms_stop=is_stop,
+        holds_for=_ANSWER_WITHIN, answers_keyword=True,
     )  # fmt: skip
     await direct_sends.plan_direct(connection, send)

@@ -26,7 +26,7 @@ class DirectSend:
     and "attachments", the files of a mail.
     `request` names the request: its Idempotency-Key, else a fresh id.
     `holds_for`: so long what it says is right. Later it does not leave, and it is never sent once more.
-    `confirms_stop`: it says that a STOP was heard, and is the one message that the suppression which this STOP made does not hold back.
+    `answers_keyword`: it answers a STOP, START or HELP just heard from this address, and is not held back by what a STOP has closed.
     """
 
     app: str
@@ -38,7 +38,7 @@ class DirectSend:
     address: str | None = None
     topic: str | None = None
     holds_for: timedelta | None = None
-    confirms_stop: bool = False
+    answers_keyword: bool = False
 
     @property
     def source(self) -> str:
@@ -73,7 +73,7 @@ class Waiting:
     planned_at: datetime
     content: Mapping[str, Any] = field(default_factory=dict)
     holds_until: datetime | None = None
-    confirms_stop: bool = False
+    answers_keyword: bool = False
     has_attachments: bool = False
     """They are megabytes, and read one message at a time."""
 
@@ -99,8 +99,8 @@ WITH given AS (
   SELECT g.id, :app, CAST(:user_id AS bigint), g.endpoint_id, CAST(:address AS text), :source, :step, :visit, g.target, :channel,
     :message_class, CAST(:topic AS text), CAST(:template AS text), 'planned' FROM given g RETURNING id
 ), kept AS (
-  INSERT INTO direct_sends (app, message_id, content, holds_until, confirms_stop)
-  SELECT :app, id, CAST(:content AS jsonb), CAST(:holds_until AS timestamptz), :confirms_stop FROM written
+  INSERT INTO direct_sends (app, message_id, content, holds_until, answers_keyword)
+  SELECT :app, id, CAST(:content AS jsonb), CAST(:holds_until AS timestamptz), :answers_keyword FROM written
 )
 INSERT INTO open_messages (app, message_id, kind, due_at, is_bulk)
 SELECT :app, id, 'direct', clock_timestamp(), :message_class = 'marketing' FROM written
@@ -121,7 +121,7 @@ WITH urgent AS (
 )
 SELECT m.app, m.id, m.user_id, m.source, m.channel, m.message_class, m.topic, m.template, m.address, m.planned_at,
   d.content - 'attachments' AS content, d.content -> 'attachments' IS NOT NULL AS has_attachments,
-  d.holds_until, d.confirms_stop
+  d.holds_until, d.answers_keyword
 FROM taken t JOIN messages m ON m.id = t.message_id AND m.app = t.app JOIN direct_sends d ON d.message_id = m.id AND d.app = m.app
 """)
 _POSTPONE = text("""
@@ -181,7 +181,7 @@ async def plan_direct(connection: Connection, send: DirectSend) -> Planned:
     endpoint_ids = await _endpoint_ids(connection, send)
     targets = [_target(send, endpoint_id) for endpoint_id in endpoint_ids]
     ids = [message_id(began_at, send.app, send.source, STEP, VISIT, target) for target in targets]
-    names = ("user_id", "address", "channel", "message_class", "topic", "template", "content", "confirms_stop")
+    names = ("user_id", "address", "channel", "message_class", "topic", "template", "content", "answers_keyword")
     values = {name: getattr(send, name) for name in names}
     holds_until = began_at + send.holds_for if send.holds_for is not None else None
     targeted = {"ids": ids, "targets": targets, "endpoint_ids": endpoint_ids}

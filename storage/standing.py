@@ -147,6 +147,14 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
             WHERE c.app = a.id AND c.user_id = w.user_id AND c.channel IN (w.channel, '*')
               AND c.topic IN (coalesce(w.topic, a.settings ->> 'topic', 'general'), '*', '*marketing')
             ORDER BY c.channel, c.topic, c.id DESC)
+           UNION ALL
+           -- Of an address that goes by itself: whether some owner wants nothing there. A yes of theirs is no yes to this.
+           SELECT o.channel, '*', 'withdrawn', max(o.id) FROM endpoints e CROSS JOIN LATERAL
+             (SELECT c.channel, c.state, c.id FROM consents c
+              WHERE c.app = a.id AND c.user_id = e.user_id AND c.channel IN (w.channel, '*') AND c.topic = '*'
+              ORDER BY c.id DESC LIMIT 1) o
+           WHERE w.user_id IS NULL AND e.app = a.id AND e.channel = w.channel AND e.address_hash = w.address_hash AND e.state = 'active'
+             AND o.state = 'withdrawn' GROUP BY o.channel
            UNION ALL SELECT '*', t.name, 'needed', 0 FROM topics t
             WHERE t.app = a.id AND t.needs_consent AND t.name = coalesce(w.topic, a.settings ->> 'topic', 'general')) c) AS consents,
   (SELECT array_agg(known.hash) FROM

@@ -13,5 +13,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE direct_sends DROP COLUMN holds_until, DROP COLUMN confirms_stop")
+    op.execute("ALTER TABLE direct_sends DROP COLUMN holds_until, DROP COLUMN answers_keyword")
     op.execute("ALTER TABLE one_time_codes DROP COLUMN counted_by")

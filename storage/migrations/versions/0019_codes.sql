@@ -11,5 +11,5 @@ COMMENT ON COLUMN one_time_codes.counted_by IS
 COMMENT ON COLUMN one_time_codes.whom IS 'keyed hash of who it is for (user or first address): a new code ends the one before it';
 COMMENT ON COLUMN one_time_codes.prefix IS 'written by versions before counted_by only';
 
-ALTER TABLE direct_sends ADD COLUMN confirms_stop boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN direct_sends.confirms_stop IS 'it confirms a STOP to a number that nobody has, which that STOP itself suppressed';
+ALTER TABLE direct_sends ADD COLUMN answers_keyword boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN direct_sends.answers_keyword IS 'it answers STOP, START or HELP, whatever a STOP has closed';
