@@ -78,8 +78,10 @@ class DirectLane:
             if taken >= self._lanes.chunk:
                 self._woken.set()
             elif not taken:
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), poll_s)
+                    async with asyncio.timeout(poll_s):
+                        await self._woken.wait()
 
     async def pass_once(self, *, with_bulk: bool = True) -> int:
         """Deliver a chunk of what is due now; return how many were taken."""

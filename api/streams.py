@@ -123,8 +123,10 @@ class Streams:
             while True:
                 woken.clear()
                 await self._tell()
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _POLL_S)
+                    async with asyncio.timeout(_POLL_S):
+                        await woken.wait()
                 await asyncio.sleep(_TOGETHER_S)
         finally:
             listening.cancel()
@@ -186,7 +188,8 @@ async def frames(app: FastAPI, stream: Stream, client: Client, after: Position, 
 async def _is_woken(stream: Stream, client: Client) -> bool:
     """Wait for news, at most until it is time to show that we are there. False: nothing came."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stream.changed.wait(), max(0.0, min(HEARTBEAT_S, client.expires_at - time.time())))
+        async with asyncio.timeout(max(0.0, min(HEARTBEAT_S, client.expires_at - time.time()))):
+            await stream.changed.wait()
         return True
     return False
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +177,29 @@ async def test_who_comes_just_when_the_last_one_leaves_hears_what_is_new(
     await show(database, "ada")
     await asyncio.wait_for(following.changed.wait(), PATIENCE_S)
     await held.close()
+
+
+async def test_a_process_stops_watching_whatever_happens_at_that_moment(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Being told to stop and hearing of something new may come in the same turn of the loop."""
+
+    async def news_all_the_time(_url: str, _channel: str, woken: Callable[[], None], _stopping: asyncio.Event) -> None:
+        while True:
+            woken()
+            await asyncio.sleep(0)
+
+    async def nothing(_streams: Streams) -> None: ...
+
+    monkeypatch.setattr(streams, "listen", news_all_the_time)
+    monkeypatch.setattr(streams, "_TOGETHER_S", 0)
+    monkeypatch.setattr(Streams, "_tell", nothing)
+    for turns in range(30):
+        held = Streams(database, database_url, 2)
+        held.open(client_of("ada"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(held.close(), 5)
 
 
 async def test_one_user_cannot_take_every_place(database: Database, database_url: str) -> None:
