@@ -1,4 +1,4 @@
-"""Messages that hold for a while or confirm a STOP, and by whom codes are counted; the SQL stands in the file beside this one."""
+"""Messages that hold for a while, or answer a keyword; the SQL stands in the file beside this one."""
 
 from alembic import op
 
@@ -14,4 +14,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("ALTER TABLE direct_sends DROP COLUMN holds_until, DROP COLUMN answers_keyword")
-    op.execute("ALTER TABLE one_time_codes DROP COLUMN counted_by")
