@@ -156,7 +156,10 @@ class Stage:
         refused: frozenset[str] = frozenset(),
         dead: frozenset[str] = frozenset(),
         calls: Mapping[str, Any] | None = None,
+        app: str = ENTRY,
     ) -> None:
+        """`app` and the user's id decide who is in a `sample(...)`."""
+        self._app = app
         self.sent: list[str] = []
         self.skipped: list[tuple[str, str]] = []
         self.lines: list[Line] = []
@@ -208,7 +211,7 @@ class Stage:
         self._player = Player(
             self._journey,
             self,
-            app=ENTRY,
+            app=self._app,
             subject=self._user.user_id,
             entry=self._entry,
             started_at=self._now,
@@ -362,7 +365,7 @@ class Stage:
             entered_at=self._entry.occurred_at,
             captured=captured,
             source=self._user.user_id,
-            app=ENTRY,
+            app=self._app,
             subject=self._user.user_id,
             best_hours=None if self._user.best_hour is None else assumed(self._user.best_hour),
         )

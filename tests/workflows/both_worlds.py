@@ -82,11 +82,12 @@ def rehearsed(case: Case, app: str, user: str) -> tuple[Told, Rehearsal]:
     arms = {split.id: arm(split, app, case.journey.name, user).name for split in splits}
     stage = Stage(
         case.journey,
-        case.person,
+        replace(case.person, user_id=user),
         EventFact("entry", case.journey.entry_names[0], case.starts_at, case.entry, 0, case.starts_at),
         refused=frozenset(step for step, word in case.behaviours.items() if word == "rejected"),
         dead=frozenset(step for step, word in case.behaviours.items() if word == "dead"),
         calls=case.results,
+        app=app,
     )
     for number, happening in _in_order(case):
         moment = case.starts_at + happening.after
