@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import phonenumbers
-import structlog
 from pydantic import Field, TypeAdapter
 
-from journeys.language.errors import Refused, Unavailable
+from activities.rounds import rounds
+from journeys.language.errors import Refused
 from storage import apps, direct_sends
 from storage import one_time_codes as codes
 from storage.database import Connection, Database
@@ -33,7 +33,6 @@ _NEIGHBOURS = 3
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _FAILED = frozenset({"rejected", "skipped", "given_up"})
 _UNDER_WAY = frozenset({"planned", "deferred", "claimed"})
-_log = structlog.get_logger()
 
 Way = tuple[str, str]
 """Channel and address."""
@@ -229,12 +228,7 @@ class CodeLane:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        while True:
-            try:
-                await self.pass_once()
-            except Unavailable as away:
-                _log.warning("code_lane_waits", reason=str(away))
-            await asyncio.sleep(self._every_s)
+        await rounds(self.pass_once, self._every_s, "code_lane_waits")
 
     async def pass_once(self) -> int:
         """Look at what is due; return how many codes that were."""

@@ -3,7 +3,6 @@
 The thresholds are below those at which providers review an account (SES: 5 % and 0.1 %), and an app can set its own.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any
 import structlog
 from pydantic import TypeAdapter
 
-from journeys.language.errors import Unavailable
+from activities.rounds import rounds
 from storage import reputations
 from storage.database import Database
 from storage.reputations import Tally
@@ -67,12 +66,7 @@ class ReputationLane:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        while True:
-            try:
-                await self.pass_once()
-            except Unavailable as away:
-                _log.warning("reputation_lane_waits", reason=str(away))
-            await asyncio.sleep(self._every_s)
+        await rounds(self.pass_once, self._every_s, "reputation_lane_waits")
 
     async def pass_once(self) -> None:
         async with self._database.transaction() as connection:

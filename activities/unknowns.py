@@ -1,14 +1,13 @@
 """One sweeper for journeys, direct sends and lanes: claims whose time is over, messages that stayed unconfirmed, events that came early."""
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
 from activities.asking import Asking
 from activities.coming_back import match_parked
+from activities.rounds import rounds
 from activities.sending import Timing
-from journeys.language.errors import Unavailable
 from storage import unconfirmed
 from storage.database import Database
 
@@ -37,12 +36,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        while True:
-            try:
-                await self.sweep()
-            except Unavailable as away:
-                _log.warning("sweeper_waits", reason=str(away))
-            await asyncio.sleep(self._every_s)
+        await rounds(self.sweep, self._every_s, "sweeper_waits")
 
     async def sweep(self) -> Swept:
         """Make one pass over what is due."""
