@@ -23,6 +23,7 @@ class UserExport(BaseModel):
     endpoints: list[dict[str, Any]]
     consents: list[dict[str, Any]] = Field(description="the whole record of what they agreed to and withdrew")
     in_app: list[dict[str, Any]] = Field(description="what was put into their app, while it is kept, and what their client told of it")
+    listed: list[dict[str, Any]] = Field(description="the static segments on whose lists they are")
     refused_entries: list[dict[str, Any]] = Field(description="events that started nothing, and why")
     enrollments: list[dict[str, Any]] = Field(description="with what their steps came to")
     messages: list[dict[str, Any]]
@@ -31,7 +32,7 @@ class UserExport(BaseModel):
 
 @router.get("/users/{user_id:path}/export", summary="Export everything about a user", response_model=UserExport)
 async def export_user(app: App, database: Db, user_id: UserId) -> StreamingResponse:
-    """Who they are, their ids, addresses, consents, enrollments with outcomes, messages and events, as one JSON object.
+    """Who they are, their ids, addresses, consents, lists, enrollments with outcomes, messages and events, as one JSON object.
 
     It is streamed, so it may be of any length. The workflows in Temporal hold copies of this and nothing else.
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, assert_never
 
 from sqlalchemy import Double, Integer, Select, Text, and_, bindparam, exists, false, func, literal, not_, or_, select, true
@@ -64,11 +65,12 @@ from storage.expressions import (
     walk,
     within_years,
 )
-from storage.tables import consents, endpoints, events, messages, users
+from storage.segments import Definition, come_to
+from storage.tables import consents, endpoints, events, listed_people, messages, users
 
 EVERY = "*"
+NO_ENROLLMENT: Mapping[str, Any] = {"entered_at": None, "source": ""}
 _ORDERED = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}
-_NO_SEGMENTS: Mapping[str, AnyCondition] = {}
 
 
 async def holds(
@@ -81,14 +83,16 @@ async def holds(
     entry: EventFact | None = None,
     captured: Mapping[str, EventFact] | None = None,
     source: str = "",
-    segments: Mapping[str, AnyCondition] = _NO_SEGMENTS,
+    segments: Mapping[str, Definition] | None = None,
 ) -> bool:
     """Say whether a condition holds for one user (the survivor, where people were joined) as of a moment.
 
     `entry`, `captured` and `source` are those of the enrollment that asks. `segments` gives the definitions of those that the condition
-    names; a name that is not there is a segment without anybody. A user who does not exist satisfies nothing.
+    names, None: the app's live ones are read. A name that is not there is a segment without anybody. A user who does not exist satisfies
+    nothing.
     """
-    question = _question(condition) if not segments else _written(condition, segments)
+    named = await come_to(connection, app, condition) if segments is None else segments
+    question = _question(condition, tuple(sorted(named.items(), key=itemgetter(0))))
     statement = question.statement.where(users.c.id == bindparam("user_id"))
     facts = Facts(entry=entry, captured=captured or {})
     found = await connection.execute(
@@ -105,6 +109,12 @@ async def holds(
     return bool(found.scalar())
 
 
+@lru_cache(maxsize=512)
+def of_segment(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = ()) -> Sql:
+    """The condition of a segment as an expression over a row of `users`; its statement is run with `app`, `at` and NO_ENROLLMENT."""
+    return _Compiler(Given(), dict(segments), is_of_segment=True).compile(condition, None)
+
+
 @dataclass(frozen=True)
 class Question:
     """One condition as a statement over users, and what must be read in Python before it runs."""
@@ -114,20 +124,17 @@ class Question:
 
 
 @lru_cache(maxsize=2048)
-def _question(condition: AnyCondition) -> Question:
-    return _written(condition, _NO_SEGMENTS)
-
-
-def _written(condition: AnyCondition, segments: Mapping[str, AnyCondition]) -> Question:
+def _question(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = ()) -> Question:
     given = Given()
-    clause = _Compiler(given, segments).compile(condition, None)
+    clause = _Compiler(given, dict(segments)).compile(condition, None)
     return Question(select(clause).select_from(users).where(users.c.app == APP), given)
 
 
 @dataclass(frozen=True)
 class _Compiler:
     given: Given
-    segments: Mapping[str, AnyCondition] = field(default_factory=dict)
+    segments: Mapping[str, Definition] = field(default_factory=dict)
+    is_of_segment: bool = False
 
     def compile(self, condition: AnyCondition, event: NamedFromClause | None) -> Sql:  # noqa: C901, PLR0911, PLR0912 - a case a kind
         """The condition as an expression that is true or false, never NULL. `event` is the row that `prop` reads."""
@@ -194,8 +201,11 @@ class _Compiler:
     def _in_segment(self, name: str) -> Sql:
         if name not in self.segments:
             return false()
+        found = self.segments[name]
+        if isinstance(found, str):
+            return _is_listed(name)
         others = {each: condition for each, condition in self.segments.items() if each != name}
-        return _Compiler(self.given, others).compile(self.segments[name], None)
+        return _Compiler(self.given, others, is_of_segment=True).compile(found, None)
 
     def _did(self, asked: Did, event: NamedFromClause | None) -> Sql:
         done = events.alias()
@@ -284,6 +294,12 @@ def _is_not_withdrawn(channel: str | None, *topics: str) -> Sql:
         rows.append(said.c.channel == channel)
     newest = select(said.c.state).where(*rows).order_by(said.c.id.desc()).limit(1).correlate(users).scalar_subquery()
     return func.coalesce(newest != "withdrawn", true())
+
+
+def _is_listed(segment: str) -> Sql:
+    listed = listed_people.alias()
+    row = (listed.c.app == APP, listed.c.segment == segment, listed.c.user_id == users.c.id)
+    return exists(select(literal(1)).select_from(listed).where(*row).correlate(users))
 
 
 def _is_in_sample(asked: Sample) -> Sql:

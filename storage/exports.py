@@ -33,6 +33,7 @@ _WHOLE: dict[str, TextClause] = {
         "  FROM in_app_events e WHERE e.app = s.app AND e.message_id = s.id), '[]') AS events"
         f" FROM in_app_messages s WHERE s.app = :app AND s.user_id IN ({_PERSON}) ORDER BY s.created_at, s.id"
     ),
+    "listed": text(f"SELECT segment, added_at FROM listed_people WHERE app = :app AND user_id IN ({_PERSON}) ORDER BY segment, added_at"),
     "refused_entries": text(
         f"SELECT journey, event_id, reason, refused_at FROM refused_entries WHERE app = :app AND user_id IN ({_PERSON})"
         " ORDER BY refused_at, journey, event_id"

@@ -76,6 +76,13 @@ _MOVE_IN_APP = text(
 _FORGET_FEED = text("DELETE FROM in_app_feeds WHERE app = :app AND user_id = :loser")
 _MOVE_ENDPOINTS = text("UPDATE endpoints SET user_id = :survivor, updated_at = now() WHERE app = :app AND user_id = :loser")
 _MOVE_CONSENTS = text("UPDATE consents SET user_id = :survivor WHERE app = :app AND user_id = :loser")
+_MOVE_LISTED = text(
+    """
+    WITH theirs AS (DELETE FROM listed_people WHERE app = :app AND user_id = :loser RETURNING segment, added_at)
+    INSERT INTO listed_people (app, segment, user_id, added_at) SELECT :app, segment, CAST(:survivor AS bigint), added_at FROM theirs
+    ON CONFLICT DO NOTHING
+    """
+)
 _SILENCE = text(
     "UPDATE endpoints SET state = 'inactive', reason = 'unsigned', updated_at = now()"
     " WHERE app = :app AND user_id = :user_id AND state = 'active'"
@@ -85,7 +92,7 @@ _SILENCE = text(
 async def merge(connection: Connection, app: str, survivor: int, loser: int, *, is_trusted: bool = True) -> None:
     """Make `loser` a part of `survivor`, once. Both rows must be locked; their attributes are joined by the caller.
 
-    Not trusted (a browser key said so): the loser's addresses arrive inactive, its consents stay behind. Otherwise somebody could
+    Not trusted (a browser key said so): the loser's addresses arrive inactive, its consents and lists stay behind. Otherwise somebody could
     bring an address to a person by claiming to be them.
     """
     pair = {"app": app, "survivor": survivor, "loser": loser}
@@ -100,6 +107,7 @@ async def merge(connection: Connection, app: str, survivor: int, loser: int, *, 
     await connection.execute(_FOLD_ENDPOINTS, {**pair, "is_trusted": is_trusted})
     if is_trusted:
         await connection.execute(_MOVE_CONSENTS, pair)
+        await connection.execute(_MOVE_LISTED, pair)
     else:
         await silence(connection, app, loser)
     await connection.execute(_MOVE_ENDPOINTS, pair)

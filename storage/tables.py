@@ -76,3 +76,10 @@ consents = Table(
     Column("topic", Text),
     Column("state", Text),
 )
+listed_people = Table(
+    "listed_people",
+    metadata,
+    Column("app", Text),
+    Column("segment", Text),
+    Column("user_id", BigInteger),
+)

@@ -1,6 +1,7 @@
 """What can be wrong with segments: each condition by itself, and how they name each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from journeys.language.check_conditions import conditions_in
 from journeys.language.conditions import AnyCondition, Captured, Did, Entry, InSegment, MessageWas
@@ -9,16 +10,41 @@ from journeys.language.findings import Place
 from journeys.language.nodes import Node
 from journeys.language.walk import nodes_in
 
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST_NAME = 63
+_LARGEST = 1000
 
-def segment_problems(segments: Mapping[str, AnyCondition]) -> list[Problem]:
-    """Find everything that is wrong with the segments of an app, all of them given by name; an empty list means none."""
+
+def segment_problems(segments: Mapping[str, AnyCondition], listed: Collection[str] = ()) -> list[Problem]:
+    """Find everything that is wrong with the segments of an app, all of them given by name; an empty list means none.
+
+    `listed` are names of those that are lists of people and have no condition.
+    """
     named = {name: _others_in(condition) for name, condition in segments.items()}
+    sizes: dict[str, int] = {}
     return [
         problem
         for name, condition in sorted(segments.items())
         for place in [Place(name, is_segment=True)]
-        for problem in (*_condition(condition, place), *_names(name, named, place))
+        for problem in (
+            *definition_problems(name, condition),
+            *_names(name, {**dict.fromkeys(listed, ()), **named}, place),
+            *_too_large(name, segments, sizes, place),
+        )
     ]
+
+
+def definition_problems(name: str, condition: AnyCondition) -> list[Problem]:
+    """Find what is wrong with one segment by itself."""
+    place = Place(name, is_segment=True)
+    return [*_name(name, place), *_condition(condition, place)]
+
+
+def _name(name: str, place: Place) -> Iterator[Problem]:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        yield place.problem(
+            "name_not_kebab", "a segment's name is small letters and digits joined by hyphens, 63 at most: write it like big-spenders"
+        )
 
 
 def _condition(condition: AnyCondition, place: Place) -> Iterator[Problem]:
@@ -75,3 +101,20 @@ def _way_back(name: str, named: Mapping[str, Sequence[str]]) -> list[str] | None
 
 def _others_in(condition: AnyCondition) -> Sequence[str]:
     return sorted({each.segment for each in nodes_in(condition) if isinstance(each, InSegment)})
+
+
+def _too_large(name: str, segments: Mapping[str, AnyCondition], sizes: dict[str, int], place: Place) -> Iterator[Problem]:
+    if _size(name, segments, sizes) > _LARGEST:
+        yield place.problem(
+            "segment_too_large", f"with the segments that it names it asks more than {_LARGEST} things: ask less, or freeze one of them"
+        )
+
+
+def _size(name: str, segments: Mapping[str, AnyCondition], sizes: dict[str, int]) -> int:
+    """How much a segment asks, with all that stands in the segments that it names, as often as it names them."""
+    if name not in segments or name in sizes:
+        return sizes.get(name, 1)
+    sizes[name] = 1  # of a circle, which has its own problem
+    named = [each.segment for each in nodes_in(segments[name]) if isinstance(each, InSegment)]
+    sizes[name] = sum(1 for _ in nodes_in(segments[name])) + sum(_size(other, segments, sizes) for other in named)
+    return sizes[name]

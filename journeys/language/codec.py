@@ -1,4 +1,4 @@
-"""Journeys as JSON: canonical bytes, their hash, and the published schema. Reading runs no checks but those of types."""
+"""Journeys and conditions as JSON: canonical bytes, their hash, the published schema. Reading runs no checks but those of types."""
 
 import hashlib
 import json
@@ -6,14 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, TypeAdapter
 
+from journeys.language.conditions import AnyCondition, Condition
 from journeys.language.journey import Journey
 
 _JOURNEYS = TypeAdapter(Journey)
+_CONDITIONS: TypeAdapter[AnyCondition] = TypeAdapter(Condition)
 
 
 def to_json(journey: Journey) -> bytes:
     """One journey has one text: keys sorted, no spaces, UTF-8; fields that are None or have no steps are left out."""
-    return json.dumps(plain(journey), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _canonical(plain(journey))
 
 
 def plain(journey: Journey) -> dict[str, Any]:
@@ -37,6 +39,25 @@ def from_json(text: bytes | str) -> Journey:
 def content_hash(journey: Journey) -> str:
     """SHA-256 in hex over the canonical JSON."""
     return hashlib.sha256(to_json(journey)).hexdigest()
+
+
+def condition_to_json(condition: AnyCondition) -> bytes:
+    """A condition as a journey has it: one text for each, as `to_json` writes."""
+    return _canonical(_CONDITIONS.dump_python(condition, mode="json", exclude_none=True))
+
+
+def condition_from_json(text: bytes | str) -> AnyCondition:
+    """Read a stored condition. Raises pydantic's ValidationError for what is none of this version's format."""
+    return _CONDITIONS.validate_json(text)
+
+
+def condition_hash(condition: AnyCondition) -> str:
+    """SHA-256 in hex over its canonical JSON."""
+    return hashlib.sha256(condition_to_json(condition)).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def json_schema() -> dict[str, Any]:

@@ -134,6 +134,12 @@ async def make_full_life(scene: Stage, manager: httpx.AsyncClient, who: str) -> 
         hash=address_hash(APP, "email", ADDRESS),
         raw=f'{{"email": "{ADDRESS}"}}',
     )
+    await scene.execute("INSERT INTO segments (app, name, kind) VALUES ('demo', :name, 'static')", name=scene.name("friends"))
+    await scene.execute(
+        "INSERT INTO listed_people (app, segment, user_id) SELECT app, :name, user_id FROM identities WHERE value = :who",
+        name=scene.name("friends"),
+        who=who,
+    )
     await scene.execute(
         "INSERT INTO unclear_replies (app, user_id, channel, body)"
         " SELECT app, user_id, 'sms', 'stop, Quillington' FROM identities WHERE value = :who",

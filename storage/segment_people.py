@@ -1,0 +1,247 @@
+"""Who is in a segment, as of a moment: how many, some of them, all of them page by page, and by which part of the condition.
+
+Anonymous people count too; who was joined into another person is that person. Each question has a bound of time, and says so when it is
+reached: `TooSlow`.
+"""
+
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, bindparam, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+
+from journeys.language.conditions import And, AnyCondition, InSegment, Not, Or
+from journeys.language.errors import Refused
+from storage.conditions import NO_ENROLLMENT, of_segment
+from storage.database import Connection, sqlstate
+from storage.expressions import APP, Sql
+from storage.segments import Definition
+from storage.tables import users
+
+QUICK_S = 2.0
+LONGEST_S = 25.0
+"""Below the 30 s that every connection gives a statement."""
+MOST_MEMORY = "64MB"
+LOOKED_AT = 5000
+_SURE = 1.96
+_CANCELED = "57014"
+
+Segments = Mapping[str, Definition]
+
+
+class TooSlow(Refused):
+    """Who is in the segment was not known within the time: ask less of everybody, or freeze it. `sojourn segment explain` shows why."""
+
+    def __init__(self) -> None:
+        super().__init__(f"this took longer than {LONGEST_S:g} seconds: `sojourn segment explain` shows what is read")
+
+
+@dataclass(frozen=True)
+class SomePerson:
+    """Somebody who is in the segment; `user_id` is the caller's, None while they are anonymous."""
+
+    id: int
+    user_id: str | None
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many people. Of an estimate, 95 of 100 times the truth is within `margin`."""
+
+    people: int
+    is_exact: bool = True
+    margin: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A part of a condition, whether it holds of somebody, and its own parts. `segment`: it is what that segment means."""
+
+    condition: AnyCondition
+    holds: bool
+    parts: Sequence["Explanation"]
+    segment: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A condition with the definitions that it comes to, as of a moment."""
+
+    app: str
+    condition: AnyCondition
+    segments: Segments
+    at: datetime
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"app": self.app, "at": self.at, **NO_ENROLLMENT}
+
+    @property
+    def clause(self) -> Sql:
+        return _clause(self.condition, self.segments)
+
+
+def _clause(condition: AnyCondition, segments: Segments) -> Sql:
+    return of_segment(condition, tuple(sorted(segments.items(), key=itemgetter(0))))
+
+
+def _people() -> Select[Any]:
+    return select(users.c.id, users.c.user_id).where(users.c.app == APP, users.c.merged_into.is_(None))
+
+
+async def look(connection: Connection, asked: Asked, *, most: int, exactly: bool | None = None) -> tuple[Size, list[SomePerson]]:
+    """How many people, and some of them, drawn at random and always the same ones.
+
+    `exactly` None: an estimate where counting takes more than QUICK_S. Raises TooSlow.
+    """
+    if exactly is not False:
+        try:
+            return await _counted(connection, asked, most, LONGEST_S if exactly else QUICK_S)
+        except TooSlow:
+            if exactly:
+                raise
+    return await _estimated(connection, asked, most)
+
+
+async def _counted(connection: Connection, asked: Asked, most: int, longest_s: float) -> tuple[Size, list[SomePerson]]:
+    drawn = func.hashint8extended(users.c.id, 0)
+    statement = (
+        _people().add_columns(func.count().over().label("people")).where(asked.clause).order_by(drawn, users.c.id).limit(max(most, 1))
+    )
+    async with _within(connection, longest_s):
+        rows = (await connection.execute(statement, asked.values)).all()
+    return Size(rows[0].people if rows else 0), [SomePerson(row.id, row.user_id) for row in rows[:most]]
+
+
+_EVERYBODY = text("SELECT count(*) FROM users WHERE app = :app AND merged_into IS NULL")
+_DRAWN = text("SELECT id FROM users TABLESAMPLE BERNOULLI (:percent) REPEATABLE (1) WHERE app = :app AND merged_into IS NULL")
+
+
+async def _estimated(connection: Connection, asked: Asked, most: int) -> tuple[Size, list[SomePerson]]:
+    """By asking LOOKED_AT people or so, which are always the same while nobody comes or goes."""
+    async with _within(connection, LONGEST_S):
+        everybody: int = (await connection.execute(_EVERYBODY, {"app": asked.app})).scalar_one()
+        percent = min(100.0, 100 * LOOKED_AT / max(everybody, 1))
+        drawn = list((await connection.execute(_DRAWN, {"app": asked.app, "percent": percent})).scalars())
+        among = users.c.id == func.any(bindparam("drawn", type_=ARRAY(BigInteger)))
+        rows = (await connection.execute(_people().where(among, asked.clause), {**asked.values, "drawn": drawn})).all()
+    if len(drawn) >= everybody:
+        return Size(len(rows)), [SomePerson(row.id, row.user_id) for row in rows[:most]]
+    return _projected(len(rows), len(drawn), everybody), [SomePerson(row.id, row.user_id) for row in rows[:most]]
+
+
+def _projected(found: int, looked_at: int, everybody: int) -> Size:
+    """Agresti and Coull's interval: it stays wide where nobody, or everybody, of those looked at is in."""
+    share = (found + 2) / (looked_at + 4)
+    margin = _SURE * math.sqrt(share * (1 - share) / (looked_at + 4))
+    return Size(round(everybody * found / max(looked_at, 1)), is_exact=False, margin=math.ceil(everybody * margin))
+
+
+async def page(connection: Connection, asked: Asked, *, after: int | None, most: int) -> list[SomePerson]:
+    """People of the segment in the order of their internal ids, behind `after`. Raises TooSlow."""
+    statement = _people().where(asked.clause, users.c.id > (after or 0)).order_by(users.c.id).limit(most)
+    async with _within(connection, LONGEST_S):
+        return [SomePerson(row.id, row.user_id) for row in await connection.execute(statement, asked.values)]
+
+
+async def explain(connection: Connection, asked: Asked, user_id: int) -> Explanation:
+    """Whether one person is in, and what each part of the condition says of them. Raises TooSlow."""
+    clauses = [_clause(condition, segments) for condition, segments, _ in _walk(asked.condition, asked.segments)]
+    statement = select(*(clause.label(f"part_{place}") for place, clause in enumerate(clauses))).select_from(users)
+    who = (users.c.app == APP, users.c.id == bindparam("who", type_=BigInteger))
+    async with _within(connection, LONGEST_S):
+        row = (await connection.execute(statement.where(*who), {**asked.values, "who": user_id})).one()
+    return _tree(asked.condition, asked.segments, iter(row), None)
+
+
+def _walk(condition: AnyCondition, segments: Segments) -> Iterator[tuple[AnyCondition, Segments, str | None]]:
+    """The condition and all its parts, in the order of `_tree`."""
+    yield condition, segments, None
+    for part, named, _ in _parts(condition, segments):
+        yield from _walk(part, named)
+
+
+def _tree(condition: AnyCondition, segments: Segments, answers: Iterator[Any], segment: str | None) -> Explanation:
+    holds = bool(next(answers))
+    parts = [_tree(part, named, answers, name) for part, named, name in _parts(condition, segments)]
+    return Explanation(condition, holds, parts, segment)
+
+
+def _parts(condition: AnyCondition, segments: Segments) -> Sequence[tuple[AnyCondition, Segments, str | None]]:
+    match condition:
+        case And(parts) | Or(parts):
+            return [(part, segments, None) for part in parts]
+        case Not(part):
+            return [(part, segments, None)]
+        case InSegment(name):
+            definition = segments.get(name, "listed")
+            others = {each: found for each, found in segments.items() if each != name}
+            return [] if isinstance(definition, str) else [(definition, others, name)]
+        case _:
+            return []
+
+
+class _Explain(Executable, ClauseElement):
+    """EXPLAIN of a statement with its parameters."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any], form: str) -> None:
+        self.statement, self.form = statement, form
+
+
+@compiles(_Explain)
+def _explain_in_sql(element: _Explain, compiler: Any, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT {element.form}) {compiler.process(element.statement, **options)}"
+
+
+@dataclass(frozen=True)
+class HowItIsRead:
+    """What Postgres would do to find everybody: its plan as it writes it, its estimate, and the large tables it reads from end to end."""
+
+    lines: Sequence[str]
+    estimated_people: int
+    read_whole: Mapping[str, int]
+
+
+MANY_ROWS = 100_000
+
+
+async def how_it_is_read(connection: Connection, asked: Asked) -> HowItIsRead:
+    """Ask Postgres how it would find everybody. Nothing is read."""
+    statement = _people().where(asked.clause)
+    lines = (await connection.execute(_Explain(statement, "TEXT"), asked.values)).scalars().all()
+    [plan] = (await connection.execute(_Explain(statement, "JSON"), asked.values)).scalar_one()
+    whole: dict[str, int] = {}
+    for each in _nodes(plan["Plan"]):
+        if each["Node Type"] == "Seq Scan" and each["Plan Rows"] >= MANY_ROWS:
+            whole[each["Relation Name"]] = each["Plan Rows"]
+    return HowItIsRead(lines, plan["Plan"]["Plan Rows"], whole)
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+_BOUNDS = text("SELECT set_config('statement_timeout', :ms, true), set_config('work_mem', :memory, true)")
+
+
+@asynccontextmanager
+async def _within(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    """Bound what is asked inside in time and memory, so that the transaction goes on after it. Raises TooSlow."""
+    try:
+        async with connection.begin_nested():
+            await connection.execute(_BOUNDS, {"ms": str(round(seconds * 1000)), "memory": MOST_MEMORY})
+            yield
+    except DBAPIError as error:
+        if sqlstate(error) == _CANCELED:
+            raise TooSlow from error
+        raise
