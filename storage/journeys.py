@@ -212,3 +212,17 @@ _VERSIONS = text("SELECT version, hash, published_at FROM journey_versions WHERE
 async def versions(connection: Connection, app: str, name: str) -> list[PublishedVersion]:
     """Every version of a journey, the newest first."""
     return [PublishedVersion(*row) for row in await connection.execute(_VERSIONS, {"app": app, "name": name})]
+
+
+_IN_USE = text("""
+    SELECT v.app, v.journey, v.version, v.hash, v.definition
+    FROM journey_versions v JOIN journeys j ON j.app = v.app AND j.name = v.journey
+    WHERE v.app = :app AND ((v.version = j.live_version AND j.retired_at IS NULL) OR EXISTS (
+        SELECT FROM enrollments e WHERE e.app = v.app AND e.journey = v.journey AND e.version = v.version AND e.state <> 'closed'))
+    ORDER BY v.journey, v.version
+""")
+
+
+async def in_use(connection: Connection, app: str) -> list[StoredVersion]:
+    """Every version that people may enter or are inside."""
+    return [StoredVersion(*row) for row in await connection.execute(_IN_USE, {"app": app})]

@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, bindparam, func, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
@@ -22,7 +22,7 @@ from storage.conditions import NO_ENROLLMENT, of_segment
 from storage.database import Connection, sqlstate
 from storage.expressions import APP, Sql
 from storage.segments import Definition
-from storage.tables import users
+from storage.tables import listed_people, users
 
 QUICK_S = 2.0
 LONGEST_S = 25.0
@@ -148,6 +148,15 @@ async def page(connection: Connection, asked: Asked, *, after: int | None, most:
     statement = _people().where(asked.clause, users.c.id > (after or 0)).order_by(users.c.id).limit(most)
     async with _within(connection, LONGEST_S):
         return [SomePerson(row.id, row.user_id) for row in await connection.execute(statement, asked.values)]
+
+
+async def freeze(connection: Connection, asked: Asked, name: str) -> int:
+    """Put everybody who is in on the list of a static segment, and return how many they are. Raises TooSlow."""
+    found = _people().where(asked.clause).subquery()
+    rows = select(APP, literal(name, Text), found.c.id)
+    statement = insert(listed_people).from_select(["app", "segment", "user_id"], rows)
+    async with _within(connection, LONGEST_S):
+        return (await connection.execute(statement, asked.values)).rowcount
 
 
 async def explain(connection: Connection, asked: Asked, user_id: int) -> Explanation:

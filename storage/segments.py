@@ -38,7 +38,7 @@ class StoredSegment:
 
     @property
     def definition(self) -> Definition:
-        return LISTED if self.condition is None else _read(self.condition)
+        return LISTED if self.condition is None else read(self.condition)
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ async def publish(connection: Connection, app: str, name: str, condition: str, c
     return int(version)
 
 
+_MENTIONED = ("event_names", "attribute_paths", "segment_names", "also_reads", "moves_with_time")
 _COLUMNS = """
     s.name, s.kind, s.live_version AS version, v.hash, v.condition, v.event_names, v.attribute_paths, v.segment_names, v.also_reads,
     v.moves_with_time, v.published_at, s.frozen_from, s.frozen_version, s.frozen_at, s.updated_at
@@ -149,7 +150,7 @@ async def come_to(connection: Connection, app: str, condition: AnyCondition) -> 
     if not names:
         return {}
     rows = await connection.execute(_COMES_TO, {"app": app, "names": list(names)})
-    return {name: LISTED if written is None else _read(written) for name, written in rows}
+    return {name: LISTED if written is None else read(written) for name, written in rows}
 
 
 @lru_cache(maxsize=2048)
@@ -158,7 +159,8 @@ def _names_in(condition: AnyCondition) -> Sequence[str]:
 
 
 @lru_cache(maxsize=2048)
-def _read(condition: str) -> AnyCondition:
+def read(condition: str) -> AnyCondition:
+    """A stored condition."""
     return condition_from_json(condition)
 
 
@@ -215,7 +217,7 @@ async def _change(connection: Connection, app: str, name: str, statement: TextCl
 
 def _stored(row: RowMapping) -> StoredSegment:
     values = dict(row)
-    lists = [values.pop(each) for each in ("event_names", "attribute_paths", "segment_names", "also_reads")]
-    moves_with_time = values.pop("moves_with_time")
-    is_static = values["condition"] is None
-    return StoredSegment(**values, mentions=None if is_static else Mentions(*map(tuple, lists), moves_with_time=moves_with_time))
+    events, attributes, named, reads, moves_with_time = (values.pop(column) for column in _MENTIONED)
+    if values["condition"] is None:
+        return StoredSegment(**values, mentions=None)
+    return StoredSegment(**values, mentions=Mentions(tuple(events), tuple(attributes), tuple(named), tuple(reads), moves_with_time))

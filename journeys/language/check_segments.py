@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from journeys.language.check_conditions import conditions_in
-from journeys.language.conditions import AnyCondition, Captured, Did, Entry, InSegment, MessageWas
+from journeys.language.conditions import AnyCondition, Captured, Did, Entry, InSegment, LastDid, MessageWas, Statement
 from journeys.language.errors import Problem
 from journeys.language.findings import Place
 from journeys.language.nodes import Node
@@ -118,3 +118,22 @@ def _size(name: str, segments: Mapping[str, AnyCondition], sizes: dict[str, int]
     named = [each.segment for each in nodes_in(segments[name]) if isinstance(each, InSegment)]
     sizes[name] = sum(1 for _ in nodes_in(segments[name])) + sum(_size(other, segments, sizes) for other in named)
     return sizes[name]
+
+
+def costly(condition: AnyCondition, segments: Mapping[str, object]) -> list[str]:
+    """Say what makes a condition slow to count: what must look at events of all time. `segments` are those that it comes to."""
+    asked = (condition, *(each for each in segments.values() if isinstance(each, Node)))
+    found = {words for each in nodes_in(asked) for words in _of_all_time(each)}
+    return sorted(found)
+
+
+def _of_all_time(each: Node) -> Iterator[str]:
+    match each:
+        case Did(last=None, between=None):
+            yield f"did({each.event!r}) looks at all of these events that there are: bound it with last= or between= where you can"
+        case LastDid(event):
+            yield f"last_did({event!r}) looks at all of these events that there are: ask did({event!r}, last=...) where you can"
+        case Statement():
+            yield "sql(...) is run as a whole, also for one person"
+        case _:
+            return

@@ -22,6 +22,7 @@ from journeys.language.conditions import (
     Trait,
 )
 from journeys.language.durations import Ago, Ahead
+from journeys.language.entries import ScheduleEntry, SegmentEntry
 from journeys.language.errors import Invalid
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.reading import LOCATION
@@ -36,7 +37,7 @@ def _checked_when_written(cls: type["Segment"]) -> type["Segment"]:
         if found := definition_problems(self.name, self.condition):
             raise Invalid(found)
 
-    cls.__init__ = wraps(build)(__init__)  # type: ignore[assignment, method-assign]
+    cls.__init__ = wraps(build)(__init__)  # type: ignore[method-assign]
     return cls
 
 
@@ -121,3 +122,8 @@ def _moves_with_time(each: Node) -> bool:
 
 def _each(names: Any) -> Sequence[str]:
     return tuple(sorted(set(cast("Sequence[str]", names))))
+
+
+def segments_of(journey: Node) -> Sequence[str]:
+    """The segments that a journey names: who they let in, and what its conditions ask."""
+    return _each(each.segment for each in nodes_in(journey) if isinstance(each, (InSegment, SegmentEntry, ScheduleEntry)))
