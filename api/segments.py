@@ -13,8 +13,9 @@ from api.strict import App, Body, Db, LongTextRoute, Word, management
 from journeys.language.codec import from_json
 from journeys.language.describe import condition_words
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem
-from storage import journeys, segments
+from storage import journeys, segment_people, segments
 from storage.database import Connection
+from storage.segment_people import SqlFailed, TooSlow
 from storage.segments import StoredSegment
 
 router = management("Segments", LongTextRoute)
@@ -136,8 +137,21 @@ async def publish(connection: Connection, app: str, written: list[segment_publis
     """Publish segments that were read, under the lock of publishing. Raises Invalid; `place` is where the only one stands in the body."""
     if found := segment_publishing.together(written, await segments.live(connection, app)):
         raise Invalid([Problem(place or each.pointer, each.code, each.message) for each in found])
+    await must_run(connection, app, written, place)
     for each in written:
         await segments.publish(connection, app, each.name, each.text, each.hash, each.mentions)
+
+
+async def must_run(connection: Connection, app: str, written: list[segment_publishing.WrittenSegment], place: str | None = None) -> None:
+    """Run the SQL of segments once. Raises Invalid where it fails, takes too long, or gives what is no user id."""
+    found = []
+    for each in written:
+        try:
+            await segment_people.try_sql(connection, app, each.condition)
+        except (SqlFailed, TooSlow) as failed:
+            found.append(Problem(place or f"/segments/{each.name}", "sql_fails", str(failed)))
+    if found:
+        raise Invalid(found)
 
 
 async def existing(connection: Connection, app: str, name: str) -> StoredSegment:

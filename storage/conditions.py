@@ -169,8 +169,8 @@ class _Compiler:
                 return and_(_is_not_withdrawn(None, topic, ALL_MARKETING), _is_not_withdrawn(EVERY, EVERY))
             case Sample():
                 return _is_in_sample(condition)
-            case Statement():
-                raise OutsideSegment
+            case Statement(sql):
+                return self._statement(sql)
             case And(parts):
                 return and_(true(), *(self.compile(part, event) for part in parts))
             case Or(parts):
@@ -206,6 +206,12 @@ class _Compiler:
             return _is_listed(name)
         others = {each: condition for each, condition in self.segments.items() if each != name}
         return _Compiler(self.given, others, is_of_segment=True).compile(found, None)
+
+    def _statement(self, sql: str) -> Sql:
+        if not self.is_of_segment:
+            raise OutsideSegment
+        given = func.segment_sql(APP, literal(sql, Text)).table_valued("id").render_derived()
+        return users.c.id.in_(select(given.c.id))
 
     def _did(self, asked: Did, event: NamedFromClause | None) -> Sql:
         done = events.alias()

@@ -16,8 +16,9 @@ from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Tex
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
-from journeys.language.conditions import And, AnyCondition, InSegment, Not, Or
+from journeys.language.conditions import And, AnyCondition, InSegment, Not, Or, Statement
 from journeys.language.errors import Refused
+from journeys.language.walk import nodes_in
 from storage.conditions import NO_ENROLLMENT, of_segment
 from storage.database import Connection, sqlstate
 from storage.expressions import APP, Sql
@@ -31,6 +32,8 @@ MOST_MEMORY = "64MB"
 LOOKED_AT = 5000
 _SURE = 1.96
 _CANCELED = "57014"
+SQL_TABLES = ("users", "identities", "events", "endpoints", "consents", "messages", "enrollments")
+"""What the SQL of a segment may read (migration 0022)."""
 
 Segments = Mapping[str, Definition]
 
@@ -40,6 +43,10 @@ class TooSlow(Refused):
 
     def __init__(self) -> None:
         super().__init__(f"this took longer than {LONGEST_S:g} seconds: `sojourn segment explain` shows what is read")
+
+
+class SqlFailed(Refused):
+    """The SQL of a segment cannot be run, or gives what is no user id of this app."""
 
 
 @dataclass(frozen=True)
@@ -253,4 +260,37 @@ async def _within(connection: Connection, seconds: float) -> AsyncIterator[None]
     except DBAPIError as error:
         if sqlstate(error) == _CANCELED:
             raise TooSlow from error
+        if words := _of_sql(error):
+            raise SqlFailed(f"the SQL of this segment: {words}") from error
         raise
+
+
+async def try_sql(connection: Connection, app: str, condition: AnyCondition) -> None:
+    """Run every SQL of a condition once. Raises SqlFailed and TooSlow."""
+    for each in nodes_in(condition):
+        if isinstance(each, Statement):
+            async with _within(connection, LONGEST_S):
+                await connection.execute(_TRY, {"app": app, "statement": each.sql})
+
+
+_TRY = text("SELECT count(*) FROM segment_sql(:app, :statement)")
+
+
+def _of_sql(error: DBAPIError) -> str | None:
+    """What the SQL of a segment did wrong, in words; None: it was something else. What stands in rows is not repeated."""
+    state, told = sqlstate(error), str(error.orig).rpartition(">: ")[2]
+    if state == "42883" and "textcat" in told:
+        return "it must give texts: select users.user_id; in other tables user_id is an internal number"
+    if words := _OF_STATE.get(state) or _OF_CLASS.get(state[:2]):
+        return words
+    return f"Postgres does not understand it: {told}" if state.startswith("42") else None
+
+
+_OF_STATE = {
+    "SJ001": "it gives what is no user id of this app: select users.user_id",
+    "42501": f"it reads what it may not: it may read {', '.join(SQL_TABLES)}",
+}
+_OF_CLASS = {
+    "0A": "it would change something: it may only read",
+    "22": "it fails on some row: cast and compare only what is of the right type",
+}

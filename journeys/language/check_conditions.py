@@ -31,6 +31,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Event, Events
 from journeys.language.findings import Place
 from journeys.language.nodes import Node, fields_of
+from journeys.language.permitted_sql import faults
 from journeys.language.steps import AnyStep, Call, Send, Wait, WaitFor
 from journeys.language.walk import nodes_in
 
@@ -166,6 +167,9 @@ def _statement(each: Statement, place: Place) -> Iterator[Problem]:
         yield place.problem("sql_outside_segment", "sql(...) can be asked in a segment only: put it into one, and ask in_segment(...) here")
     if not each.sql.strip():
         yield place.problem("sql_without_text", "sql(...) is empty: write a SELECT of user ids")
+    elif place.is_segment:
+        for words in faults(each.sql):
+            yield place.problem("sql_not_permitted", f"this SQL cannot be asked: {words}")
 
 
 def _sequence(each: Did, place: Place) -> Iterator[Problem]:

@@ -188,6 +188,8 @@ INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, me
     VALUES ('00000000-0000-8000-8000-0000000000bb', 'demo', 1, 's', 'a', 1, 't', 'email', 'marketing', 'sent');
 INSERT INTO templates (app, name, live_version) VALUES ('demo', 'welcome', 1);
 INSERT INTO template_versions (app, template, version, hash, files) VALUES ('demo', 'welcome', 1, 'h', '{"body.txt": "x"}');
+INSERT INTO segments (app, name, kind) VALUES ('demo', 'friends', 'static');
+INSERT INTO listed_people (app, segment, user_id) VALUES ('demo', 'friends', 1);
 INSERT INTO keys (app, id, kind, secret_hash) VALUES ('demo', 'demokey1', 'secret', 'x');
 INSERT INTO erasures (app, id, asked_by) VALUES ('demo', '00000000-0000-8000-8000-0000000000ee', 'demokey1');
 INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
@@ -222,6 +224,15 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/templates/welcome/versions/1", "/v1/templates/nothing/versions/1", None),
     ("POST", "/v1/templates/welcome/activate", "/v1/templates/nothing/activate", {"version": 1}),
     ("POST", "/v1/templates/welcome/preview", "/v1/templates/nothing/preview", {"channel": "email"}),
+    ("GET", "/v1/segments/friends", "/v1/segments/nothing", None),
+    ("GET", "/v1/segments/friends/versions", "/v1/segments/nothing/versions", None),
+    ("GET", "/v1/segments/friends/size", "/v1/segments/nothing/size", None),
+    ("GET", "/v1/segments/friends/query", "/v1/segments/nothing/query", None),
+    ("GET", "/v1/segments/friends/members", "/v1/segments/nothing/members", None),
+    ("GET", "/v1/segments/friends/members/ann", "/v1/segments/nothing/members/nobody", None),
+    ("POST", "/v1/segments/friends/members", "/v1/segments/nothing/members", {"add": ["ann"]}),
+    ("POST", "/v1/segments/friends/freeze", "/v1/segments/nothing/freeze", {"name": "mine"}),
+    ("DELETE", "/v1/segments/friends", "/v1/segments/nothing", None),
     ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
     ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
     ("POST", "/v1/providers/email/main/verify", "/v1/providers/email/nothing/verify", None),
@@ -248,6 +259,7 @@ LISTS = (
     "users",
     "endpoints",
     "templates",
+    "segments",
     "providers",
     "erasures",
     "suppressions",
@@ -290,6 +302,7 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
     own = {
         ("POST", "/v1/templates/{name}/versions"),
         ("PUT", "/v1/users/{user_id}"),
+        ("PUT", "/v1/segments/{name}"),
         ("PUT", "/v1/providers/{channel}/{name}"),
         ("PATCH", "/v1/users/{user_id}"),
         ("POST", "/v1/users/{user_id}/signature"),
