@@ -8,8 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.publishing import Written
+from api.segment_publishing import WrittenSegment
 from channels.templates import content_hash
 from storage.journeys import JourneyState
+from storage.segments import StoredSegment
+from storage.templates import StoredTemplate
 
 
 class LiveJourney(BaseModel):
@@ -33,6 +36,15 @@ class LiveTemplate(BaseModel):
     hash: str
 
 
+class LiveSegment(BaseModel):
+    """The live version of a segment that has a condition."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    hash: str
+
+
 class Basis(BaseModel):
     """Everything that a plan was made against."""
 
@@ -41,10 +53,13 @@ class Basis(BaseModel):
     is_paused: bool = Field(description="nothing of the app leaves")
     journeys: dict[str, LiveJourney]
     templates: dict[str, LiveTemplate]
+    segments: dict[str, LiveSegment] = {}
 
 
-def basis_of(states: Sequence[JourneyState], templates: Mapping[str, tuple[int, str]], *, is_paused: bool) -> Basis:
-    """The world as it is; `templates` maps a name to (version, hash)."""
+def basis_of(
+    states: Sequence[JourneyState], templates: Mapping[str, StoredTemplate], segments: Sequence[StoredSegment], *, is_paused: bool
+) -> Basis:
+    """The world as it is."""
     return Basis(
         is_paused=is_paused,
         journeys={
@@ -57,15 +72,28 @@ def basis_of(states: Sequence[JourneyState], templates: Mapping[str, tuple[int, 
             )
             for state in states
         },
-        templates={name: LiveTemplate(version=version, hash=known) for name, (version, known) in templates.items()},
+        templates={name: LiveTemplate(version=stored.version, hash=stored.hash) for name, stored in templates.items()},
+        segments={
+            each.name: LiveSegment(version=each.version, hash=each.hash)
+            for each in segments
+            if each.version is not None and each.hash is not None
+        },
     )
 
 
-def fingerprint(basis: Basis, written: Sequence[Written], templates: Mapping[str, Mapping[str, str]], *, paused: bool) -> str:
+def fingerprint(
+    basis: Basis,
+    written: Sequence[Written],
+    templates: Mapping[str, Mapping[str, str]],
+    segments: Sequence[WrittenSegment],
+    *,
+    paused: bool,
+) -> str:
     """SHA-256 over what is live and what is to be published: the same only for the same plan."""
     published = {
         "journeys": {each.journey.name: each.hash for each in written},
         "templates": {name: content_hash(files) for name, files in templates.items()},
+        "segments": {each.name: each.hash for each in segments},
         "paused": paused,
     }
     text = json.dumps([basis.model_dump(), published], sort_keys=True, separators=(",", ":"))
@@ -79,6 +107,8 @@ def news(planned: Basis, now: Basis) -> list[str]:
         found += [f"journey {name} {words}" for words in _journey_news(planned.journeys.get(name), now.journeys.get(name))]
     for name in sorted({*planned.templates, *now.templates}):
         found += [f"template {name} {words}" for words in _version_news(planned.templates.get(name), now.templates.get(name))]
+    for name in sorted({*planned.segments, *now.segments}):
+        found += [f"segment {name} {words}" for words in _version_news(planned.segments.get(name), now.segments.get(name))]
     return found
 
 

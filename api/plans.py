@@ -8,18 +8,21 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from api import publishing
+from api import publishing, segment_publishing
 from api.completeness import missing_content, unannounced
 from api.fingerprint import Basis, basis_of, fingerprint, news
 from api.funnel import here_now
 from api.publishing import JourneyChange, TemplateChange, Written
+from api.segment_publishing import SegmentChange, WrittenSegment
+from api.segments import CONDITION, must_run
 from api.strict import App, Body, Db, LongTextRoute, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, providers, reports, templates
+from storage import journeys, outbox, providers, reports, segments, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
+from storage.segments import StoredSegment
 
 router = management("Journeys", LongTextRoute)
 _DEFINITION = {"kind": "journey", "name": "onboarding", "starts_on": {"kind": "events"}, "steps": []}
@@ -27,11 +30,14 @@ _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class Publication(Body):
-    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates)."""
+    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments)."""
 
     journeys: list[dict[str, Any]] = Field(max_length=1000, description="definitions", examples=[[_DEFINITION]])
     templates: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="template name -> file name -> text", examples=[{"welcome": {"subject.txt": "Hello"}}]
+    )
+    segments: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="segment name -> condition", examples=[{"lapsed": CONDITION}]
     )
     paused: bool = Field(False, description="publish without entries: nobody enters until it is applied again without this")
 
@@ -92,11 +98,22 @@ class TemplateChangeView(BaseModel):
     diff: list[str] = Field(description="lines of a unified diff of its files")
 
 
+class SegmentChangeView(BaseModel):
+    """What becomes of one segment."""
+
+    name: str = Field(examples=["lapsed"])
+    change: str = Field(description="new, changed or same", examples=["changed"])
+    version: int | None = Field(description="live before; null when it is new")
+    before: str | None = Field(description="who was in it", examples=["did not do order_placed in the last 60 days"])
+    after: str = Field(description="who will be", examples=["did not do order_placed in the last 90 days"])
+
+
 class PlanView(BaseModel):
     """What applying would change, and what to hand to `apply` so that it does exactly this."""
 
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
+    segments: list[SegmentChangeView]
     fingerprint: str
     basis: Basis
     has_worker: bool = Field(description="some worker runs, which could play it over history (POST /v1/backtests)")
@@ -107,14 +124,22 @@ class Applied(BaseModel):
 
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
+    segments: list[SegmentChangeView]
     versions: dict[str, int] = Field(description="journey -> live version", examples=[{"onboarding": 4}])
 
 
 @dataclass(frozen=True)
+class _Read:
+    journeys: Sequence[Written]
+    segments: Sequence[WrittenSegment]
+
+
+@dataclass(frozen=True)
 class _Plan:
-    written: Sequence[Written]
+    read: _Read
     changes: Sequence[JourneyChange]
     template_changes: Sequence[TemplateChange]
+    segment_changes: Sequence[SegmentChange]
     basis: Basis
 
 
@@ -124,49 +149,57 @@ async def plan(request: Request, app: App, database: Db, body: Publication) -> P
 
     Hand `fingerprint` and `basis` to apply as its `plan`, so that it publishes exactly this or says what has changed meanwhile.
     """
-    written = await _read(request, body)
+    read = await _read(request, body)
     async with database.transaction(app) as connection:
-        made = await _compare(connection, app, written, body)
-        shown = [await _with_people(connection, app, change, written) for change in made.changes]
+        made = await _compare(connection, app, read, body)
+        shown = [await _with_people(connection, app, change, read.journeys) for change in made.changes]
         has_worker = await outbox.has_worker(connection)
-    known = fingerprint(made.basis, written, body.templates, paused=body.paused)
-    return PlanView(**_views(shown, made.template_changes), fingerprint=known, basis=made.basis, has_worker=has_worker)
+    known = _fingerprint(made.basis, made, body)
+    return PlanView(**_views(replace(made, changes=shown)), fingerprint=known, basis=made.basis, has_worker=has_worker)
 
 
-@router.post("/journeys/apply", summary="Publish journeys and templates")
+@router.post("/journeys/apply", summary="Publish journeys, segments and templates")
 async def apply(request: Request, app: App, database: Db, body: PublicationAsPlanned) -> Applied:
     """Publish all of it, or nothing. The same content again changes nothing.
 
     People inside finish the version they entered. Journeys that are not named any more are retired: nobody enters them.
     With `plan` it answers 409 and changes nothing where something has changed since that plan was made.
     """
-    written = await _read(request, body)
-    return await _apply(database, app, written, body)
+    read = await _read(request, body)
+    return await _apply(database, app, read, body)
 
 
-async def _apply(database: Database, app: str, written: Sequence[Written], body: PublicationAsPlanned) -> Applied:
+async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned) -> Applied:
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
-        made = await _compare(connection, app, written, body)
+        made = await _compare(connection, app, read, body)
         if body.plan is not None:
             _hold_to(body.plan, made, body)
         for name, files in sorted(body.templates.items()):
             await templates.publish(connection, app, name, files, content_hash(files))
-        versions = {each.journey.name: await _publish(connection, app, each, paused=body.paused) for each in written}
+        for segment in read.segments:
+            await segments.publish(connection, app, segment.name, segment.text, segment.hash, segment.mentions)
+        versions = {each.journey.name: await _publish(connection, app, each, paused=body.paused) for each in read.journeys}
         await journeys.retire(connection, app, [change.name for change in made.changes if change.change == "retired"])
-    return Applied(**_views(made.changes, made.template_changes), versions=versions)
+    return Applied(**_views(made), versions=versions)
 
 
 def _hold_to(planned: Planned, made: _Plan, body: Publication) -> None:
     """Raise Invalid when the plan is of something else than is published, Conflict when what is live is not as it was."""
-    if fingerprint(planned.basis, made.written, body.templates, paused=body.paused) != planned.fingerprint:
+    if _fingerprint(planned.basis, made, body) != planned.fingerprint:
         words = "this is not what was planned: the files, or `paused`, are others. Make a new plan"
         raise Invalid([Problem("/plan/fingerprint", "other_publication", words)])
     if changed := news(planned.basis, made.basis):
         raise Conflict(f"since this plan was made, {'; '.join(changed)}. Nothing was published: look at a new plan")
 
 
-async def _compare(connection: Connection, app: str, written: Sequence[Written], body: Publication) -> _Plan:
+def _fingerprint(basis: Basis, made: _Plan, body: Publication) -> str:
+    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, paused=body.paused)
+
+
+async def _compare(connection: Connection, app: str, read: _Read, body: Publication) -> _Plan:
+    written = read.journeys
+    known = await _with_segments(connection, app, read)
     live = {stored.name: stored for stored in await templates.live_with_files(connection, app)}
     texts = {name: stored.files for name, stored in live.items()} | body.templates
     through = await providers.of_channel(connection, app, "push")
@@ -178,11 +211,25 @@ async def _compare(connection: Connection, app: str, written: Sequence[Written],
     states = await journeys.states(connection, app)
     is_paused = await journeys.is_app_paused(connection, app)
     return _Plan(
-        written,
+        read,
         publishing.compare(written, states, definitions),
         publishing.compare_templates(body.templates, live),
-        basis_of(states, {name: (stored.version, stored.hash) for name, stored in live.items()}, is_paused=is_paused),
+        segment_publishing.compare(read.segments, known),
+        basis_of(states, live, known, is_paused=is_paused),
     )
+
+
+async def _with_segments(connection: Connection, app: str, read: _Read) -> Sequence[StoredSegment]:
+    """The segments that are live. Raises Invalid where those that come do not fit them, or journeys name one that is nowhere."""
+    live = await segments.live(connection, app)
+    found = segment_publishing.together(read.segments, live)
+    names = {each.name for each in read.segments} | {each.name for each in live}
+    lacking = segment_publishing.not_there([each.journey for each in read.journeys], names)
+    found += [Problem("/journeys", each.code, f"{each.pointer}: {each.message}") for each in lacking]
+    if found:
+        raise Invalid(found)
+    await must_run(connection, app, read.segments)
+    return live
 
 
 async def _with_people(connection: Connection, app: str, change: JourneyChange, written: Sequence[Written]) -> JourneyChange:
@@ -204,7 +251,7 @@ def _of_version(rows: Sequence[Counted], version: int) -> list[Counted]:
     return [row for row in rows if row.version == version]
 
 
-async def _read(request: Request, body: Publication) -> list[Written]:
+async def _read(request: Request, body: Publication) -> _Read:
     """Read and check all that needs no database. Raises Invalid with everything that is wrong."""
     found = publishing.name_problems(body.templates)
     renderer: Renderer = request.app.state.renderer
@@ -212,7 +259,7 @@ async def _read(request: Request, body: Publication) -> list[Written]:
         found += [replace(problem, pointer=f"/{problem.pointer}") for problem in await renderer.problems(name, files)]
     if found:
         raise Invalid(found)
-    return publishing.read(body.journeys)
+    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments))
 
 
 async def _publish(connection: Connection, app: str, written: Written, *, paused: bool) -> int:
@@ -228,10 +275,11 @@ async def _publish(connection: Connection, app: str, written: Written, *, paused
     )
 
 
-def _views(changes: Sequence[JourneyChange], template_changes: Sequence[TemplateChange]) -> Mapping[str, Any]:
+def _views(made: _Plan) -> Mapping[str, Any]:
     return {
-        "journeys": [_journey_view(change) for change in changes],
-        "templates": [TemplateChangeView(**(vars(change) | {"diff": list(change.diff)})) for change in template_changes],
+        "journeys": [_journey_view(change) for change in made.changes],
+        "templates": [TemplateChangeView(**(vars(change) | {"diff": list(change.diff)})) for change in made.template_changes],
+        "segments": [SegmentChangeView(**vars(change)) for change in made.segment_changes],
     }
 
 

@@ -79,7 +79,7 @@ def read_all(conditions: Mapping[str, Mapping[str, Any]]) -> list[WrittenSegment
     return written
 
 
-def together(written: Iterable[WrittenSegment], live: Sequence[StoredSegment]) -> list[Problem]:
+def together(written: Sequence[WrittenSegment], live: Sequence[StoredSegment]) -> list[Problem]:
     """Find what is wrong once these are published beside those that are live; a problem's pointer is /segments/<name>."""
     conditions = {each.name: each.definition for each in live} | {each.name: each.condition for each in written}
     named = {name: condition for name, condition in conditions.items() if not isinstance(condition, str)}

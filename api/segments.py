@@ -1,5 +1,6 @@
 """Segments: what is live, publishing one, every version, and removing one that nothing uses. Who is in them is in segment_people.py."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -133,7 +134,7 @@ async def delete_segment(app: App, database: Db, name: SegmentName) -> None:
         await segments.remove(connection, app, name)
 
 
-async def publish(connection: Connection, app: str, written: list[segment_publishing.WrittenSegment], place: str | None = None) -> None:
+async def publish(connection: Connection, app: str, written: Sequence[segment_publishing.WrittenSegment], place: str | None = None) -> None:
     """Publish segments that were read, under the lock of publishing. Raises Invalid; `place` is where the only one stands in the body."""
     if found := segment_publishing.together(written, await segments.live(connection, app)):
         raise Invalid([Problem(place or each.pointer, each.code, each.message) for each in found])
@@ -142,7 +143,9 @@ async def publish(connection: Connection, app: str, written: list[segment_publis
         await segments.publish(connection, app, each.name, each.text, each.hash, each.mentions)
 
 
-async def must_run(connection: Connection, app: str, written: list[segment_publishing.WrittenSegment], place: str | None = None) -> None:
+async def must_run(
+    connection: Connection, app: str, written: Sequence[segment_publishing.WrittenSegment], place: str | None = None
+) -> None:
     """Run the SQL of segments once. Raises Invalid where it fails, takes too long, or gives what is no user id."""
     found = []
     for each in written:

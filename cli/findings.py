@@ -20,7 +20,7 @@ class Finding:
 
     @property
     def journey(self) -> str | None:
-        """The journey that is meant; None when the problem is one of a file or template."""
+        """The journey that is meant; None when the problem is one of a file, template or segment."""
         return None if self._is_of_file else self.problem.pointer.partition("/")[0]
 
     @property
@@ -42,4 +42,4 @@ class Finding:
 
     @property
     def _is_of_file(self) -> bool:
-        return self.problem.pointer.startswith("templates/") or self.problem.pointer.endswith((".py", ".toml"))
+        return self.problem.pointer.startswith(("templates/", "segments/")) or self.problem.pointer.endswith((".py", ".toml"))

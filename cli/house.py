@@ -1,7 +1,7 @@
-"""The team's journeys, templates and functions as they stand in files, and everything that is wrong with them, each with its place."""
+"""The team's journeys, segments, templates and functions as they stand in files, and what is wrong with them, each with its place."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -13,22 +13,25 @@ from cli.function_names import read_functions
 from cli.journey_files import CATALOGUE, Read, read_journeys
 from cli.source_lines import of_template
 from journeys.language.check import warnings
-from journeys.language.codec import to_json
+from journeys.language.check_segments import segment_problems
+from journeys.language.codec import condition_to_json, to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
+from journeys.language.segments import Segment
 
 ROOM = "journeys"
 
 
 @dataclass(frozen=True)
 class House:
-    """What was found: journeys by file name without .py, templates and functions by name, and everything that is wrong or rarely meant.
+    """What was found: journeys and segments by file name without .py, templates and functions by name, and what is wrong or rarely meant.
 
     `functions` is None where they could not be read.
     """
 
     folder: Path
     journeys: Mapping[str, Journey]
+    segments: Mapping[str, Segment]
     templates: Mapping[str, Mapping[str, str]]
     functions: Collection[str] | None
     findings: list[Finding] = field(default_factory=list)
@@ -66,11 +69,13 @@ class House:
         if broken := [each.placed for each in self.findings if each.severity == "error"]:
             raise Invalid(broken)
         definitions = [orjson.loads(to_json(journey)) for journey in self.journeys.values()]
-        return {"journeys": definitions, "templates": {name: dict(files) for name, files in self.templates.items()}}
+        texts = {name: dict(files) for name, files in self.templates.items()}
+        conditions = {each.name: orjson.loads(condition_to_json(each.condition)) for each in self.segments.values()}
+        return {"journeys": definitions, "segments": conditions, "templates": texts}
 
 
 def load(folder: Path) -> House:
-    """Read the journeys that `<folder>/journeys/catalogue.py` names, the templates beside them, and the names of `<folder>/functions`."""
+    """Read the journeys and segments that `<folder>/journeys/catalogue.py` names, the templates beside them, and the names of functions."""
     home = folder.resolve()
     room = home / ROOM
     if not room.is_dir():
@@ -80,8 +85,18 @@ def load(folder: Path) -> House:
     read = read_journeys(room)
     texts = _templates(room / "templates")
     functions, broken = read_functions(home)
-    findings = [*read.findings, *broken, *_of_templates(room, texts), *_of_journeys(room, read, texts, functions)]
-    return House(home, read.journeys, texts, functions, findings)
+    around = [*_of_templates(room, texts), *_of_segments(room, read)]
+    findings = [*read.findings, *broken, *around, *_of_journeys(room, read, texts, functions)]
+    return House(home, read.journeys, read.segments, texts, functions, findings)
+
+
+def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
+    """What is wrong between segments. One that is not written here may be a list, or another team's: the app knows, and plan asks it."""
+    stems = {segment.name: stem for stem, segment in read.segments.items()}
+    for problem in segment_problems({segment.name: segment.condition for segment in read.segments.values()}):
+        pointer = f"segments/{stems[problem.pointer]}"
+        severity: Severity = "warning" if problem.code == "no_such_segment" else "error"
+        yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
 
 
 def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
@@ -99,8 +114,9 @@ def _of_journeys(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]],
     yield from _placed(room, read, missing_journeys(sound), "error")
     if functions is not None:
         yield from _placed(room, read, missing_functions(sound, functions, texts), "error")
+    segments = {segment.name for segment in read.segments.values()}
     for journey in sound:
-        yield from _placed(room, read, warnings(journey), "warning")
+        yield from _placed(room, read, warnings(journey, segments), "warning")
     yield from _placed(room, read, doubtful_entries(sound), "warning")
 
 

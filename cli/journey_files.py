@@ -1,4 +1,4 @@
-"""A house's journeys as Python files, each run by itself: one broken file does not hide the others.
+"""A house's journeys and segments as Python files, each run by itself: one broken file does not hide the others.
 
 While they are read, the folder is part of the package `journeys`, so that a file may import what its neighbour holds
 (`from journeys._parts import goodbye`); afterwards nothing of it stays, so that two houses never share a module.
@@ -9,10 +9,11 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,31 +24,66 @@ from cli.type_words import type_problems
 from journeys import language
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
+from journeys.language.segments import Segment
 
 CATALOGUE = "catalogue.py"
 
 
+@dataclass(frozen=True)
+class Sort:
+    """What the files of one folder hold: each one name, with a value of one class."""
+
+    name: str
+    of: type[Journey] | type[Segment]
+    package: str
+
+    @property
+    def folder(self) -> str:
+        """From journeys/ on, with a slash at its end."""
+        return "".join(f"{part}/" for part in self.package.split(".")[1:])
+
+
+JOURNEY = Sort("journey", Journey, "journeys")
+SEGMENT = Sort("segment", Segment, "journeys.segments")
+
+
 @dataclass
 class Read:
-    """The journeys by file name without .py, with the lines of each file, and what is wrong."""
+    """The journeys and segments by file name without .py, with the lines of each file, and what is wrong.
+
+    `lines` of a segment stand under segments/<file name without .py>.
+    """
 
     journeys: dict[str, Journey] = field(default_factory=dict)
+    segments: dict[str, Segment] = field(default_factory=dict)
     lines: dict[str, Lines] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    def found(self, sort: Sort) -> dict[str, Any]:
+        return self.journeys if sort is JOURNEY else self.segments
+
 
 def read_journeys(room: Path) -> Read:
-    """Read every journey of the folder `journeys/`. Files that begin with _ are parts of others, and no journeys."""
+    """Read every journey of the folder `journeys/`, and every segment of `journeys/segments/`.
+
+    Files that begin with _ are parts of others, and neither.
+    """
     read = Read()
-    listed = _listed(room / CATALOGUE, read)
-    files = [file for file in sorted(room.glob("*.py")) if file.name != CATALOGUE and not file.name.startswith("_")]
+    catalogue = _catalogue(room / CATALOGUE, read)
     with neighbours(room):
-        for file in files:
-            _read(file, read, is_listed=listed is None or file.stem in listed)
-    for name in sorted(set(listed or ()) - {file.stem for file in files}):
-        words = f"there is no journeys/{name}.py: add the file, or take {name} out of the catalogue"
-        read.findings.append(Finding(Problem(CATALOGUE, "no_such_file", words), room / CATALOGUE, (listed or {})[name]))
+        for sort in (JOURNEY, SEGMENT):
+            _read_folder(room, sort, catalogue, read)
     return read
+
+
+def _read_folder(room: Path, sort: Sort, catalogue: ast.Module | None, read: Read) -> None:
+    listed = None if catalogue is None else _listed(catalogue, sort)
+    files = [file for file in sorted((room / sort.folder).glob("*.py")) if file.name != CATALOGUE and not file.name.startswith("_")]
+    for file in files:
+        _read(file, sort, read, is_listed=listed is None or file.stem in listed)
+    for name in sorted(set(listed or ()) - {file.stem for file in files}):
+        words = f"there is no journeys/{sort.folder}{name}.py: add the file, or take {name} out of the catalogue"
+        read.findings.append(Finding(Problem(CATALOGUE, "no_such_file", words), room / CATALOGUE, (listed or {})[name]))
 
 
 @contextmanager
@@ -59,6 +95,7 @@ def neighbours(room: Path) -> Iterator[None]:
     journeys.__path__.insert(0, str(room))
     invalidate_caches()
     try:
+        import_module(SEGMENT.package).__path__.insert(0, str(room / "segments"))
         yield
     finally:
         _forget()
@@ -77,30 +114,39 @@ def _forget() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in names}
 
 
-def _read(file: Path, read: Read, *, is_listed: bool) -> None:
-    read.lines[file.stem] = lines = Lines(file)
+def _read(file: Path, sort: Sort, read: Read, *, is_listed: bool) -> None:
+    read.lines[f"{sort.folder}{file.stem}"] = lines = Lines(file)
+    pointer = f"{sort.folder}{file.name}"
     try:
-        journey = getattr(import_module(f"journeys.{file.stem}"), "journey", None)
+        found = getattr(import_module(f"{sort.package}.{file.stem}"), sort.name, None)
     except Invalid as invalid:
-        read.findings += [Finding(problem, file, lines.of(problem)) for problem in invalid.problems]
+        read.findings += [Finding(_of(sort, file, problem), file, lines.of(problem)) for problem in invalid.problems]
         return
     except ValidationError as error:
-        read.findings += [Finding(problem, file, _line(error, file)) for problem in type_problems(file.name, error)]
+        read.findings += [Finding(problem, file, _line(error, file)) for problem in type_problems(pointer, error)]
         return
     except Exception as error:  # noqa: BLE001 - a file of the team's may fail in any way; the others are still read
-        read.findings.append(Finding(Problem(file.name, "import_failed", _failure(error, file)), file, _line(error, file)))
+        read.findings.append(Finding(Problem(pointer, "import_failed", _failure(error, file)), file, _line(error, file)))
         return
-    if not isinstance(journey, Journey):
-        words = "it has no `journey = Journey(...)`: write one, or let the file's name begin with _ when it only holds parts of others"
-        read.findings.append(Finding(Problem(file.name, "no_journey", words), file))
+    if not isinstance(found, sort.of):
+        written = f"`{sort.name} = {sort.of.__name__}(...)`"
+        words = f"it has no {written}: write one, or let the file's name begin with _ when it only holds parts of others"
+        read.findings.append(Finding(Problem(pointer, f"no_{sort.name}", words), file))
     elif not is_listed:
-        words = f"no journey of the house until it is listed: add {file.stem}.journey to journeys/{CATALOGUE}, or move the file away"
-        read.findings.append(Finding(Problem(file.name, "not_listed", words), file))
-    elif twice := [other for other, known in read.journeys.items() if known.name == journey.name]:
-        words = f"journeys/{twice[0]}.py names its journey {journey.name} too: give one of them another name"
-        read.findings.append(Finding(Problem(file.name, "name_twice", words), file, lines.of(Problem(journey.name, "name_twice"))))
+        words = (
+            f"no {sort.name} of the house until it is listed: add {file.stem}.{sort.name} to journeys/{CATALOGUE}, or move the file away"
+        )
+        read.findings.append(Finding(Problem(pointer, "not_listed", words), file))
+    elif twice := [other for other, known in read.found(sort).items() if known.name == found.name]:
+        words = f"journeys/{sort.folder}{twice[0]}.py names its {sort.name} {found.name} too: give one of them another name"
+        read.findings.append(Finding(Problem(pointer, "name_twice", words), file, lines.of(Problem(found.name, "name_twice"))))
     else:
-        read.journeys[file.stem] = journey
+        read.found(sort)[file.stem] = found
+
+
+def _of(sort: Sort, file: Path, problem: Problem) -> Problem:
+    """A problem of a segment is one of its file: it has no steps in which it could be."""
+    return problem if sort is JOURNEY else replace(problem, pointer=f"{sort.folder}{file.name}")
 
 
 def _failure(error: Exception, file: Path) -> str:
@@ -127,18 +173,22 @@ def _line(error: Exception, file: Path) -> int:
     return next((line for line in reversed(lines) if line), 1)
 
 
-def _listed(catalogue: Path, read: Read) -> Mapping[str, int] | None:
-    """The files whose journey the catalogue names, with its lines, read without running it; None: all files count."""
-    if not catalogue.exists():
+def _catalogue(file: Path, read: Read) -> ast.Module | None:
+    """The catalogue, read without running it; None where there is none that could be read: then all files count."""
+    if not file.exists():
         return None
     try:
-        tree = ast.parse(catalogue.read_text())
+        return ast.parse(file.read_text())
     except SyntaxError as error:
         words = f"Python cannot read this line: {error.msg}"
-        read.findings.append(Finding(Problem(CATALOGUE, "import_failed", words), catalogue, error.lineno or 1))
+        read.findings.append(Finding(Problem(CATALOGUE, "import_failed", words), file, error.lineno or 1))
         return None
+
+
+def _listed(catalogue: ast.Module, sort: Sort) -> Mapping[str, int]:
+    """The files whose journey, or segment, the catalogue names, with its lines."""
     return {
         node.value.id: node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr == "journey" and isinstance(node.value, ast.Name)
+        for node in ast.walk(catalogue)
+        if isinstance(node, ast.Attribute) and node.attr == sort.name and isinstance(node.value, ast.Name)
     }

@@ -16,7 +16,7 @@ Line = tuple[str, str]
 
 
 def differs(answer: Any) -> bool:
-    return any(each["change"] != "same" for each in (*answer["journeys"], *answer["templates"]))
+    return any(each["change"] != "same" for each in (*answer["journeys"], *answer["templates"], *answer["segments"]))
 
 
 def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
@@ -26,6 +26,9 @@ def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
     for each in answer["journeys"]:
         if each["change"] != "same":
             yield from _journey(each, weeks.get(each["name"]))
+    for each in answer["segments"]:
+        if each["change"] != "same":
+            yield from _segment(each)
     for each in answer["templates"]:
         if each["change"] != "same":
             yield from _template(each)
@@ -84,6 +87,14 @@ def _inside(change: Any) -> Iterator[str]:
     yield f"{counted - stays.total():,} of {counted:,} could be moved to the new version: `sojourn enrollments move --help`"
     for (reason, step), count in stays.most_common():
         yield f"  {count:,} at {step} could not: {REASONS.get(reason, reason)}"
+
+
+def _segment(change: Any) -> Iterator[Line]:
+    words = "new" if change["change"] == "new" else f"changed (now live: version {change['version']})"
+    yield f"{SIGNS[change['change']]} segment {change['name']}: {words}", f"bold {COLOURS[change['change']]}"
+    if change["before"]:
+        yield f"    - {change['before']}", "red"
+    yield f"    + {change['after']}", "green"
 
 
 def _template(change: Any) -> Iterator[Line]:

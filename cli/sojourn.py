@@ -43,6 +43,7 @@ GROUPS = {
     "topics": "cli.topics",
     "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
+    "segment": "cli.segment",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",
     "unconfirmed": "cli.unconfirmed",

@@ -1,6 +1,7 @@
-"""The journeys that this house runs: a file each, and a line here."""
+"""The journeys and segments of this house: a file each, and a line here."""
 
 from journeys import activation, appointment, cart_recovery, nps, onboarding, order_status, renewal, win_back
+from journeys.segments import lapsed
 
 JOURNEYS = (
     onboarding.journey,
@@ -12,3 +13,5 @@ JOURNEYS = (
     renewal.journey,
     nps.journey,
 )
+
+SEGMENTS = (lapsed.segment,)

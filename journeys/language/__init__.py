@@ -5,6 +5,7 @@ from journeys.language.entries import date, requested, schedule, segment
 from journeys.language.journey import Journey
 from journeys.language.messages import Cap, QuietHours, SendWindow, custom, email, in_app, push, sms, voice, webhook, whatsapp
 from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, failed, rehearse
+from journeys.language.segments import Segment
 from journeys.language.steps import (
     Arm,
     Call,
@@ -60,6 +61,7 @@ __all__ = [
     "Person",
     "QuietHours",
     "Repeat",
+    "Segment",
     "Send",
     "SendWindow",
     "Split",

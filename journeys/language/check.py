@@ -5,7 +5,7 @@ The rules hold for what authors write from now on: stored definitions are read a
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -42,10 +42,10 @@ def problems(journey: "Journey") -> list[Problem]:
     ]
 
 
-def warnings(journey: "Journey") -> list[Problem]:
-    """Find what is allowed and rarely meant, and what another version will do by itself."""
+def warnings(journey: "Journey", segments: Collection[str] = ()) -> list[Problem]:
+    """Find what is allowed and rarely meant, and what another version will do by itself. `segments` are those that are known."""
     place = Place(journey.name)
-    return [*_starts_nobody(journey, place), *_counts_too_little(journey, place), *_segments(journey, place)]
+    return [*_starts_nobody(journey, place), *_counts_too_little(journey, place), *_segments(journey, segments, place)]
 
 
 def _starts_nobody(journey: "Journey", place: Place) -> Iterator[Problem]:
@@ -70,12 +70,14 @@ def _counts_too_little(journey: "Journey", place: Place) -> Iterator[Problem]:
                 )
 
 
-def _segments(journey: "Journey", place: Place) -> Iterator[Problem]:
+def _segments(journey: "Journey", known: Collection[str], place: Place) -> Iterator[Problem]:
     places: list[tuple[Place, object]] = [(place.at("exits_on"), journey.exits_on)]
     places += [(place.at(step.id), value) for step in all_steps(journey.steps) for value in _own_fields(step)]
     for where, value in places:
-        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, InSegment)}):
-            yield where.problem("segment_not_known", f"nobody can tell yet whether there is a segment {name}: look twice at its name")
+        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, InSegment)} - set(known)):
+            yield where.problem(
+                "segment_not_known", f"no file here writes a segment {name}: write journeys/segments/, unless the app has it from elsewhere"
+            )
 
 
 def _own_fields(step: AnyStep) -> Iterator[object]:

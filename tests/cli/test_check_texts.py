@@ -140,7 +140,7 @@ JOURNEY = [
     of(
         "segment_not_known",
         'exits_on=in_segment("vip")',
-        "/exits_on: nobody can tell yet whether there is a segment vip: look twice at its name",
+        "/exits_on: no file here writes a segment vip: write journeys/segments/, unless the app has it from elsewhere",
     ),
 ]
 STEPS = [
@@ -329,6 +329,18 @@ CONDITIONS = [
 ]
 PUSH = 'title = "x"\nbody = "y"\n'
 HOUSE = [
+    files(
+        "sql_not_permitted",
+        {"journeys/segments/slow.py": "from journeys.language import Segment, sql\nsegment = Segment('slow', sql('select pg_sleep(9)'))"},
+        "segments/slow.py: this SQL cannot be asked: pg_sleep(...) cannot be called: only functions that compute can,"
+        " such as count, coalesce, date_trunc",
+    ),
+    files(
+        "no_segment",
+        {"journeys/segments/slow.py": "x = 1"},
+        "segments/slow.py: it has no `segment = Segment(...)`: write one, or let the file's name begin with _ when it only holds parts"
+        " of others",
+    ),
     step("no_template", 'Send("s", email("gone"))', "s: there is no template gone: add journeys/templates/gone/, or mend the name"),
     step("no_content", 'Send("s", push("hello"))', "s: template hello has nothing for push: add journeys/templates/hello/push.toml"),
     Row(

@@ -136,3 +136,69 @@ def test_a_journey_that_is_broken_is_told_when_it_is_asked_for(room: Path) -> No
     (room / "other.py").write_text("1 / 0")
     with pytest.raises(Invalid, match="py:1: importing it fails with ZeroDivisionError"):
         house.load(room.parent).journey("other")
+
+
+LAPSED = """
+from journeys.language import Segment, days, did_not, in_segment
+segment = Segment("{name}", {condition})
+"""
+
+
+def with_segments(room: Path, **conditions: str) -> Path:
+    (room / "segments").mkdir()
+    for name, condition in conditions.items():
+        (room / "segments" / f"{name}.py").write_text(LAPSED.format(name=name.replace("_", "-"), condition=condition))
+    return room
+
+
+def test_segments_are_read_beside_journeys_and_published_with_them(room: Path) -> None:
+    with_segments(room, lapsed='did_not("order_placed", last=days(90))', both='in_segment("lapsed")')
+    found = house.load(room.parent)
+    assert found.findings == []
+    published = found.publication()["segments"]
+    assert isinstance(published, dict)
+    assert published["both"] == {"kind": "in_segment", "segment": "lapsed"}
+    assert set(published) == {"lapsed", "both"}
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "line"),
+    [
+        ("segment = 1", "no_segment", 1),
+        ("1 / 0", "import_failed", 1),
+        (LAPSED.format(name="No Kebab", condition='in_segment("x")'), "name_not_kebab", 3),
+        (LAPSED.format(name="lapsed", condition='in_segment("lapsed")'), "name_twice", 3),
+        (LAPSED.format(name="odd", condition='in_segment("odd")'), "segment_circle", 3),
+        (LAPSED.format(name="odd", condition='did_not("x", since="entry")'), "of_an_enrollment", 3),
+        (LAPSED.format(name="odd", condition="nothing"), "import_failed", 3),
+    ],
+)
+def test_a_broken_segment_is_named_with_its_line_and_hides_no_other(room: Path, source: str, code: str, line: int) -> None:
+    with_segments(room, lapsed='did_not("order_placed", last=days(90))')
+    (room / "segments" / "other.py").write_text(source)
+    found = house.load(room.parent)
+    assert [segment.name for segment in found.segments.values() if segment.name == "lapsed"] == ["lapsed"]
+    assert [(each.problem.pointer, each.problem.code, each.line, each.file.name) for each in found.findings] == [
+        ("segments/other.py", code, line, "other.py")
+    ]
+
+
+def test_a_segment_that_the_catalogue_does_not_name_is_said(room: Path) -> None:
+    with_segments(room, lapsed='did_not("x")', listed='did_not("x")')
+    (room / "catalogue.py").write_text(
+        "from journeys import welcome\nfrom journeys.segments import gone, listed\n"
+        "JOURNEYS = (welcome.journey,)\nSEGMENTS = (listed.segment, gone.segment)\n"
+    )
+    assert problems(room) == [("segments/lapsed.py", "not_listed"), ("catalogue.py", "no_such_file")]
+
+
+def test_a_segment_that_no_file_writes_is_only_warned_of_because_the_app_may_have_it(room: Path) -> None:
+    with_segments(room, outer='in_segment("imported")', known='did_not("x")')
+    asking = SOUND.format(name="asks").replace("steps=[", 'exits_on=in_segment("known") | in_segment("other"), steps=[')
+    (room / "asks.py").write_text(asking.replace("import Journey", "import in_segment, Journey"))
+    found = house.load(room.parent)
+    assert found.problems == []
+    assert [(each.problem.pointer, each.problem.code) for each in found.findings] == [
+        ("segments/outer.py", "no_such_segment"),
+        ("asks/exits_on", "segment_not_known"),
+    ]
