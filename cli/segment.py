@@ -100,10 +100,10 @@ def explain(name: Name) -> None:
 
 
 def _condition(name: str | None, condition: str | None) -> Any:
-    if (name is None) == (condition is None):
-        raise Refused("name a segment of this folder, or give --condition: one of the two")
-    if name is None:
+    if name is None and condition is not None:
         return read_json(condition, "condition")
+    if name is None or condition is not None:
+        raise Refused("name a segment of this folder, or give --condition: one of the two")
     known = {each.name: each for each in house.load(Settings().house).segments.values()}
     if name not in known:
         raise NotFound(f"no file here writes a segment {name}; there are {', '.join(sorted(known)) or 'none'}")

@@ -26,14 +26,17 @@ from journeys.language import (
     event,
     has,
     hours,
+    in_segment,
     prop,
     push,
     seconds,
     sms,
 )
-from journeys.language.codec import to_json
+from journeys.language.codec import condition_hash, condition_to_json, to_json
 from journeys.language.errors import Unavailable
 from journeys.language.facts import EventFact
+from journeys.language.segments import mentions
+from storage import segments
 from tests.workflows.stage import Stage
 from workflows.inputs import Standing
 
@@ -220,6 +223,24 @@ async def test_a_verdict_is_written_once_whatever_changes_afterwards(scene: Stag
     await scene.execute("UPDATE endpoints SET state = 'inactive'")
     decision = Decision("demo", str(enrollment), "app", 1, (has("push"),))
     assert await Steps(scene.database).decide(decision) == 0
+
+
+async def test_a_journey_asks_for_a_segment_as_it_is_live_at_that_moment(scene: Stage) -> None:
+    asked = If("golden", in_segment("golden"), then=[Send("a", push("a"))])
+    await scene.publish(Journey("asks", starts_on=event("signed_up"), exits_on=~in_segment("golden"), steps=[asked]))
+    await scene.publish_template("a")
+    await scene.person()
+    async with scene.database.transaction() as connection:
+        condition = has("push")
+        written = condition_to_json(condition).decode()
+        await segments.publish(connection, "demo", "golden", written, condition_hash(condition), mentions(condition))
+    await scene.track("signed_up")
+    assert await scene.finished(await scene.workflow("asks")) == "completed"
+    assert await scene.sent() == ["a"]
+    enrollment = (await scene.execute("SELECT id FROM enrollments"))[0].id
+    async with scene.database.transaction() as connection:
+        await segments.publish(connection, "demo", "golden", condition_to_json(~condition).decode(), "other", mentions(~condition))
+    assert await Steps(scene.database).decide(Decision("demo", str(enrollment), "later", 1, (in_segment("golden"), has("push")))) == 1
 
 
 async def test_a_long_history_is_continued_as_new_with_its_deadline_and_what_it_has_seen(
