@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import journeys
-from journeys.catalogue import JOURNEYS
+from journeys.catalogue import JOURNEYS, SEGMENTS
 from journeys.language import Journey
 from journeys.language.check import problems, warnings
+from journeys.language.check_segments import segment_problems
+from journeys.language.segments import segments_of
 from tests.journeys.briefs import unrehearsed
 
 
@@ -35,6 +37,13 @@ def test_each_file_of_the_room_is_in_the_catalogue() -> None:
 def test_nothing_is_wrong_with_them() -> None:
     for journey in JOURNEYS:
         assert problems(journey) == []
+    assert segment_problems({segment.name: segment.condition for segment in SEGMENTS}) == []
+
+
+def test_every_segment_that_they_name_is_one_of_the_house_in_a_file_of_its_own() -> None:
+    named = {name for journey in JOURNEYS for name in segments_of(journey)}
+    files = {file.stem for file in (Path(journeys.__file__).parent / "segments").glob("*.py")} - {"__init__"}
+    assert named == {segment.name for segment in SEGMENTS} == {name.replace("_", "-") for name in files}
 
 
 def test_only_a_start_by_segment_is_warned_of() -> None:
