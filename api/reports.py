@@ -1,8 +1,7 @@
 """Reports of a journey: how many entered, came through each step, were sent what, and reached the goal; per arm and against the holdout."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,40 +11,21 @@ from pydantic import BaseModel, Field
 
 from api.funnel import TOLD, Line, Tally, gone_steps, here_now, lines, tally, way_words
 from api.journeys import JourneyName
-from api.rates import Difference, Share, difference, share
+from api.results import Found, HoldoutReport, ShareView, SplitReport, converted_of, holdout_of, may_enter_again, split_of, splits_of
 from api.strict import App, Db, Word, management
 from api.words import reason_words
 from journeys.language.describe import duration_words, events_words, step_words
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
-from journeys.language.steps import Send, Split
-from journeys.language.walk import all_steps
+from journeys.language.steps import Send
 from storage import report_marks, reports
-from storage.reports import Counted, Reading
+from storage.reports import Reading
 
 router = management("Journeys")
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
 # Steps that write nothing of their own.
 SILENT = frozenset({"wait", "wait_for", "split", "repeat", "exit"})
-
-
-class ShareView(BaseModel):
-    """So many of so many, with a 95 % interval (Wilson's score)."""
-
-    n: int = Field(examples=[120])
-    of: int = Field(examples=[1000])
-    rate: float = Field(description="from 0 to 1", examples=[0.12])
-    low: float = Field(examples=[0.1013])
-    high: float = Field(examples=[0.1416])
-
-
-class DifferenceView(BaseModel):
-    """One rate minus another, with a 95 % interval (Newcombe's hybrid score). One that holds 0 tells nothing."""
-
-    rate: float = Field(description="from -1 to 1", examples=[0.04])
-    low: float = Field(examples=[-0.0312])
-    high: float = Field(examples=[0.0894])
 
 
 class Reason(BaseModel):
@@ -114,33 +94,6 @@ class Place(BaseModel):
     people: int = Field(examples=[312])
 
 
-class ArmReport(BaseModel):
-    """Everybody whom a Split puts into one arm, also those who left before they came to it."""
-
-    arm: str = Field(examples=["discount"])
-    weight: float = Field(examples=[50])
-    entered: int = Field(examples=[500])
-    sent: int = Field(description="messages", examples=[480])
-    converted: ShareView | None
-    against_holdout: DifferenceView | None
-    against_first: DifferenceView | None = Field(description="this arm minus the first one; null for the first")
-
-
-class SplitReport(BaseModel):
-    """One Split of the live version."""
-
-    split: str = Field(examples=["offer"])
-    arms: list[ArmReport]
-
-
-class HoldoutReport(BaseModel):
-    """People who entered and get nothing, measured like all others."""
-
-    held_out: int = Field(examples=[100])
-    converted: ShareView | None
-    difference: DifferenceView | None = Field(description="people in the journey minus people in the holdout")
-
-
 class JourneyReport(BaseModel):
     """What became of those who entered in the range, however long afterwards it happened."""
 
@@ -160,6 +113,7 @@ class JourneyReport(BaseModel):
     refused: list[Reason] = Field(description="entry events that started nothing, by when they were refused; of all versions")
     goal: str | None = Field(examples=["order_placed within 14 days"])
     converted: ShareView | None = Field(description="null without a goal, or when nobody entered")
+    enter_again: bool = Field(description="true: people may enter more than once and count each time, so intervals are too narrow")
     holdout: HoldoutReport | None = Field(description="null when nobody is held out")
     splits: list[SplitReport]
     costs: list[Amount] = Field(description="of all messages whose account names a price")
@@ -206,6 +160,7 @@ async def get_report(
         live_version, definitions = await reports.definitions(connection, app, name, seen)
     live = definitions[live_version]
     _known_arm(live, split, arm)
+    found = Found(live, definitions, rows)
     counts, everybody = tally(rows, split or "", arm or ""), tally(rows)
     here, places = here_now([] if split else rows, definitions)
     return JourneyReport(
@@ -223,10 +178,11 @@ async def get_report(
         ended=_reasons(counts.details("ended")),
         refused=_reasons(everybody.details("refused")),
         goal=_goal_words(live),
-        converted=_share_view(_converted(live, counts)),
-        holdout=_holdout(live, counts, everybody),
+        converted=converted_of(live, counts),
+        enter_again=may_enter_again(live),
+        holdout=holdout_of(found, counts),
         costs=_amounts(counts),
-        splits=[] if split else [_split(live, rows, each) for each in all_steps(live.steps) if isinstance(each, Split)],
+        splits=[] if split else [split_of(found, each) for each in splits_of(live)],
         steps=[_step(line, counts, here) for line in lines(live)],
         now=[Place(**place) for place in places],
         gone_steps=gone_steps(counts, live),
@@ -252,7 +208,7 @@ def _full_hour(moment: datetime | None, name: str) -> datetime | None:
 def _known_arm(journey: Journey, split: str | None, arm: str | None) -> None:
     if (split is None) != (arm is None):
         raise Invalid([Problem("/arm" if arm is None else "/split", "missing", "give `split` and `arm` together")])
-    arms = [each.name for step in all_steps(journey.steps) if isinstance(step, Split) and step.id == split for each in step.arms]
+    arms = [each.name for step in splits_of(journey) if step.id == split for each in step.arms]
     if split is not None and arm not in arms:
         raise Invalid([Problem("/arm" if arms else "/split", "unknown", f"the arms are {', '.join(arms)}" if arms else "no such Split")])
 
@@ -267,42 +223,6 @@ def _reasons(found: Mapping[str, int], **names: str) -> list[Reason]:
 
 def _goal_words(journey: Journey) -> str | None:
     return f"{events_words(journey.goal.events)} within {duration_words(journey.goal.within)}" if journey.goal else None
-
-
-def _converted(journey: Journey, counts: Tally) -> Share | None:
-    return share(counts.n("converted"), counts.n("entered")) if journey.goal else None
-
-
-def _held_out(journey: Journey, counts: Tally) -> Share | None:
-    return share(counts.n("held_out_converted"), counts.n("held_out")) if journey.goal else None
-
-
-def _holdout(journey: Journey, counts: Tally, everybody: Tally) -> HoldoutReport | None:
-    if not everybody.n("held_out"):
-        return None
-    without = _held_out(journey, everybody)
-    minus = difference(_converted(journey, counts), without)
-    return HoldoutReport(held_out=everybody.n("held_out"), converted=_share_view(without), difference=_difference_view(minus))
-
-
-def _split(journey: Journey, rows: Sequence[Counted], split: Split) -> SplitReport:
-    tallies = {arm.name: tally(rows, split.id, arm.name) for arm in split.arms}
-    without, first = _held_out(journey, tally(rows)), _converted(journey, tallies[split.arms[0].name])
-    return SplitReport(
-        split=split.id,
-        arms=[
-            ArmReport(
-                arm=arm.name,
-                weight=arm.weight,
-                entered=tallies[arm.name].n("entered"),
-                sent=sum(n for (what, _, detail), n in tallies[arm.name].by.items() if (what, detail) == ("message", "sent")),
-                converted=_share_view(_converted(journey, tallies[arm.name])),
-                against_holdout=_difference_view(difference(_converted(journey, tallies[arm.name]), without)),
-                against_first=_difference_view(difference(_converted(journey, tallies[arm.name]), first)) if place else None,
-            )
-            for place, arm in enumerate(split.arms)
-        ],
-    )
 
 
 def _step(line: Line, counts: Tally, here: Mapping[str, int]) -> StepReport:
@@ -341,11 +261,3 @@ def _amounts(counts: Tally, step: str | None = None) -> list[Amount]:
         if what == "cost" and step in (None, of):
             by[currency] += n
     return [Amount(amount=Decimal(n) / 1_000_000, currency=currency) for currency, n in sorted(by.items())]
-
-
-def _share_view(found: Share | None) -> ShareView | None:
-    return ShareView(**asdict(found)) if found else None
-
-
-def _difference_view(found: Difference | None) -> DifferenceView | None:
-    return DifferenceView(**asdict(found)) if found else None

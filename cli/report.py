@@ -62,7 +62,9 @@ def lines(found: Any) -> Iterator[str]:
     for split in found["splits"]:
         yield from _split(split)
     if found["goal"] and (found["splits"] or found["holdout"]):
-        yield "[dim]In brackets: what a sample of this size allows, at 95 % (Wilson, Newcombe).[/]"
+        yield "[dim]In brackets: where the truth lies, at 95 %, however often you look.[/]"
+        if found["enter_again"]:
+            yield "[dim]People may enter again and count each time: the brackets are too narrow.[/]"
 
 
 def _head(found: Any) -> Iterator[str]:
@@ -101,6 +103,8 @@ def _sums(found: Any) -> Iterator[str]:
     if holdout:
         yield _sum("in holdout", _n(holdout["converted"]), _share(holdout["converted"]))
         yield _sum("difference", None, _points(holdout["difference"]))
+    if holdout and holdout["is_mismatched"]:
+        yield "  [red]more or fewer people are held out than `holdout` says: trust no result[/]"
 
 
 def _sum(name: str, n: int | None, words: str) -> str:
@@ -174,7 +178,9 @@ def _split(split: Any) -> Iterator[str]:
         yield f"  [bold]{escape(_cut(arm['arm'], 20)):<22}[/]{arm['entered']:>9,}{arm['sent']:>9,}{share}"
         for what, against in (("against holdout", arm["against_holdout"]), (f"against {split['arms'][0]['arm']}", arm["against_first"])):
             if against:
-                yield f"    {escape(_cut(what, 38)):<39}{_points(against)}"
+                yield f"    {escape(_cut(what, 29)):<30}{_points(against)}{_verdict(against)}"
+    if split["is_mismatched"]:
+        yield "  [red]an arm holds more or fewer people than its weight says: trust no result[/]"
 
 
 def _wrapped(start: str, parts: Sequence[str], indent: int) -> Iterator[str]:
@@ -212,6 +218,12 @@ def _points(found: Any) -> str:
     if found is None:
         return "of nobody"
     return f"{found['rate'] * 100:+.1f} points ({found['low'] * 100:+.1f} to {found['high'] * 100:+.1f})"
+
+
+def _verdict(found: Any) -> str:
+    if found["low"] > 0:
+        return "  [green]better[/]"
+    return "  [red]worse[/]" if found["high"] < 0 else ""
 
 
 def _n(found: Any) -> int:
