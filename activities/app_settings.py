@@ -1,6 +1,6 @@
-"""The app's own settings, read once into types: what holds where a journey says nothing, and the caps that hold for all of them."""
+"""The app's own settings, read once into types: what holds where a journey says nothing, and what holds for all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ import orjson
 from pydantic import BeforeValidator, TypeAdapter
 from pydantic import Field as Bound
 
+from journeys.language.assign import AppHoldout
 from journeys.language.conditions import Channel
 from journeys.language.messages import Cap, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, node
@@ -56,6 +57,12 @@ def limits_of(settings: Any) -> Limits:
     """Read the limits among an app's settings. Raises pydantic's ValidationError, which names the place."""
     set_ = {name: settings[name] for name in _NAMES if settings.get(name) is not None}
     return _parsed(orjson.dumps(set_, option=orjson.OPT_SORT_KEYS)) if set_ else _NONE
+
+
+def holdout_of(settings: Mapping[str, Any]) -> AppHoldout | None:
+    """Who is held out of all marketing; None where nobody is."""
+    found = settings.get("holdout")
+    return AppHoldout(found["percent"], found.get("salt") or "") if found else None
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """The app's own settings: who its mails are from, and when and how often its messages may leave."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -92,6 +93,13 @@ class ReputationSetting(Body):
     stop: bool = True
 
 
+class HoldoutSetting(Body):
+    """Always the same so many percent of all people enter no marketing journey and get no campaign. A greater percentage adds people."""
+
+    percent: Annotated[float, Field(gt=0, lt=100)] = Field(examples=[5])
+    salt: Annotated[str, Field(max_length=100)] = Field("", description="another one draws other people", examples=["2027"])
+
+
 class AppSettings(BaseModel):
     """What is set; null or empty where nothing is."""
 
@@ -111,6 +119,7 @@ class AppSettings(BaseModel):
     reputation: dict[str, Any] | None = Field(
         None, description="when marketing stops by itself", examples=[{"bounces": 0.04, "stop": True}]
     )
+    holdout: dict[str, Any] | None = Field(None, description="who is held out of all marketing", examples=[{"percent": 5, "salt": "2027"}])
     sms_help: str | None = Field(None, description="what HELP is answered with", examples=["Acme: call +49 30 1234"])
     sms_stopped: str | None = Field(None, description="what STOP is answered with", examples=["Acme: you get no more texts"])
     caps: list[dict[str, Any]] = Field(
@@ -132,6 +141,7 @@ class SettingsChange(Body):
     otp: CodesSetting | None = None
     soft_bounces: SoftBouncesSetting | None = None
     reputation: ReputationSetting | None = None
+    holdout: HoldoutSetting | None = None
     sms_help: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: call +49 30 1234"])
     sms_stopped: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: you get no more texts"])
 
@@ -147,7 +157,8 @@ async def get_settings(app: App, database: Db) -> AppSettings:
 async def change_settings(app: App, database: Db, body: SettingsChange) -> AppSettings:
     """Set what is named, remove what is null, leave the rest. It holds from the next message on, for people inside journeys too.
 
-    Hours hold where neither step nor journey says any; caps hold beside those of journeys, and the strictest wins.
+    Hours hold where neither step nor journey says any; caps hold beside those of journeys, and the strictest wins. The holdout counts for
+    who enters from now on.
     """
     changes = body.model_dump(by_alias=True, exclude_unset=True)
     changes |= {name: [_without_none(each) for each in changes[name]] for name in _LISTS if changes.get(name)}
@@ -183,6 +194,8 @@ def _problems(changes: dict[str, Any]) -> Iterator[Problem]:
     for name in ("from", "reply_to"):
         if changes.get(name) and not _is_mailbox(changes[name]):
             yield Problem(f"/{name}", "invalid_mailbox", "one address, with a name or without: Acme <hello@example.com>")
+    if changes.get("holdout") and Decimal(str(changes["holdout"]["percent"])) * 100 % 1:
+        yield Problem("/holdout/percent", "holdout_percent", "two decimals at most: write 5 for every twentieth person")
     limits = limits_of(changes)
     for place, quiet in enumerate(limits.quiet_hours):
         if length_of(quiet).total_seconds() > _LONGEST_QUIET_S:

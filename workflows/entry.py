@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
 
+from activities.app_settings import holdout_of
 from journeys.language import assign
 from journeys.language.durations import Always
 from journeys.language.evaluate import matches
@@ -11,7 +12,7 @@ from journeys.language.facts import EventFact, Facts
 from journeys.language.handing import handed_over, is_exit, since_when
 from journeys.language.journey import Journey
 from journeys.language.keys import key_of
-from storage import enrollments, ids, journeys, messages
+from storage import apps, enrollments, ids, journeys, messages
 from storage.database import Connection
 from storage.enrollments import Enrollment
 from storage.outbox import EntryRequest
@@ -133,7 +134,7 @@ class Entry:
         if earlier is not None:
             return await self.start_of(connection, earlier) if earlier.state == "starting" else None
         key = key_of(journey.key, event)
-        reason = await _refusal(connection, app, person, journey, key, event)
+        reason = await _refusal(connection, app, person, journey, key, event) or await _held_out(connection, app, subject, journey)
         if reason is not None or key is None:
             await enrollments.refuse(connection, app, journey=journey.name, event_id=event.id, user_id=person, reason=reason or "no_key")
             return None
@@ -177,6 +178,14 @@ async def _refusal(connection: Connection, app: str, person: int, journey: Journ
     if last is not None and last.state != "closed":
         return "already_in"
     return None if last is None else _too_soon(journey, last, event)
+
+
+async def _held_out(connection: Connection, app: str, subject: str, journey: Journey) -> str | None:
+    """Asked last: only of who would enter."""
+    if journey.message_class == "transactional":
+        return None
+    holdout = holdout_of(await apps.settings(connection, app))
+    return "app_holdout" if holdout and assign.in_app_holdout(holdout, app, subject) else None
 
 
 def _too_soon(journey: Journey, last: Enrollment, event: EventFact) -> str | None:

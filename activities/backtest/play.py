@@ -37,7 +37,7 @@ def play_person(setting: Setting, person: Person) -> Iterator[Passage | str]:
     last: dict[str, tuple[datetime, datetime | None]] = {each.key: (each.entered_at, each.ended_at) for each in person.past.enrollments}
     for event in entries(setting, person):
         key = key_of(setting.journey.key, event)
-        reason = _refusal(setting.journey, last.get(key or ""), key, event)
+        reason = _refusal(setting.journey, last.get(key or ""), key, event) or _held_out(setting, person)
         if reason is not None or key is None:
             yield reason or "no_key"
             continue
@@ -57,6 +57,11 @@ def _refusal(journey: Journey, last: tuple[datetime, datetime | None] | None, ke
         return None
     entered_at, ended_at = last
     return "already_in" if ended_at is None or ended_at > known_at else _too_soon(journey, event.occurred_at - entered_at)
+
+
+def _held_out(setting: Setting, person: Person) -> str | None:
+    holdout = setting.app_holdout
+    return "app_holdout" if holdout and assign.in_app_holdout(holdout, setting.asked.app, person.past.subject) else None
 
 
 def _too_soon(journey: Journey, since_last: timedelta) -> str | None:

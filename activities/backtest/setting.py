@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as parsed_dataclass
 
-from activities.app_settings import limits_of
+from activities.app_settings import holdout_of, limits_of
 from activities.backtest.turning import Turning
 from activities.rules import Terms
 from activities.terms import terms_of, topic_of
 from activities.zones import Located
+from journeys.language.assign import AppHoldout
 from journeys.language.codec import from_json
 from journeys.language.conditions import AnyCondition, Condition, Device, Did, Has, InSegment, LastDid, MessageWas, Near, Trait
 from journeys.language.durations import BestTime
@@ -75,6 +76,11 @@ class Setting:
     @cached_property
     def splits(self) -> frozenset[str]:
         return frozenset(step.id for step in all_steps(self.journey.steps) if isinstance(step, Split))
+
+    @cached_property
+    def app_holdout(self) -> AppHoldout | None:
+        """Who enters no journey of this class; a transactional one takes everybody."""
+        return None if self.journey.message_class == "transactional" else holdout_of(self.asked.settings or {})
 
     @cached_property
     def exit_condition(self) -> AnyCondition | None:

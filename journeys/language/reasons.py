@@ -126,6 +126,10 @@ NOT_ENTERED: Mapping[str, Reason] = {
     ),
     "already_in": Reason("they were inside this journey already", "`sojourn enrollments list --user {user}` shows where"),
     "not_again": Reason("each person enters this journey only once", "set `again_after` of {journey} to let people enter again"),
+    "app_holdout": Reason(
+        "they are held out of all marketing, to measure what it does",
+        "`holdout` of the app's settings says how many; the same people always, and transactional journeys take them",
+    ),
     "not_again_yet": Reason("their last time in this journey was too short ago", "`again_after` of {journey} says how long"),
     "no_such_journey": Reason("there is no such journey", "publish it with `sojourn apply`, or mend the name"),
     "retired": Reason("the journey is retired", "put it back into the catalogue, then `sojourn apply`"),

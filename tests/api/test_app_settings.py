@@ -27,6 +27,13 @@ async def test_what_is_named_is_set_what_is_null_is_removed_and_the_rest_stays(m
     assert (await manager.patch("/v1/settings", json={"caps": None})).json()["caps"] == []
 
 
+async def test_a_holdout_of_the_app_is_set_and_taken_out(manager: httpx.AsyncClient) -> None:
+    set_ = await manager.patch("/v1/settings", json={"holdout": {"percent": 2.57, "salt": "2027"}})
+    assert set_.json()["holdout"] == {"percent": 2.57, "salt": "2027"}
+    assert (await manager.patch("/v1/settings", json={"holdout": {"percent": 5}})).json()["holdout"] == {"percent": 5}
+    assert (await manager.patch("/v1/settings", json={"holdout": None})).json()["holdout"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -44,6 +51,9 @@ async def test_what_is_named_is_set_what_is_null_is_removed_and_the_rest_stays(m
         ({"caps": [{"at_most": -1, "per": "day"}]}, "/caps/0/at_most"),
         ({"caps": [{"at_most": 1, "per": "day", "channel": "fax"}]}, "/caps/0/channel"),
         ({"caps": [{"at_most": 1, "per": {"seconds": 0}}]}, "/caps/0/per"),
+        ({"holdout": {"percent": 100}}, "/holdout/percent"),
+        ({"holdout": {"percent": 0.005}}, "/holdout/percent"),
+        ({"holdout": {"salt": "2027"}}, "/holdout/percent"),
         ({"colour": "red"}, "/colour"),
     ],
 )

@@ -34,6 +34,34 @@ class GoldenArm:
         return f"{self.split.id}-{self.bucket}"
 
 
+@dataclass(frozen=True)
+class GoldenHoldout:
+    """Somebody at the edge of the holdout of app `demo`."""
+
+    percent: float
+    salt: str
+    subject: str
+    bucket: int
+    held_out: bool
+
+    def __str__(self) -> str:
+        return f"{self.percent}-{self.salt!a}-{self.bucket}"
+
+
+@dataclass(frozen=True)
+class GoldenVariant:
+    """Somebody at the edge of a variant's range, in a campaign of app `demo`."""
+
+    campaign: str
+    variants: tuple[Arm, ...]
+    subject: str
+    bucket: int
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.campaign}-{self.bucket}"
+
+
 BUCKETS = [GoldenBucket(**vector) for vector in _FILE["buckets"]] + [
     GoldenBucket(long["app"], long["journey"], long["step"], long["repeated"] * long["times"], long["bucket"]) for long in _FILE["long"]
 ]
@@ -45,4 +73,15 @@ ARMS = [
         vector["arm"],
     )
     for vector in _FILE["arms"]
+]
+HELD_OUT = [GoldenHoldout(**vector) for vector in _FILE["held_out"]]
+VARIANTS = [
+    GoldenVariant(
+        vector["campaign"],
+        tuple(Arm(name, weight, []) for name, weight in vector["variants"]),
+        vector["subject"],
+        vector["bucket"],
+        vector["variant"],
+    )
+    for vector in _FILE["variants"]
 ]

@@ -10,7 +10,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.language import ALWAYS, Journey, Send, Wait, WaitFor, days, email, event, hours, prop, requested
-from journeys.language.assign import in_holdout
+from journeys.language.assign import AppHoldout, in_app_holdout, in_holdout
 from journeys.language.facts import EventFact
 from storage import enrollments, outbox, people
 from storage.outbox import EntryRequest
@@ -256,6 +256,22 @@ async def test_the_holdout_enters_gets_nothing_and_starts_no_workflow(scene: Sta
     assert await scene.enrollments() == [("closed", "holdout")]
     with pytest.raises(RPCError):
         await (await scene.workflow("waiting", user)).describe()
+
+
+async def test_who_is_held_out_of_the_app_enters_no_marketing_journey_and_is_told_why(scene: Stage) -> None:
+    orders = Journey("orders", starts_on=event("signed_up"), message_class="transactional", steps=[Wait("w", days(1))])
+    await begin(scene, WAITING)
+    await scene.publish(orders)
+    await scene.execute('UPDATE apps SET settings = settings || \'{"holdout": {"percent": 50, "salt": "2027"}}\'')
+    holdout = AppHoldout(50, "2027")
+    held, other = (
+        next(f"p{n}" for n in range(100) if in_app_holdout(holdout, APP, scene.name(f"p{n}")) is wanted) for wanted in (True, False)
+    )
+    await scene.track("signed_up", held)
+    assert await scene.execute("SELECT journey, reason FROM refused_entries") == [("waiting", "app_holdout")]
+    assert await scene.execute("SELECT journey FROM enrollments") == [("orders",)]
+    await scene.track("signed_up", other)
+    assert await scene.execute("SELECT journey FROM enrollments ORDER BY id") == [("orders",), ("orders",), ("waiting",)]
 
 
 async def test_history_starts_and_tells_nothing(scene: Stage) -> None:

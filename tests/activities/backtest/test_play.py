@@ -155,6 +155,13 @@ def test_the_holdout_enters_and_gets_nothing() -> None:
     assert (passage.is_held_out, passage.sent) == (True, [])
 
 
+def test_who_is_held_out_of_the_app_enters_no_marketing_journey() -> None:
+    settings = {"holdout": {"percent": 99.99}}
+    assert played(welcome(HELLO), past(happened(ENTRY)), settings=settings) == ["app_holdout"]
+    assert sent(one(welcome(HELLO, message_class="transactional"), past(happened(ENTRY)), settings=settings)) == ["hello"]
+    assert sent(one(welcome(HELLO), past(happened(ENTRY)), settings={"holdout": {"percent": 0.01}})) == ["hello"]
+
+
 # Entering a condition -------------------------------------------------------------------------------------------------------------------
 
 LAPSED = Journey("lapsed", starts_on=segment("gone"), again_after=ALWAYS, steps=[HELLO])

@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journeys.language import Arm, Journey, Split, Wait, days, event, sample
-from journeys.language.assign import arm, bucket, ends, in_holdout, in_sample
-from tests.journeys.golden import ARMS, BUCKETS, GoldenArm, GoldenBucket
+from journeys.language.assign import (
+    AppHoldout,
+    arm,
+    bucket,
+    ends,
+    in_app_holdout,
+    in_campaign_holdout,
+    in_holdout,
+    in_sample,
+    is_tested,
+    variant_place,
+)
+from tests.journeys.golden import ARMS, BUCKETS, HELD_OUT, VARIANTS, GoldenArm, GoldenBucket, GoldenHoldout, GoldenVariant
 
 THIRDS = Split("offer", arms=[Arm("a", 33.33, []), Arm("b", 33.33, []), Arm("c", 33.34, [])])
 JOURNEY = Journey("cart-recovery", starts_on=event("x"), holdout=2.5, steps=[Wait("w", days(1))])
@@ -24,6 +35,17 @@ def test_golden_vectors(vector: GoldenBucket) -> None:
 def test_golden_arms_at_the_edges_of_every_range(vector: GoldenArm) -> None:
     assert bucket("demo", "cart-recovery", vector.split.id, vector.subject) == vector.bucket
     assert arm(vector.split, "demo", "cart-recovery", vector.subject).name == vector.arm
+
+
+@pytest.mark.parametrize("vector", HELD_OUT, ids=str)
+def test_golden_holdouts_of_an_app_at_their_edges(vector: GoldenHoldout) -> None:
+    assert in_app_holdout(AppHoldout(vector.percent, vector.salt), "demo", vector.subject) is vector.held_out
+
+
+@pytest.mark.parametrize("vector", VARIANTS, ids=str)
+def test_golden_variants_at_the_edges_of_every_range(vector: GoldenVariant) -> None:
+    place = variant_place(vector.variants, "demo", vector.campaign, vector.subject)
+    assert vector.variants[place].name == vector.variant
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=12))
@@ -80,3 +102,32 @@ def test_a_sample_says_nothing_of_arms_and_holdout_and_other_samples() -> None:
 def test_nobody_and_everybody_are_samples_too() -> None:
     assert not any(in_sample(sample(0), "demo", user) for user in PEOPLE[:1_000])
     assert all(in_sample(sample(100), "demo", user) for user in PEOPLE[:1_000])
+
+
+def test_a_greater_holdout_of_an_app_keeps_who_was_in_it_and_another_salt_draws_others() -> None:
+    small, large, other = (
+        {user for user in PEOPLE if in_app_holdout(holdout, "demo", user)}
+        for holdout in (AppHoldout(2.5), AppHoldout(5), AppHoldout(5, "2027"))
+    )
+    assert small < large
+    assert (abs(len(small) - 2_500) < 200, abs(len(large) - 5_000) < 250) == (True, True)
+    assert len(large & other) < 350  # 250 by chance
+
+
+def test_holdouts_of_app_journey_and_campaign_and_what_is_tested_say_nothing_of_each_other() -> None:
+    drawn = [user for user in PEOPLE if in_app_holdout(AppHoldout(20), "demo", user)]
+    shares = [
+        sum(in_holdout(JOURNEY, "demo", user) for user in drawn) / 0.025,
+        sum(in_campaign_holdout(10, "demo", "cart-recovery", user) for user in drawn) / 0.1,
+        sum(is_tested(20, "demo", "cart-recovery", user) for user in drawn) / 0.2,
+        sum(
+            is_tested(20, "demo", "cart-recovery", user) and not variant_place(THIRDS.arms, "demo", "cart-recovery", user) for user in drawn
+        )
+        / 0.0666,
+    ]
+    assert all(abs(share - len(drawn)) < len(drawn) / 10 for share in shares), shares
+
+
+def test_a_campaign_draws_others_than_the_journey_of_its_name() -> None:
+    held = {user for user in PEOPLE if in_campaign_holdout(2.5, "demo", "cart-recovery", user)}
+    assert len(held & {user for user in PEOPLE if in_holdout(JOURNEY, "demo", user)}) < 120  # 62 by chance
