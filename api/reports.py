@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from api.funnel import TOLD, Line, Tally, gone_steps, here_now, lines, tally, way_words
 from api.journeys import JourneyName
-from api.results import Found, HoldoutReport, ShareView, SplitReport, converted_of, holdout_of, may_enter_again, split_of, splits_of
+from api.results import Found, HoldoutReport, ShareView, SplitReport, converted_of, holdout_of, split_of, splits_of
 from api.strict import App, Db, Word, management
 from api.words import reason_words
 from journeys.language.describe import duration_words, events_words, step_words
@@ -179,7 +179,7 @@ async def get_report(
         refused=_reasons(everybody.details("refused")),
         goal=_goal_words(live),
         converted=converted_of(live, counts),
-        enter_again=may_enter_again(live),
+        enter_again=found.enter_again,
         holdout=holdout_of(found, counts),
         costs=_amounts(counts),
         splits=[] if split else [split_of(found, each) for each in splits_of(live)],

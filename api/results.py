@@ -74,10 +74,10 @@ class Found:
     definitions: Mapping[int, Journey]
     rows: Sequence[Counted]
 
-
-def may_enter_again(journey: Journey) -> bool:
-    """Whether one person may count more than once."""
-    return journey.again_after is not None or journey.key is not None
+    @property
+    def enter_again(self) -> bool:
+        """Whether one person may count more than once: some version lets or let people enter again."""
+        return any(each.again_after is not None or each.key is not None for each in self.definitions.values())
 
 
 def splits_of(journey: Journey) -> list[Split]:
@@ -100,7 +100,7 @@ def holdout_of(found: Found, counts: Tally) -> HoldoutReport | None:
         held_out=everybody.n("held_out"),
         converted=_share_view(without),
         difference=_difference_view(difference(_converted(found.live, counts), without)),
-        is_mismatched=not may_enter_again(found.live) and _is_holdout_off(found),
+        is_mismatched=not found.enter_again and _is_holdout_off(found),
     )
 
 
@@ -124,7 +124,7 @@ def split_of(found: Found, split: Split) -> SplitReport:
             )
             for place, arm in enumerate(split.arms)
         ],
-        is_mismatched=not may_enter_again(found.live) and _is_split_off(found, split),
+        is_mismatched=not found.enter_again and _is_split_off(found, split),
     )
 
 

@@ -79,8 +79,12 @@ def test_a_holdout_that_is_too_large_is_told() -> None:
 
 
 def test_who_enters_ten_times_is_ten_times_in_one_arm_and_makes_no_mismatch() -> None:
-    live = journey(50, 50, again_after=ALWAYS)
-    assert not split_of(Found(live, {1: live}, rows({"a": (5_300, 0), "b": (4_700, 0)})), split(live)).is_mismatched
+    once, again = journey(50, 50), journey(50, 50, again_after=ALWAYS)
+    counted = rows({"a": (5_300, 0), "b": (4_700, 0)})
+    for definitions in ({1: again}, {1: again, 2: once}):  # in an earlier version too
+        found = Found(once, definitions, counted)
+        assert (found.enter_again, split_of(found, split(once)).is_mismatched) == (True, False)
+    assert not Found(once, {1: once}, counted).enter_again
 
 
 def test_without_a_goal_nothing_is_compared() -> None:
