@@ -27,7 +27,8 @@ from channels.base import Ambiguous, NotSent, Rejected
 from channels.egress import Egress
 from channels.email.mime import Mail
 
-_START_INPUT = 354
+START_INPUT = 354
+DOT = "final dot"
 _MARGIN_S = 0.05
 _UNAVAILABLE = 421
 _NOT_ABOUT_THE_MAIL = (503, 530, 535)
@@ -91,7 +92,7 @@ class Connection:
     async def open(self, deadline: float) -> None:
         """Connect, secure and log in. Raises NotSent for whatever goes wrong."""
         try:
-            async with asyncio.timeout(_left(deadline, self._server.timeout_s)):
+            async with asyncio.timeout(left(deadline, self._server.timeout_s)):
                 if self._egress is None:
                     await self._client.connect()
                 else:
@@ -101,7 +102,7 @@ class Connection:
             raise NotSent(f"no connection to the mail server: {error.answer}") from error
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             self.close()
-            raise NotSent(f"no connection to the mail server: {_told(error)}") from error
+            raise NotSent(f"no connection to the mail server: {told_of(error)}") from error
         except BaseException:
             self.close()
             raise
@@ -140,8 +141,25 @@ class Connection:
         except (SMTPException, OSError):
             self.close()
 
+    @property
+    def takes_pipelining(self) -> bool:
+        """RFC 2920: commands may leave before the answers to those before them have come."""
+        return self._client.supports_extension("pipelining")
+
+    def takes(self, mail: Mail) -> bool:
+        """Whether the server takes this mail's addresses."""
+        return not mail.needs_utf8 or self._client.supports_extension("smtputf8")
+
+    def handed_to(self, protocol: asyncio.Protocol) -> asyncio.WriteTransport:
+        """Let another protocol have the open conversation: it reads what comes, and writes to what this returns. Raises NotSent."""
+        transport = self._client.transport
+        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+            raise NotSent("the connection was cut")
+        transport.set_protocol(protocol)
+        return transport
+
     async def _envelope(self, mail: Mail, deadline: float) -> None:
-        if mail.needs_utf8 and not self._client.supports_extension("smtputf8"):
+        if not self.takes(mail):
             raise Rejected("the mail server does not take addresses beyond ASCII")
         options = [b"SMTPUTF8"] if mail.needs_utf8 else []
         await self._ask("MAIL", b"FROM:<%s>" % mail.sender.encode(), *options, deadline=deadline)
@@ -150,11 +168,11 @@ class Connection:
 
     async def _ask(self, verb: str, *words: bytes, deadline: float) -> None:
         try:
-            answer = await self._client.execute_command(verb.encode("ascii"), *words, timeout=_left(deadline, self._server.timeout_s))
+            answer = await self._client.execute_command(verb.encode("ascii"), *words, timeout=left(deadline, self._server.timeout_s))
         except SMTPException as error:
             kind = Gone if self.mails and isinstance(error, aiosmtplib.SMTPServerDisconnected) else NotSent
-            raise kind(f"{verb}: {_told(error)}") from error
-        _judge(verb, answer, _START_INPUT if verb == "DATA" else 250, was_used=self.mails > 0)
+            raise kind(f"{verb}: {told_of(error)}") from error
+        judge(verb, answer, START_INPUT if verb == "DATA" else 250, was_used=self.mails > 0)
 
     async def _body(self, mail: Mail, deadline: float) -> SMTPProtocol:
         """Write all but the final dot, so that until the dot is written nothing can have been sent."""
@@ -166,16 +184,16 @@ class Connection:
             await _flushed(protocol, deadline)
             protocol.write(b".\r\n" if mail.message.endswith(b"\r\n") else b"\r\n.\r\n")
         except (SMTPException, OSError) as error:
-            raise NotSent(f"cut before the final dot: {_told(error)}") from error
+            raise NotSent(f"cut before the final dot: {told_of(error)}") from error
         return protocol
 
     async def _final_answer(self, protocol: SMTPProtocol) -> str:
         try:
             answer = await protocol.read_response(timeout=self._server.timeout_s)
         except SMTPException as error:
-            raise Ambiguous(f"no answer after the final dot: {_told(error)}") from error
-        _judge("final dot", answer, 250, was_used=False)
-        return _without_addresses(answer.message)
+            raise Ambiguous(f"no answer after the final dot: {told_of(error)}") from error
+        judge(DOT, answer, 250, was_used=False)
+        return without_addresses(answer.message)
 
     async def _reset(self) -> bool:
         try:
@@ -214,16 +232,16 @@ async def _flushed(protocol: SMTPProtocol, deadline: float) -> None:
     raise NotSent("cut before the final dot")
 
 
-def _judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) -> None:
-    told = f"{stage}: {answer.code} {_without_addresses(answer.message)}"
+def judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) -> None:
+    told = f"{stage}: {answer.code} {without_addresses(answer.message)}"
     match answer.code // 100:
         case 2 | 3 if answer.code == expected or (expected == 250 and answer.code // 100 == 2):  # noqa: PLR2004 - 2yz is yes
             return
         case 4:
             raise Gone(told) if was_used and answer.code == _UNAVAILABLE else NotSent(told)
-        case 5 if answer.code not in _NOT_ABOUT_THE_MAIL or stage == "final dot":
+        case 5 if answer.code not in _NOT_ABOUT_THE_MAIL or stage == DOT:
             raise Rejected(told, suppress=_is_about_the_mailbox(stage, answer))
-        case _ if stage == "final dot":
+        case _ if stage == DOT:
             raise Ambiguous(told)
         case _:
             raise NotSent(told)
@@ -236,17 +254,17 @@ def _is_about_the_mailbox(stage: str, answer: SMTPResponse) -> bool:
     return enhanced is None or enhanced[1] == "1" or enhanced.groups() == ("2", "1")
 
 
-def _left(deadline: float, timeout_s: float) -> float:
+def left(deadline: float, timeout_s: float) -> float:
     # A little before the deadline, so that it is this code that finds the time over, and can tell that nothing was sent.
     return max(0.001, min(timeout_s, deadline - time.monotonic() - _MARGIN_S))
 
 
-def _told(error: BaseException) -> str:
+def told_of(error: BaseException) -> str:
     if isinstance(error, SMTPResponseException):
-        return f"{error.code} {_without_addresses(error.message)}"
+        return f"{error.code} {without_addresses(error.message)}"
     return type(error).__name__
 
 
-def _without_addresses(answer: str) -> str:
+def without_addresses(answer: str) -> str:
     """Servers repeat the recipient in their answers; ours go into the ledger and the logs."""
     return _ADDRESS_IN_ANSWER.sub("<address>", answer)

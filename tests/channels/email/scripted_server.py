@@ -55,8 +55,12 @@ class ScriptedServer:
         if self.script.get("body") == CUT:
             await reader.read(100)
             return None
-        raw = await reader.readuntil(b"\r\n.\r\n")
-        return raw[:-3].replace(b"\r\n..", b"\r\n.")
+        lines: list[bytes] = []
+        while (line := await reader.readline()) != b".\r\n":
+            if not line:
+                return None
+            lines.append(line[1:] if line.startswith(b".") else line)
+        return b"".join(lines)
 
     async def _answer(self, stage: str, writer: asyncio.StreamWriter) -> bool:
         told = self.script.get(stage, _GOOD.get(stage, "502 what?"))
