@@ -18,6 +18,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponse, SMTPResponseException
@@ -153,10 +154,11 @@ class Connection:
     def handed_to(self, protocol: asyncio.Protocol) -> asyncio.WriteTransport:
         """Let another protocol have the open conversation: it reads what comes, and writes to what this returns. Raises NotSent."""
         transport = self._client.transport
-        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+        if transport is None or transport.is_closing():
             raise NotSent("the connection was cut")
         transport.set_protocol(protocol)
-        return transport
+        # uvloop's transports are no subclasses of asyncio's.
+        return cast("asyncio.WriteTransport", transport)
 
     async def _envelope(self, mail: Mail, deadline: float) -> None:
         if not self.takes(mail):

@@ -84,7 +84,7 @@ REFUSED: list[tuple[Script, type[Exception], bool]] = [
 
 @pytest.mark.parametrize(("script", "kind", "is_dead"), REFUSED)
 async def test_a_refusal_is_of_its_own_mail_and_those_behind_it_arrive(script: Script, kind: type[Exception], *, is_dead: bool) -> None:
-    async with rig(**{stage: list(told) for stage, told in script.items()}) as there:
+    async with rig(5.0, **{stage: list(told) for stage, told in script.items()}) as there:
         refused, *others = await there.deliver(*(mail_of(n) for n in range(3)))
         assert type(refused) is kind
         assert getattr(refused, "suppress", False) is is_dead
@@ -106,7 +106,7 @@ CUTS: list[tuple[Script, list[type], list[int]]] = [
 
 @pytest.mark.parametrize(("script", "kinds", "begun"), CUTS)
 async def test_only_the_mail_whose_body_was_on_its_way_may_have_arrived(script: Script, kinds: list[type], begun: list[int]) -> None:
-    async with rig(**{stage: told if isinstance(told, str) else list(told) for stage, told in script.items()}) as there:
+    async with rig(5.0, **{stage: told if isinstance(told, str) else list(told) for stage, told in script.items()}) as there:
         ends = await there.deliver(*(mail_of(n) for n in range(3)))
         assert [type(end) for end in ends] == kinds
         assert there.begun == begun
