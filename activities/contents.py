@@ -7,6 +7,7 @@ from typing import Any
 
 from activities.sending import Renders
 from activities.tracking import Sent, Tracker
+from activities.zones import locate
 from channels.base import Content
 from channels.render import RenderFailed
 from storage import suppressions, templates
@@ -100,6 +101,7 @@ def variables_of(
 ) -> dict[str, Any]:
     """The roots that a template may use. The caller's own id of the person is user.user_id, whatever an attribute of that name says."""
     settings = standing.settings
+    timezone, attributes = (person.timezone, person.attributes) if person else (None, {})
     return {
         "user": {**person.attributes, "user_id": person.user_id} if person else {},
         "entry": entry or {},
@@ -108,4 +110,6 @@ def variables_of(
         "links": {"unsubscribe": unsubscribe_url, "preferences": preferences_url},
         "app": {"name": standing.app_name, **{key: settings.get(key) for key in ("from", "reply_to", "postal_address")}},
         "source": {},
+        "locale": person and (person.locale or attributes.get("locale")),
+        "zone": locate(timezone, standing.phone, attributes, settings).zone.key,
     }

@@ -26,7 +26,7 @@ from storage.templates import StoredTemplate
 Kind = Literal["new", "changed", "same", "retired", "back"]
 HALF = 0.5
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_FILE_NAME = re.compile(r"[a-z0-9_]{1,40}\.[a-z]{1,10}")
+_FILE_NAME = re.compile(r"(?:(?:_layouts|_partials)/)?[a-z0-9_-]{1,40}(?:\.[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3})?\.[a-z]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,11 @@ def name_problems(templates: Mapping[str, Mapping[str, str]]) -> list[Problem]:
         if not _TEMPLATE_NAME.fullmatch(name)
     ]
     return found + [
-        Problem(f"/templates/{name}", "bad_file_name", "a template's files are named like subject.txt")
+        Problem(
+            f"/templates/{name}",
+            "bad_file_name",
+            "a template's files are named like subject.txt, subject.de.txt, _layouts/mail.html or _partials/footer.html",
+        )
         for name, files in templates.items()
         for file in files
         if not _FILE_NAME.fullmatch(file)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response
 from pydantic import BaseModel, Field
 
+from activities.knowledge import located_in
 from api import idempotency, publishing
 from api.completeness import missing_content
 from api.idempotency import IdempotencyKey
@@ -19,6 +20,7 @@ from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from storage import apps, journeys, people, providers, templates
 from storage.database import Connection
+from storage.standing import Person
 from storage.templates import StoredTemplate
 
 router = management("Templates", LongTextRoute)
@@ -61,7 +63,8 @@ class PreviewOrder(Body):
 
     channel: Channel
     version: int | None = Field(None, ge=1, lt=2**31, description="the live one, if not given", examples=[3])
-    user_id: Word | None = Field(None, description="whose attributes are `user`", examples=["user-4711"])
+    user_id: Word | None = Field(None, description="whose attributes are `user`, and in whose language and zone", examples=["user-4711"])
+    locale: Word | None = Field(None, description="in which language; the user's, if not given", examples=["de-AT"])
     data: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="roots of variables: user, entry, captured, app, links",
@@ -174,10 +177,14 @@ async def _variables(connection: Connection, app: str, row: StoredTemplate, body
         },
         "app": {"name": await apps.name(connection, app), **own, **sample.get("app", {})},
         "source": sample.get("source", {}),
+        "locale": body.locale,
+        "zone": sample.get("zone", "UTC"),
     }
     if body.user_id is not None:
         person = await people.person(connection, app, body.user_id)
         roots["user"] = {**person.attributes, "user_id": person.user_id}
+        roots["zone"] = (await located_in(connection, app, Person(person.id, person.user_id, person.attributes, person.timezone))).zone.key
+        roots["locale"] = body.locale or person.locale or person.attributes.get("locale")
     return roots | {root: {**_table(roots.get(root)), **given} for root, given in body.data.items()}
 
 

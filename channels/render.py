@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Template
 from pydantic import ValidationError
 
-from channels import template_language, template_vetting
+from channels import template_language, template_locales, template_vetting
 from channels.base import Content
 from channels.email.attachments import from_texts
 from channels.in_app import content as in_app
@@ -31,7 +31,7 @@ _KEPT = 512
 # A template that was too slow is not tried again at once: it would cost its neighbours a child each time.
 _SLOW_FOR_S = 30.0
 
-_Key = tuple[str, frozenset[tuple[str, str]]]
+_Key = tuple[str, str, frozenset[tuple[str, str]]]
 
 
 class RenderFailed(SojournError):
@@ -56,6 +56,8 @@ class _Prepared:
     required: tuple[str, ...]
     sender: str | None
     reply_to: str | None
+    defaults: Mapping[str, Any]
+    locale: str
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,16 @@ class Renderer:
         channel: str,
         variables: Mapping[str, Any],
     ) -> Content:
-        """Fill a template. Roots of `variables`: user, entry, captured, visit, links, app, source.
+        """Fill a template. Roots of `variables`: user, entry, captured, visit, links, app, source, locale, zone.
 
-        `app` holds name, from, reply_to and postal_address: what the template does not say itself.
+        `app` holds name, from, reply_to and postal_address: what the template does not say itself. `locale` chooses the variant of
+        the files, and reaches them as that in which numbers and dates are written; `zone` is the person's IANA zone.
         Raises RenderFailed; Unavailable when no child process could answer in time (nothing is wrong with the template: try again).
         """
-        prepared = await self._prepared(files, channel)
+        asked = template_locales.normal(str(variables.get("locale") or ""))
+        prepared = await self._prepared(files, channel, template_locales.best(asked, template_locales.locales_of(tuple(files))))
+        variables = template_language.filled_in(variables, prepared.defaults)
+        variables = {**variables, "locale": template_locales.spoken(asked, prepared.locale)}
         for path in prepared.required:
             if template_language.lookup(variables, path) in (None, ""):
                 raise RenderFailed(f"missing_variable:{path}")
@@ -114,12 +120,12 @@ class Renderer:
     async def close(self) -> None:
         await self._children.close()
 
-    async def _prepared(self, files: Mapping[str, str], channel: str) -> _Prepared:
+    async def _prepared(self, files: Mapping[str, str], channel: str, locale: str) -> _Prepared:
         # The files themselves are the key: two apps may have a template of the same name and version.
-        key = (channel, frozenset(files.items()))
+        key = (channel, locale, frozenset(files.items()))
         known = self._known.get(key)
         if known is None or (isinstance(known, _Refused) and time.monotonic() >= known.until):
-            known = await self._prepare_once(key, files, channel)
+            known = await self._prepare_once(key, files, channel, locale)
             self._known[key] = known
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
@@ -128,16 +134,16 @@ class Renderer:
             raise RenderFailed(known.failure.code, known.failure.why)
         return known
 
-    async def _prepare_once(self, key: _Key, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
+    async def _prepare_once(self, key: _Key, files: Mapping[str, str], channel: str, locale: str) -> _Prepared | _Refused:
         """Of many who need a new template at the same moment one asks a child, and the others wait for its answer."""
         task = self._being_prepared.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._prepare(files, channel))
+            task = asyncio.ensure_future(self._prepare(template_locales.in_locale(files, locale), channel, locale))
             self._being_prepared[key] = task
             task.add_done_callback(lambda _: self._being_prepared.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _prepare(self, files: Mapping[str, str], channel: str) -> _Prepared | _Refused:
+    async def _prepare(self, files: Mapping[str, str], channel: str, locale: str) -> _Prepared | _Refused:
         if _is_too_large(files):
             return _Refused(RenderFailed("template_too_large"), float("inf"))
         if channel not in channels_of(files):
@@ -147,7 +153,8 @@ class Renderer:
             return _Refused(RenderFailed(answer["failed"], answer.get("why", "")), time.monotonic() + _SLOW_FOR_S)
         parts = answer["parts"]
         compiled = {part["name"]: self._compile(part) for part in parts} if all(part["is_bounded"] for part in parts) else None
-        return _Prepared(parts, compiled, tuple(answer["required"]), answer["from"], answer["reply_to"])
+        sender = (answer["from"], answer["reply_to"])
+        return _Prepared(parts, compiled, tuple(answer["required"]), *sender, answer["defaults"], locale or answer["locale"])
 
     def _compile(self, part: Mapping[str, Any]) -> Template:
         language = self._languages[part["is_html"]]

@@ -73,7 +73,14 @@ def _prepare(job: Mapping[str, Any]) -> dict[str, Any]:
         is_quick = time.process_time() - began < _SLOW_TO_COMPILE_S
         parts.append({"name": part.name, "source": part.source, "is_html": part.is_html, "is_bounded": is_bounded and is_quick})
     required = [path for path in settings.required if path in bare]
-    return {"parts": parts, "required": required, "from": settings.sender, "reply_to": settings.reply_to}
+    return {
+        "parts": parts,
+        "required": required,
+        "from": settings.sender,
+        "reply_to": settings.reply_to,
+        "defaults": dict(settings.defaults),
+        "locale": settings.locale,
+    }
 
 
 def _render(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,10 +115,11 @@ def _reason(error: Exception) -> str:
 
 def _warm_up() -> None:
     """Load what is loaded at first use: afterwards no file can be opened."""
+    template_language.keep_zones()
     sample = {"subject.txt": "{{ user.a | default('x') | date }}", "body.mjml": "<mjml><mj-body></mj-body></mjml>"}
     _answer({"do": "prepare", "files": sample, "channel": "email"})
     _answer({"do": "prepare", "files": {"subject.txt": "a", "body.html": "<style>p{color:red}</style><p>a</p>"}, "channel": "email"})
-    dated = {"name": "a", "source": "{{ entry.a | date }}", "is_html": True}
+    dated = {"name": "a", "source": "{{ entry.a | local('UTC') | date }}", "is_html": True}
     _answer({"do": "render", "parts": [dated], "variables": {"entry": {"a": "2026-01-01"}}})
     _answer({"do": "check", "files": sample})
     _answer({"do": "prepare", "files": {"sms.txt": "{{ a"}, "channel": "sms"})

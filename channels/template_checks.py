@@ -1,13 +1,13 @@
 """What is wrong with a template, found by reading it and by filling in its sample. Runs in a child process for templates of strangers."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
-from channels import template_language, template_parts
+from channels import template_language, template_layouts, template_locales, template_parts, template_whatsapp
 from channels.template_language import Language, MissingVariable
 from channels.template_parts import BadFile, Part, TemplateSettings
 from channels.template_variables import Mention, mentions
@@ -15,7 +15,9 @@ from channels.template_writing import written
 from channels.voice.speech import BadSsml, spoken
 
 # Given with every message. links.unsubscribe only with marketing mail, where it must be shown, so it needs no default.
-_ALWAYS_THERE = frozenset({"visit", "app.name", "user.user_id", "links.unsubscribe", "links.preferences"})
+_ALWAYS_THERE = frozenset({"visit", "app.name", "user.user_id", "links.unsubscribe", "links.preferences", "locale", "zone"})
+_WRITTEN_TOGETHER = (template_parts.EMAIL_FILES, (template_whatsapp.TEXT_FILE, template_whatsapp.TABLE_FILE))
+_PLAIN_ROOTS = frozenset({"visit", "zone", "locale"})
 _STANDING = {
     "app": {"name": "Sojourn"},
     "links": {"unsubscribe": "https://example.org/unsubscribe", "preferences": "https://example.org/preferences"},
@@ -37,34 +39,67 @@ class Finding:
 
 
 def findings(files: Mapping[str, str]) -> list[Finding]:
-    """Everything that is wrong with a template, in the order of files and lines."""
+    """Everything that is wrong with a template, in the order of languages, files and lines."""
     try:
         settings = template_parts.settings(files)
     except BadFile as error:
         return [*_unknown(files, ()), Finding(error.file, "bad_file", str(error))]
-    found = list(_unknown(files, settings.attachments))
+    found = [*_unknown(files, settings.attachments), *_of_shared(files), *_of_variants(files)]
     channels = template_parts.channels_of(files)
     if not channels:
         found.append(
             Finding(template_parts.SETTINGS_FILE, "no_content", "no channel has content: add subject.txt and body.txt, or sms.txt, ...")
         )
     used: set[str] = set()
-    for channel in channels:
-        found += _of_channel(files, channel, settings, used)
-    return found + list(_unused(settings, used))
+    for locale in _locales(files):
+        named = template_locales.chosen(files, locale)
+        for channel in channels:
+            of_channel = _of_channel(template_locales.in_locale(files, locale), channel, settings, used, locale)
+            found += [replace(each, file=named.get(each.file, each.file)) for each in of_channel]
+    return list(dict.fromkeys(found)) + list(_unused(settings, used))
 
 
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:
     """Tell whether every body of the mail shows links.unsubscribe, as marketing mail must. Raises BadFile, TemplateSyntaxError."""
-    bodies = [part for part in template_parts.parts(files, "email") if part.name in ("text", "html")]
+    mails = [template_parts.parts(template_locales.in_locale(files, locale), "email") for locale in _locales(files)]
+    bodies = [part for mail in mails for part in mail if part.name in ("text", "html")]
     return all(any(mention.path == "links.unsubscribe" for mention in _mentions(part)) for part in bodies)
+
+
+def _locales(files: Mapping[str, str]) -> list[str]:
+    return ["", *sorted(template_locales.locales_of(tuple(files)))]
+
+
+def _of_shared(files: Mapping[str, str]) -> Iterator[Finding]:
+    """A fault in a layout or partial is told with its own line, once."""
+    for file in sorted(filter(template_layouts.is_shared, files)):
+        try:
+            template_language.language(html=False).parse(files[file])
+        except TemplateSyntaxError as error:
+            yield Finding(file, "syntax", f"line {error.lineno}: {error.message}")
+
+
+def _of_variants(files: Mapping[str, str]) -> Iterator[Finding]:
+    for file in sorted(files):
+        if template_locales.plain(file) not in files:
+            plain = template_locales.plain(file)
+            yield Finding(file, "no_default_file", f"{file} has no {plain} beside it, which everybody else would get: add it")
+    for locale in _locales(files)[1:]:
+        named = template_locales.chosen(files, locale)
+        for group in _WRITTEN_TOGETHER:
+            written = [file for file in group if file in named]
+            missing = [file for file in written if named[file] == file]
+            if missing and len(missing) < len(written):
+                stem, _, ending = missing[0].rpartition(".")
+                words = f"in {locale} this file would stay in the other language: add {stem}.{locale}.{ending}"
+                yield Finding(missing[0], "mixed_languages", words)
 
 
 def push_sample(files: Mapping[str, str]) -> dict[str, str]:
     """What the fields of a push come to with the sample; empty where there is no push, or something is wrong that `findings` tells."""
     try:
         parts, settings = template_parts.parts(files, "push"), template_parts.settings(files)
-        if any(_of_channel(files, "push", settings, set())):
+        if any(_of_channel(template_locales.in_locale(files, ""), "push", settings, set(), "")):
             return {}
     except BadFile:
         return {}
@@ -72,7 +107,7 @@ def push_sample(files: Mapping[str, str]) -> dict[str, str]:
     return {part.name: written(template_language.language(html=False).from_string(part.source), variables) for part in parts}
 
 
-def _of_channel(files: Mapping[str, str], channel: str, settings: TemplateSettings, used: set[str]) -> list[Finding]:
+def _of_channel(files: Mapping[str, str], channel: str, settings: TemplateSettings, used: set[str], locale: str) -> list[Finding]:
     try:
         parts = template_parts.parts(files, channel)
     except BadFile as error:
@@ -80,7 +115,7 @@ def _of_channel(files: Mapping[str, str], channel: str, settings: TemplateSettin
     found: list[Finding] = []
     for part in parts:
         found += _of_part(part, settings, used)
-    return found or list(_of_sample(parts, settings))
+    return found or list(_of_sample(parts, settings, locale))
 
 
 def _of_part(part: Part, settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
@@ -116,16 +151,16 @@ def _of_mention(part: Part, mention: Mention, settings: TemplateSettings) -> Ite
     if root not in template_language.ROOTS:
         known = ", ".join(sorted(template_language.ROOTS))
         yield Finding(part.file, "unknown_variable", f"{where}there is no variable {mention.path}; they begin with {known}")
-    elif not (mention.is_covered or mention.path in _ALWAYS_THERE or _is_required(mention.path, settings)):
+    elif not (mention.is_covered or mention.path in _ALWAYS_THERE or _is_sure(mention.path, settings)):
         remedy = f"write {{{{ {mention.path} | default(...) }}}}"
         if "[]" not in mention.path:
-            remedy += " or name it under required in template.toml"
+            remedy += " or name it under required or defaults in template.toml"
         yield Finding(part.file, "no_default", f"{where}{mention.path} may be missing: {remedy}")
 
 
-def _of_sample(parts: list[Part], settings: TemplateSettings) -> Iterator[Finding]:
+def _of_sample(parts: list[Part], settings: TemplateSettings, locale: str) -> Iterator[Finding]:
     """Fill in the sample, as a reader of a preview would."""
-    variables = template_language.named(_with_sample(settings))
+    variables = template_language.named(_with_sample(settings, locale))
     for part in parts:
         try:
             said = written(template_language.language(html=part.is_html).from_string(part.source), variables)
@@ -153,23 +188,30 @@ def sample_of(files: Mapping[str, str], channel: str) -> str:
     return written(template_language.language(html=part.is_html).from_string(part.source), variables)
 
 
-def _with_sample(settings: TemplateSettings) -> dict[str, Any]:
+def _with_sample(settings: TemplateSettings, locale: str = "") -> Mapping[str, Any]:
     sample = settings.sample or {}
-    return {
-        root: {**_table(_STANDING.get(root)), **_table(sample.get(root))} if root != "visit" else sample.get(root, 1)
-        for root in template_language.ROOTS
-    }
+    tables = template_language.ROOTS - _PLAIN_ROOTS
+    given = {root: {**_table(_STANDING.get(root)), **_table(sample.get(root))} for root in tables}
+    plain = {"visit": sample.get("visit", 1), "zone": sample.get("zone", "UTC"), "locale": locale or settings.locale}
+    return template_language.filled_in(given | plain, settings.defaults)
 
 
 def _table(value: object) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def _is_required(path: str, settings: TemplateSettings) -> bool:
-    return path in settings.required
+def _is_sure(path: str, settings: TemplateSettings) -> bool:
+    return path in settings.required or path in settings.defaults
 
 
 def _unused(settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
+    for path in settings.defaults:
+        if not any(name == path or name.startswith(f"{path}.") or path.startswith(f"{name}.") for name in used):
+            yield Finding(
+                template_parts.SETTINGS_FILE, "default_unused", f"{path} has a default and is nowhere used: remove it, or mend its spelling"
+            )
+        if path in settings.required:
+            yield Finding(template_parts.SETTINGS_FILE, "required_has_default", f"{path} is required and has a default: keep one of them")
     for path in settings.required:
         if path not in used:
             yield Finding(
@@ -177,10 +219,18 @@ def _unused(settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
             )
 
 
-def _unknown(files: Iterable[str], attached: Iterable[str]) -> Iterator[Finding]:
+def _unknown(files: Mapping[str, str], attached: Iterable[str]) -> Iterator[Finding]:
     known = ", ".join(sorted(template_parts.KNOWN_FILES))
-    for file in sorted(set(files) - template_parts.KNOWN_FILES - set(attached)):
-        yield Finding(file, "unknown_file", f"{file} belongs to no channel; known are {known}")
+    own = {file for file in files if not template_layouts.is_shared(file)}
+    named = template_layouts.named_in((files[file] for file in sorted(own)), files)
+    for file in sorted(files):
+        plain = template_locales.plain(file)
+        if file not in own and file not in named:
+            yield Finding(file, "unknown_file", f"{file} is nowhere put in: take it out, or mend the name where it is included")
+        elif file in own and plain not in template_parts.KNOWN_FILES and plain not in attached:
+            yield Finding(file, "unknown_file", f"{file} belongs to no channel; known are {known}")
+        elif plain == template_parts.SETTINGS_FILE and file != plain:
+            yield Finding(file, "unknown_file", f"{plain} holds for every language: move what it says there")
 
 
 def _mentions(part: Part) -> list[Mention]:
@@ -188,5 +238,5 @@ def _mentions(part: Part) -> list[Mention]:
 
 
 def _line(part: Part, line: int) -> str:
-    # MJML and inlined styles move lines about; a wrong number is worse than none.
-    return "" if part.is_html else f"line {line}: "
+    # MJML, inlined styles and what is put in move lines about; a wrong number is worse than none.
+    return "" if part.is_html or part.is_composed else f"line {line}: "

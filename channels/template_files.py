@@ -19,13 +19,14 @@ class BadFile(Exception):
 class Part:
     """One field of a channel's message: the Jinja source, the file it is from, and whether values in it are escaped for HTML or XML.
 
-    A dotted name is a field within a field: `template.body.1`.
+    A dotted name is a field within a field: `template.body.1`. `is_composed`: something was put in, so lines are not the file's.
     """
 
     name: str
     file: str
     source: str
     is_html: bool = False
+    is_composed: bool = False
 
 
 def toml(files: Mapping[str, str], file: str) -> dict[str, Any]:

@@ -4,20 +4,30 @@ Read by the renderer and by its child processes; knows nothing of channels. Limi
 Jinja's sandbox has none.
 """
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
 from re import fullmatch
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, pass_context
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
 from jinja2.filters import FILTERS
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-ROOTS = frozenset({"user", "entry", "captured", "visit", "links", "app", "source"})
+from channels import template_formats
+from channels.template_locales import DEFAULT_LOCALE, normal
+
+ROOTS = frozenset({"user", "entry", "captured", "visit", "links", "app", "source", "locale", "zone"})
 OUTPUT_LIMIT = 1_000_000
+_kept_zones: dict[str, bytes] = {}
 _LARGEST_NUMBER = 2.0**63
 _PRECISION = 15
 
@@ -110,6 +120,23 @@ def named(variables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def filled_in(variables: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The variables with a value for each dotted name of `defaults` that is null, empty or not there. What is given is not changed."""
+    for path, value in defaults.items():
+        if lookup(variables, path) in (None, ""):
+            variables = _with(variables, path.split("."), value)
+    return variables
+
+
+def _with(table: Mapping[str, Any], way: Sequence[str], value: Any) -> Mapping[str, Any]:
+    name, *rest = way
+    inner = table.get(name)
+    if not rest:
+        return {**table, name: value}
+    # What stands where a table should be is the caller's, and stays.
+    return {**table, name: _with(inner or {}, rest, value)} if inner in (None, "") or isinstance(inner, Mapping) else table
+
+
 def lookup(variables: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path, or None."""
     value: Any = variables
@@ -150,12 +177,62 @@ def _places(places: int) -> int:
     return places
 
 
-def _date(value: Any, pattern: str = "%-d %B %Y") -> str:
-    """An ISO 8601 date or time in words: 24 November 2026. The pattern is strftime's, without widths."""
-    if fullmatch(r"(?:[^%]|%-?[a-zA-Z%]){0,100}", pattern) is None:
+@pass_context
+def _date(context: Context, value: Any, pattern: str | None = None, locale: str | None = None) -> str:
+    """An ISO 8601 date or time in words: 24 November 2026. The pattern is short, long, full, time, or strftime's, without widths."""
+    if pattern is not None and fullmatch(r"(?:[^%]|%-?[a-zA-Z%]){0,100}", pattern) is None:
         raise SecurityError("a date pattern has only letters behind its percent signs")
-    moment = value if isinstance(value, date) else datetime.fromisoformat(str(value))
-    return moment.strftime(pattern)
+    return template_formats.day(_moment(value), pattern, _locale(context, locale))
+
+
+@pass_context
+def _local(context: Context, value: Any, zone: str | None = None) -> date:
+    """A moment on the clock of the person's zone, or of another. A date, or a time without an offset, is on it already."""
+    moment = _moment(value)
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        return moment
+    return moment.astimezone(_zone(str(zone or context.get("zone") or "UTC")))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> tzinfo:
+    return ZoneInfo.from_file(BytesIO(_kept_zones[name]), key=name) if name in _kept_zones else ZoneInfo(name)
+
+
+def keep_zones() -> None:
+    """Read all zones, for a process that can open no file afterwards."""
+    folder = Path(str(files("tzdata"))) / "zoneinfo"
+    for name in (folder.parent / "zones").read_text().split():
+        _kept_zones[name] = (folder / name).read_bytes()
+
+
+@pass_context
+def _money(context: Context, value: Any, currency: str, locale: str | None = None) -> str:
+    return template_formats.money(value, str(currency), _locale(context, locale), breaks=not context.eval_ctx.autoescape)
+
+
+@pass_context
+def _number(context: Context, value: Any, places: int = 0, locale: str | None = None) -> str:
+    return template_formats.number(value, _places(places), _locale(context, locale), breaks=not context.eval_ctx.autoescape)
+
+
+@pass_context
+def _plural(context: Context, value: Any, *forms: str, locale: str | None = None, **named: str) -> str:
+    """`plural("item", "items")`, or by name: one, few, many, other."""
+    given = {**dict(zip(("one", "other"), forms, strict=False)), **named}
+    if "other" not in given or not set(given) <= set(template_formats.FORMS) or len(forms) > 2:  # noqa: PLR2004 - those two
+        raise SecurityError("plural has a form for one and a form for others, or forms named one, few, many and other")
+    return str(template_formats.plural(value, given, _locale(context, locale)))
+
+
+def _moment(value: Any) -> date:
+    if isinstance(value, date):
+        return value
+    return datetime.fromisoformat(str(value))
+
+
+def _locale(context: Context, given: str | None) -> str:
+    return normal(str(given or context.get("locale") or "")) or DEFAULT_LOCALE
 
 
 def _at_most(values: Any, limit: int) -> Any:
@@ -164,4 +241,15 @@ def _at_most(values: Any, limit: int) -> Any:
     return values
 
 
-_OURS = {"default": _default, "d": _default, "decimals": _decimals, "round": _round, "date": _date, "at_most": _at_most}
+_OURS = {
+    "at_most": _at_most,
+    "d": _default,
+    "date": _date,
+    "decimals": _decimals,
+    "default": _default,
+    "local": _local,
+    "money": _money,
+    "number": _number,
+    "plural": _plural,
+    "round": _round,
+}

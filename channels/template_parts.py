@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import css_inline
@@ -14,14 +14,20 @@ from channels.email import labels
 from channels.email.attachments import MOST, media_type
 from channels.in_app import content as in_app
 from channels.template_files import BadFile, Part, nested, toml
+from channels.template_layouts import composed
+from channels.template_locales import DEFAULT_LOCALE, in_locale, normal
 from channels.wishes import Wish, wish_of
 
 __all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
 
 SETTINGS_FILE = "template.toml"
 _SETTINGS = frozenset(
-    {"from", "reply_to", "topic", "required", "sample", "tracking", "utm", "voice", "dlt_template_id", "headers", "tags", "attachments"}
+    {
+        *("from", "reply_to", "topic", "required", "defaults", "locale", "sample", "tracking", "utm", "voice", "dlt_template_id"),
+        *("headers", "tags", "attachments"),
+    }
 )
+_DEFAULT_ROOTS = ("user", "entry", "captured", "app", "source")
 _SMS_FILE = "sms.txt"
 # As the operators of India's DLT register it; they all give numbers.
 DLT_TEMPLATE_ID = r"[0-9]{4,30}"
@@ -33,9 +39,10 @@ _PUSH_TEXTS = ("title", "body", "url", "image", "sound", "collapse", "priority")
 _PUSH_NUMBERS = ("badge", "ttl")
 _PUSH_LISTS = ("optional", "providers")
 PUSH_FIELDS = (*_PUSH_TEXTS, *_PUSH_NUMBERS, *_PUSH_LISTS, "silent", "data")
-KNOWN_FILES = frozenset(
-    {SETTINGS_FILE, "subject.txt", "body.mjml", "body.html", "body.txt", *(file for several in _FILES.values() for file in several)}
-) | frozenset(_TABLE_FILES.values())
+EMAIL_FILES = ("subject.txt", "body.mjml", "body.html", "body.txt")
+KNOWN_FILES = frozenset({SETTINGS_FILE, *EMAIL_FILES, *(file for several in _FILES.values() for file in several)}) | frozenset(
+    _TABLE_FILES.values()
+)
 
 # Blocks, comments and expressions of Jinja, as its lexer finds them by default.
 _JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
@@ -48,7 +55,8 @@ class TemplateSettings:
 
     `wish` is what it says of tracking: `tracking = false`, or `tracking = { opens = false }`, and `[utm]`. `dlt_template_id` is under what
     number the text is registered in India. `headers` and `tags` are those of a mail; a header may have Jinja.
-    `attachments` are the files of the folder that go with a mail, each with its content type.
+    `attachments` are the files of the folder that go with a mail, each with its content type. `defaults` has a value for a dotted name
+    that may be missing; `locale` is the language of the files that name none.
     """
 
     sender: str | None = None
@@ -62,22 +70,30 @@ class TemplateSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     attachments: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    locale: str = DEFAULT_LOCALE
 
 
 def channels_of(files: Mapping[str, str]) -> tuple[str, ...]:
     """The channels that a template has content for, sorted."""
-    has = {"email"} if "subject.txt" in files or any(name.startswith("body.") for name in files) else set()
+    has = {"email"} if any(name in files for name in EMAIL_FILES) else set()
     has |= {channel for channel, file in _TABLE_FILES.items() if file in files}
     has |= {channel for channel, several in _FILES.items() if any(file in files for file in several)}
     return tuple(sorted(has))
 
 
 def parts(files: Mapping[str, str], channel: str) -> list[Part]:
-    """The parts of one channel, ready for Jinja. Empty where the template has none of it. Raises BadFile."""
-    if channel not in channels_of(files):
+    """The parts of one channel, ready for Jinja, of the files without a locale. Empty where the template has none of it. Raises BadFile."""
+    plain = in_locale(files, "")
+    if channel not in channels_of(plain):
         return []
     read = _READERS.get(channel)
-    return read(files) if read else _table(files, channel)
+    return [_composed(part, plain) for part in (read(plain) if read else _table(plain, channel))]
+
+
+def _composed(part: Part, files: Mapping[str, str]) -> Part:
+    source = composed(part.file, files, part.source)
+    return part if source == part.source else replace(part, source=source, is_composed=True)
 
 
 def settings(files: Mapping[str, str]) -> TemplateSettings:
@@ -105,7 +121,33 @@ def settings(files: Mapping[str, str]) -> TemplateSettings:
         headers=_labels(table, "headers", labels.MOST_HEADERS, labels.header_name, labels.header_text),
         tags=_labels(table, "tags", labels.MOST_TAGS, labels.tag_name, labels.tag_text),
         attachments=_attachments(table, files),
+        defaults=_defaults(table),
+        locale=_locale(table),
     )
+
+
+def _locale(table: Mapping[str, Any]) -> str:
+    found = table.get("locale", DEFAULT_LOCALE)
+    if not isinstance(found, str) or not normal(found):
+        raise BadFile(SETTINGS_FILE, "locale is the language of the files without one, like en or de-AT")
+    return normal(found)
+
+
+def _defaults(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Dotted names with their values, whether they were written as tables or as names in quotes."""
+    found = table.get("defaults", {})
+    flat = dict(_flat(found)) if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or any(path.partition(".")[0] not in _DEFAULT_ROOTS or "." not in path for path in flat):
+        raise BadFile(SETTINGS_FILE, f"[defaults] gives values to names that begin with {', '.join(_DEFAULT_ROOTS)}, like user.first_name")
+    return flat
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def _dlt(table: Mapping[str, Any]) -> str | None:
@@ -170,9 +212,9 @@ def _email(files: Mapping[str, str]) -> list[Part]:
     if "body.txt" in files:
         found.append(Part("text", "body.txt", files["body.txt"]))
     if "body.mjml" in files:
-        found.append(Part("html", "body.mjml", _from_mjml(files["body.mjml"]), is_html=True))
+        found.append(Part("html", "body.mjml", _from_mjml(composed("body.mjml", files)), is_html=True))
     if "body.html" in files:
-        found.append(Part("html", "body.html", _with_inline_css(files["body.html"]), is_html=True))
+        found.append(Part("html", "body.html", _with_inline_css(composed("body.html", files)), is_html=True))
     if len(found) == 1:
         raise BadFile("body.txt", "is missing: a mail needs body.txt, body.mjml or body.html")
     own = settings(files)

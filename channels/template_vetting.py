@@ -14,13 +14,16 @@ _PLAIN: tuple[type[nodes.Node], ...] = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem),
     *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.If, nodes.Concat),
     *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.List, nodes.Tuple),
+    nodes.Keyword,
 )
 _FILTERS = frozenset(
     {
         *("abs", "capitalize", "count", "d", "date", "decimals", "default", "e", "escape", "first", "float", "int", "items", "join"),
         *("last", "length", "lower", "round", "string", "title", "tojson", "trim", "truncate", "upper", "urlencode"),
+        *("local", "money", "number", "plural"),
     }
 )
+_WITH_NAMED_ARGUMENTS = frozenset({"date", "join", "local", "money", "number", "plural"})
 _TESTS = frozenset({"defined", "undefined", "none", "string", "number", "mapping", "sequence", "even", "odd", "in", "eq", "ne"})
 _PATH = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)
 
@@ -53,9 +56,11 @@ def _cost(node: nodes.Node, times: int) -> int:
 def _is_allowed(node: nodes.Node) -> bool:
     match node:
         case nodes.Filter():
+            if node.kwargs and node.name not in _WITH_NAMED_ARGUMENTS:
+                return False
             return node.node is not None and node.name in _FILTERS and (node.name != "join" or _has_short_joint(node))
         case nodes.Test():
-            return node.name in _TESTS
+            return node.name in _TESTS and not node.kwargs
         case nodes.For():
             return not node.recursive and _is_given(node.iter)
         case nodes.Assign():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import orjson
 from jinja2.exceptions import TemplateSyntaxError
 
-from channels import template_checks, template_parts
+from channels import template_checks, template_layouts, template_parts
 from channels.push.checks import push_problems
 from channels.sms.segments import foreign, segments
 from channels.template_parts import BadFile, TemplateSettings
@@ -22,6 +22,7 @@ __all__ = [
     "problems",
     "settings",
     "shows_unsubscribe",
+    "with_shared",
 ]
 
 channels_of = template_parts.channels_of
@@ -61,6 +62,14 @@ def shows_unsubscribe(files: Mapping[str, str]) -> bool:
         return template_checks.shows_unsubscribe(files)
     except (BadFile, TemplateSyntaxError):
         return False
+
+
+def with_shared(files: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, str]:
+    """The files of a template with the layouts and partials (named `_layouts/...`, `_partials/...`) that it uses, in every language.
+
+    A version is published with them, so it never changes when they do.
+    """
+    return {**files, **{name: shared[name] for name in sorted(template_layouts.named_in(files.values(), shared))}}
 
 
 def content_hash(files: Mapping[str, str]) -> str:

@@ -8,6 +8,8 @@ import orjson
 
 from api.completeness import doubtful_entries, missing_content, missing_functions, missing_journeys
 from channels import templates
+from channels.template_layouts import LAYOUTS, PARTIALS, is_shared
+from channels.templates import with_shared
 from cli.findings import Finding, Severity
 from cli.function_names import read_functions
 from cli.journey_files import CATALOGUE, Read, read_journeys
@@ -103,9 +105,15 @@ def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]]) -> Iterato
     for name, files in texts.items():
         problems = templates.problems(name, files)
         for problem in problems:
-            yield Finding(problem, room / problem.pointer, of_template(problem.message))
+            yield Finding(problem, room / _file_of(problem.pointer), of_template(problem.message))
         for note in () if problems else templates.notes(name, files):
             yield Finding(note, room / note.pointer, severity="warning")
+
+
+def _file_of(pointer: str) -> str:
+    """Layouts and partials stand beside the templates that they are published with."""
+    room, _, file = pointer.split("/", 2) if pointer.count("/") > 1 else (pointer, "", "")
+    return f"{room}/{file}" if is_shared(file) else pointer
 
 
 def _of_journeys(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:
@@ -128,8 +136,11 @@ def _placed(room: Path, read: Read, problems: Iterable[Problem], severity: Sever
 
 
 def _templates(folder: Path) -> dict[str, dict[str, str]]:
-    return {
-        each.name: {file.name: file.read_text() for file in sorted(each.iterdir()) if file.is_file() and not file.name.startswith(".")}
-        for each in sorted(folder.iterdir() if folder.is_dir() else ())
-        if each.is_dir() and not each.name.startswith((".", "_"))
-    }
+    shared = {f"{room}{name}": text for room in (LAYOUTS, PARTIALS) for name, text in _texts(folder / room).items()}
+    rooms = [each for each in sorted(folder.iterdir() if folder.is_dir() else ()) if each.is_dir() and not each.name.startswith((".", "_"))]
+    return {each.name: with_shared(_texts(each), shared) for each in rooms}
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {file.name: file.read_text() for file in found if file.is_file() and not file.name.startswith(".")}

@@ -24,6 +24,7 @@ class Person:
     user_id: str | None
     attributes: Mapping[str, Any]
     timezone: str | None
+    locale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,16 +198,18 @@ SELECT m.address FROM messages m WHERE m.app = :app AND m.source = :source AND m
   AND m.id >= CAST(:first_id AS uuid) AND m.id <= CAST(:last_id AS uuid) AND m.address IS NOT NULL LIMIT 1
 """)
 _LOCK_ENROLLED = text("""
-SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into, e.started_at, e.entered_at, e.entry_event_id, e.entry_properties
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.locale, u.merged_into, e.started_at, e.entered_at, e.entry_event_id, e.entry_properties
 FROM enrollments e JOIN users u ON u.app = e.app AND u.id = e.user_id
 WHERE e.app = :app AND e.id = CAST(:enrollment_id AS uuid) FOR NO KEY UPDATE OF u
 """)
 _LOCK_PERSON = text("""
-SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into FROM users u WHERE u.app = :app AND u.id = :user_id FOR NO KEY UPDATE
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.locale, u.merged_into FROM users u
+WHERE u.app = :app AND u.id = :user_id FOR NO KEY UPDATE
 """)
 # In order of id, as every locker of several people does.
 _LOCK_PEOPLE = text("""
-SELECT u.id, u.user_id, u.attributes, u.timezone, u.merged_into FROM users u WHERE u.app = :app AND u.id = ANY(CAST(:user_ids AS bigint[]))
+SELECT u.id, u.user_id, u.attributes, u.timezone, u.locale, u.merged_into FROM users u
+WHERE u.app = :app AND u.id = ANY(CAST(:user_ids AS bigint[]))
 ORDER BY u.id FOR NO KEY UPDATE
 """)
 # Each once, and in one order whoever asks.
@@ -237,7 +240,7 @@ async def lock_enrolled(connection: Connection, app: str, enrollment_id: str) ->
         if row is None:
             return None
         if row.merged_into is None:
-            person = Person(row.id, row.user_id, row.attributes, row.timezone)
+            person = Person(row.id, row.user_id, row.attributes, row.timezone, row.locale)
             return Enrolled(person, row.started_at, row.entered_at, row.entry_event_id, row.entry_properties)
 
 
@@ -248,7 +251,7 @@ async def lock_person(connection: Connection, app: str, user_id: int) -> Person 
         if row is None:
             return None
         if row.merged_into is None:
-            return Person(row.id, row.user_id, row.attributes, row.timezone)
+            return Person(row.id, row.user_id, row.attributes, row.timezone, row.locale)
         user_id = row.merged_into
 
 
@@ -258,7 +261,7 @@ async def lock_people(connection: Connection, app: str, user_ids: Iterable[int])
     A survivor is not locked here, because that would break the order in which rows are locked.
     """
     rows = (await connection.execute(_LOCK_PEOPLE, {"app": app, "user_ids": sorted(set(user_ids))})).all()
-    people = {row.id: Person(row.id, row.user_id, row.attributes, row.timezone) for row in rows if row.merged_into is None}
+    people = {row.id: Person(row.id, row.user_id, row.attributes, row.timezone, row.locale) for row in rows if row.merged_into is None}
     return people, {row.id: row.merged_into for row in rows if row.merged_into is not None}
 
 

@@ -100,6 +100,30 @@ async def test_a_preview_shows_what_would_leave(
     assert (await manager.get("/v1/messages")).json()["items"] == []
 
 
+async def test_a_version_carries_its_layout_and_is_shown_in_the_language_and_zone_of_its_reader(manager: httpx.AsyncClient) -> None:
+    files = {
+        "template.toml": 'from = "Acme <hello@acme.example>"\n[sample.entry]\nat = "2026-11-24T22:30:00Z"\n',
+        "subject.txt": "Hello",
+        "subject.de.txt": "Hallo",
+        "body.txt": "{% extends '_layouts/text.txt' %}",
+        "body.de.txt": "{% extends '_layouts/text.txt' %}",
+        "_layouts/text.txt": "{% block a %}{{ entry.at | default('2026-01-01') | local | date }}{% endblock %}",
+    }
+    made = await manager.post("/v1/templates/welcome/versions", json={"files": files})
+    assert (made.status_code, made.json()["files"]) == (201, files)
+    await manager.put("/v1/users/ann", json={"attributes": {}, "locale": "de-AT", "timezone": "Europe/Vienna"})
+
+    async def shown(**body: str) -> tuple[str, str]:
+        parts = (await manager.post("/v1/templates/welcome/preview", json={"channel": "email", **body})).json()["parts"]
+        return parts["subject"], parts["text"]
+
+    assert await shown() == ("Hello", "24 November 2026")
+    assert await shown(user_id="ann") == ("Hallo", "24. November 2026")
+    assert await shown(user_id="ann", locale="en-US") == ("Hello", "November 24, 2026")
+    await manager.patch("/v1/users/ann", json={"timezone": "Asia/Tokyo"})
+    assert await shown(user_id="ann") == ("Hallo", "25. November 2026")
+
+
 async def test_a_preview_of_a_channel_without_content_says_so(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
     answer = await manager.post("/v1/templates/welcome/preview", json={"channel": "sms"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_content_for_channel")

@@ -182,5 +182,5 @@ async def test_the_houses_templates_are_harmless_enough_for_our_own_process() ->
     renderer = Renderer(children=1)
     for name in NAMES:
         for channel in templates.channels_of(house(name)):
-            assert (await renderer._prepared(house(name), channel)).compiled is not None
+            assert (await renderer._prepared(house(name), channel, "")).compiled is not None
     await renderer.close()

@@ -55,6 +55,20 @@ def test_a_broken_file_is_named_and_hides_no_other(room: Path, source: str, poin
     assert problems(room) == [(pointer, code)]
 
 
+def test_a_template_is_read_with_the_layouts_and_partials_that_it_uses(room: Path) -> None:
+    for file, said in (("_layouts/text.txt", "{% block b %}{% endblock %}"), ("_partials/a.txt", "{{ x"), ("_partials/unused.txt", "{{ x")):
+        (room / "templates" / file).parent.mkdir(exist_ok=True)
+        (room / "templates" / file).write_text(said)
+    body = room / "templates" / "hello" / "body.txt"
+    body.write_text('{% extends "_layouts/text.txt" %}{% block b %}{{ links.unsubscribe }}{% endblock %}')
+    found = house.load(room.parent)
+    assert (list(found.templates), found.problems) == (["hello"], [])
+    assert sorted(found.templates["hello"]) == ["_layouts/text.txt", "body.txt", "subject.txt", "template.toml"]
+    body.write_text('{% include "_partials/a.txt" %} {{ links.unsubscribe }}')
+    broken = house.load(room.parent).findings[0]
+    assert (broken.file, broken.line, broken.problem.code) == (room / "templates" / "_partials" / "a.txt", 1, "syntax")
+
+
 def test_an_error_names_its_line(room: Path) -> None:
     (room / "broken.py").write_text("\n\n1 / 0\n")
     assert house.load(room.parent).findings[0].line == 3
