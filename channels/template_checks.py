@@ -221,16 +221,20 @@ def _unused(settings: TemplateSettings, used: set[str]) -> Iterator[Finding]:
 
 def _unknown(files: Mapping[str, str], attached: Iterable[str]) -> Iterator[Finding]:
     known = ", ".join(sorted(template_parts.KNOWN_FILES))
-    own = {file for file in files if not template_layouts.is_shared(file)}
-    named = template_layouts.named_in((files[file] for file in sorted(own)), files)
-    for file in sorted(files):
+    yield from _never_put_in(files)
+    for file in sorted(file for file in files if not template_layouts.is_shared(file)):
         plain = template_locales.plain(file)
-        if file not in own and file not in named:
-            yield Finding(file, "unknown_file", f"{file} is nowhere put in: take it out, or mend the name where it is included")
-        elif file in own and plain not in template_parts.KNOWN_FILES and plain not in attached:
+        if plain not in template_parts.KNOWN_FILES and plain not in attached:
             yield Finding(file, "unknown_file", f"{file} belongs to no channel; known are {known}")
         elif plain == template_parts.SETTINGS_FILE and file != plain:
             yield Finding(file, "unknown_file", f"{plain} holds for every language: move what it says there")
+
+
+def _never_put_in(files: Mapping[str, str]) -> Iterator[Finding]:
+    shared = {file for file in files if template_layouts.is_shared(file)}
+    named = template_layouts.named_in((text for file, text in sorted(files.items()) if file not in shared), files)
+    for file in sorted(shared - named):
+        yield Finding(file, "unknown_file", f"{file} is nowhere put in: take it out, or mend the name where it is included")
 
 
 def _mentions(part: Part) -> list[Mention]:

@@ -464,11 +464,102 @@ HOUSE = [
 ]
 TEMPLATES = [
     template("unknown_file", {"body.md": "Hello"}, "body.md: body.md belongs to no channel; known are body.html, "),
+    template(
+        "bad_file", {"template.toml": "locale = 'x'"}, "template.toml: locale is the language of the files without one, like en or de-AT"
+    ),
+    template(
+        "bad_file",
+        {"template.toml": "defaults = 1"},
+        "template.toml: [defaults] gives values to names that begin with user, entry, captured, app, source, like user.first_name",
+    ),
+    template(
+        "default_unused",
+        {"template.toml": "defaults.user.x = 1"},
+        "template.toml: user.x has a default and is nowhere used: remove it, or mend its spelling",
+    ),
+    template(
+        "required_has_default",
+        {"template.toml": "required = ['user.x']\ndefaults.user.x = 1", "sms.txt": "{{ user.x }}"},
+        "template.toml: user.x is required and has a default: keep one of them",
+    ),
+    template(
+        "unknown_file", {"template.de.toml": "x"}, "template.de.toml: template.toml holds for every language: move what it says there"
+    ),
+    template(
+        "no_default_file",
+        {"voice.de.txt": "x"},
+        "voice.de.txt: voice.de.txt has no voice.txt beside it, which everybody else would get: add it",
+    ),
+    template(
+        "mixed_languages",
+        {"subject.de.txt": "x"},
+        "body.txt: in de this file would stay in the other language: add body.de.txt",
+    ),
+    *(
+        files(
+            "bad_file",
+            {
+                "journeys/templates/hello/sms.txt": sms,
+                "journeys/templates/_partials/a.txt": put_in,
+                "journeys/templates/_layouts/a.txt": around,
+            },
+            f"templates/hello/{words}",
+        )
+        for sms, put_in, around, words in (
+            ('{% include "_partials/b.txt" %}', "", "", "sms.txt: names _partials/b.txt, which is not there: add it, or mend the name"),
+            (
+                '{% include "b.txt" %}',
+                "",
+                "",
+                'sms.txt: names in quotes what is put in, of _layouts/ or _partials/, and says nothing else: "_partials/footer.html"',
+            ),
+            (
+                '{% include "_partials/a.txt" %}',
+                '{% include "_partials/a.txt" %}',
+                "",
+                "_partials/a.txt: names _partials/a.txt, which names this file again: take one of them out",
+            ),
+            (
+                '{% include "_partials/a.txt" %}' * 400,
+                "x" * 1000,
+                "",
+                "_partials/a.txt: is more than 256000 characters with what is put in: shorten it",
+            ),
+            ("{% block a %}", "", "", "sms.txt: does not end its block a: add endblock"),
+            ("{% endblock %}", "", "", "sms.txt: has an endblock without its block"),
+            ("{% block 1 %}{% endblock %}", "", "", "sms.txt: a block has a name, and nothing else: {% block content %}"),
+            ('x{% extends "_layouts/a.txt" %}', "", "x", "sms.txt: extends stands at the beginning, and once"),
+            (
+                '{% extends "_layouts/a.txt" %}{% block b %}{% endblock %}',
+                "",
+                "{% block a %}{% endblock %}",
+                "sms.txt: has a block b that _layouts/a.txt lacks; it has a",
+            ),
+            (
+                '{% extends "_layouts/a.txt" %}lost',
+                "",
+                "x",
+                "sms.txt: says something outside its blocks, which _layouts/a.txt would not show: put it into a block",
+            ),
+            (
+                "{% block a %}{{ super() }}{% endblock %}",
+                "",
+                "",
+                "sms.txt: super() stands where there is no block of a layout: take it out",
+            ),
+        )
+    ),
+    files(
+        "bad_file",
+        {"journeys/templates/hello/sms.txt": '{% include "_partials/p0.txt" %}', "journeys/templates/_partials/p11.txt": "x"}
+        | {f"journeys/templates/_partials/p{n}.txt": f'{{% include "_partials/p{n + 1}.txt" %}}' for n in range(11)},
+        "templates/hello/_partials/p9.txt: is within more than 10 others: put fewer of them into each other",
+    ),
     template("bad_file", {"template.toml": "x = ]"}, "template.toml: is not TOML at line 1"),
     template(
         "bad_file",
         {"template.toml": "x = 1"},
-        "template.toml: unknown setting x; known are attachments, dlt_template_id, from, headers, reply_to, ",
+        "template.toml: unknown setting x; known are attachments, defaults, dlt_template_id, from, headers, locale, ",
     ),
     template(
         "bad_file",
@@ -541,7 +632,8 @@ TEMPLATES = [
     template(
         "no_default",
         {"sms.txt": "{{ user.name }}"},
-        "sms.txt: line 1: user.name may be missing: write {{ user.name | default(...) }} or name it under required in template.toml",
+        "sms.txt: line 1: user.name may be missing: write {{ user.name | default(...) }} "
+        "or name it under required or defaults in template.toml",
     ),
     template(
         "sample_missing",
@@ -609,6 +701,7 @@ SOURCES = (
     "cli/type_words.py",
     "channels/template_checks.py",
     "channels/template_files.py",
+    "channels/template_layouts.py",
     "channels/template_parts.py",
     "channels/template_voice.py",
     "channels/template_whatsapp.py",
@@ -618,8 +711,9 @@ SOURCES = (
 REFUSING = ("journeys/language/conditions.py",)
 """Where the language itself refuses with a TypeError while a file is imported."""
 SENTENCE_LENGTH = 25
-APART = {"unannounced", "_with_inline_css"}
-"""Functions whose words `check` does not give: the first is asked by apply, the second's library takes every stylesheet that was tried."""
+APART = {"unannounced", "_with_inline_css", "_never_put_in"}
+"""Functions whose words `check` does not give: the first is asked by apply, the second's library takes every stylesheet that was tried, and
+a house's templates carry only what they use."""
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.code}-{row.words[:60]}")
