@@ -15,7 +15,7 @@ from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, LongTextRoute, ReadingApp, Word, management
 from channels.render import Renderer, RenderFailed
-from channels.templates import channels_of, content_hash, settings
+from channels.templates import channels_of, content_hash, remarks, settings
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from storage import apps, journeys, people, providers, templates
@@ -72,11 +72,21 @@ class PreviewOrder(Body):
     )
 
 
+class RemarkView(BaseModel):
+    """One thing that its author should know of a message."""
+
+    part: str = Field(examples=["html"])
+    code: str = Field(examples=["clipped"])
+    message: str = Field(examples=["the HTML is 140 KB; Gmail cuts it at 102 KB, and the link to leave may be behind the cut: shorten it"])
+
+
 class Preview(BaseModel):
     """How the message would leave."""
 
     version: int
     parts: dict[str, Any] = Field(description="the fields of the channel", examples=[{"subject": "Welcome, Ann", "text": "Hello."}])
+    sizes: dict[str, int] = Field(description="of the texts among them, in bytes", examples=[{"html": 4711, "text": 812}])
+    remarks: list[RemarkView] = Field(description="what mail programs, filters of spam and dark screens stumble over; what a text costs")
 
 
 @router.get("/templates", summary="List templates")
@@ -159,7 +169,9 @@ async def preview(request: Request, app: ReadingApp, database: Db, name: Name, b
         content = await renderer.render(row.name, row.version, row.files, body.channel, variables)
     except RenderFailed as failed:
         raise Invalid([Problem("", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
-    return Preview(version=row.version, parts=dict(content.parts))
+    sizes = {part: len(said.encode()) for part, said in content.parts.items() if isinstance(said, str)}
+    found = [RemarkView(**vars(remark)) for remark in remarks(body.channel, content.parts)]
+    return Preview(version=row.version, parts=dict(content.parts), sizes=sizes, remarks=found)
 
 
 async def _variables(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:

@@ -181,11 +181,15 @@ def _of_speech(part: Part, said: str) -> Iterator[Finding]:
         yield Finding(part.file, "bad_ssml", f"the SSML cannot be spoken with the sample: {error}")
 
 
-def sample_of(files: Mapping[str, str], channel: str) -> str:
-    """The first part of a channel filled in with the sample, for a template without findings."""
-    part = template_parts.parts(files, channel)[0]
-    variables = template_language.named(_with_sample(template_parts.settings(files)))
-    return written(template_language.language(html=part.is_html).from_string(part.source), variables)
+def samples_of(files: Mapping[str, str], channel: str) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """For a template without findings, and each of its languages: the parts of a channel filled in with the sample, and their files."""
+    settings = template_parts.settings(files)
+    for locale in _locales(files):
+        named = template_locales.chosen(files, locale)
+        parts = template_parts.parts(template_locales.in_locale(files, locale), channel)
+        variables = template_language.named(_with_sample(settings, locale))
+        said = {part.name: written(template_language.language(html=part.is_html).from_string(part.source), variables) for part in parts}
+        yield said, {part.name: named.get(part.file, part.file) for part in parts}
 
 
 def _with_sample(settings: TemplateSettings, locale: str = "") -> Mapping[str, Any]:

@@ -7,13 +7,16 @@ from typing import Any
 
 import css_inline
 import mrml
+from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_voice, template_whatsapp
 from channels.base import Rejected
 from channels.email import labels
 from channels.email.attachments import MOST, media_type
+from channels.email.plain_text import plain_text
 from channels.in_app import content as in_app
 from channels.template_files import BadFile, Part, nested, toml
+from channels.template_language import language
 from channels.template_layouts import composed
 from channels.template_locales import DEFAULT_LOCALE, in_locale, normal
 from channels.wishes import Wish, wish_of
@@ -217,6 +220,8 @@ def _email(files: Mapping[str, str]) -> list[Part]:
         found.append(Part("html", "body.html", _with_inline_css(composed("body.html", files)), is_html=True))
     if len(found) == 1:
         raise BadFile("body.txt", "is missing: a mail needs body.txt, body.mjml or body.html")
+    if "body.txt" not in files:
+        found += _text_of(found[-1])
     own = settings(files)
     return [
         *found,
@@ -224,6 +229,17 @@ def _email(files: Mapping[str, str]) -> list[Part]:
         *(Part(f"tags.{name}", SETTINGS_FILE, text) for name, text in own.tags.items()),
         *_attached(files, own.attachments),
     ]
+
+
+def _text_of(html: Part) -> list[Part]:
+    """The plain text of a mail that has only HTML. Where Jinja stands so that it cannot be taken out of the tags, there is none."""
+    hidden, kept = _hide_jinja(html.source)
+    text = _show_jinja(plain_text(hidden), kept)
+    try:
+        language(html=False).parse(text)
+    except TemplateSyntaxError:
+        return []
+    return [Part("text", html.file, text, is_composed=True)] if text else []
 
 
 def _attached(files: Mapping[str, str], attachments: Mapping[str, str]) -> Iterator[Part]:

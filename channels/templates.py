@@ -1,12 +1,15 @@
 """Templates as authors write them: a mapping of file name to text, from journeys/templates/<name>/. Used by check, apply and publish."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_checks, template_layouts, template_parts
+from channels.email.remarks import Remark
+from channels.email.remarks import remarks as mail_remarks
 from channels.push.checks import push_problems
 from channels.sms.segments import foreign, segments
 from channels.template_parts import BadFile, TemplateSettings
@@ -15,11 +18,13 @@ from journeys.language.errors import Problem
 __all__ = [
     "SETTINGS_FILE",
     "BadFile",
+    "Remark",
     "TemplateSettings",
     "channels_of",
     "content_hash",
     "notes",
     "problems",
+    "remarks",
     "settings",
     "shows_unsubscribe",
     "with_shared",
@@ -28,6 +33,7 @@ __all__ = [
 channels_of = template_parts.channels_of
 settings = template_parts.settings
 SETTINGS_FILE = template_parts.SETTINGS_FILE
+_REMARKED = ("email", "sms")
 
 
 def problems(name: str, files: Mapping[str, str]) -> list[Problem]:
@@ -40,20 +46,38 @@ def problems(name: str, files: Mapping[str, str]) -> list[Problem]:
 
 
 def notes(name: str, files: Mapping[str, str]) -> list[Problem]:
-    """What its author may want to know of a template without problems: a text whose sample is charged as several."""
-    if "sms" not in channels_of(files):
-        return []
-    sample = template_checks.sample_of(files, "sms")
-    counted, outside = segments(sample), foreign(sample)
-    shorter = segments("".join("?" if character in outside else character for character in sample)).count
-    pointer = f"templates/{name}/sms.txt"
+    """What its author may want to know of a template without problems: how its sample would look to mail programs, and what it costs."""
+    found = [
+        Problem(f"templates/{name}/{named[remark.part]}", remark.code, remark.message)
+        for channel in _REMARKED
+        if channel in channels_of(files)
+        for said, named in template_checks.samples_of(files, channel)
+        for remark in remarks(channel, said)
+        if remark.part in named
+    ]
+    return list(dict.fromkeys(found))
+
+
+def remarks(channel: str, parts: Mapping[str, Any]) -> list[Remark]:
+    """The same of a message as it would leave, by the names of its parts."""
+    match channel:
+        case "email":
+            return mail_remarks(parts)
+        case "sms":
+            return list(_of_price(str(parts["text"])))
+        case _:
+            return []
+
+
+def _of_price(said: str) -> Iterator[Remark]:
+    counted, outside = segments(said), foreign(said)
+    shorter = segments("".join("?" if character in outside else character for character in said)).count
     if counted.count > shorter:
         named = ", ".join(f"{character} (U+{ord(character):04X})" for character in outside[:3])
-        why = f"the sample is {counted.count} segments because of {named}, which the alphabet of texts lacks; without it {shorter}"
-        return [Problem(pointer, "costly_characters", why)]
-    if counted.count > 1:
-        return [Problem(pointer, "several_segments", f"the sample is {counted.count} segments ({counted.encoding}), and each is charged")]
-    return []
+        why = f"it is {counted.count} segments because of {named}, which the alphabet of texts lacks; without it {shorter}"
+        yield Remark("text", "costly_characters", why)
+    elif counted.count > 1:
+        yield Remark("text", "several_segments", f"it is {counted.count} segments ({counted.encoding}), and each is charged")
 
 
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:

@@ -124,6 +124,18 @@ async def test_a_version_carries_its_layout_and_is_shown_in_the_language_and_zon
     assert await shown(user_id="ann") == ("Hallo", "25. November 2026")
 
 
+async def test_a_preview_has_a_text_sizes_and_what_mail_programs_stumble_over(manager: httpx.AsyncClient) -> None:
+    html = '<p>Grüße</p><a href="/orders">Orders</a> <a href="{{ links.unsubscribe }}">Leave</a>'
+    files = {"template.toml": 'from = "a@acme.example"', "subject.txt": "BUY NOW OR NEVER", "body.html": html, "sms.txt": "a" * 161}
+    await manager.post("/v1/templates/welcome/versions", json={"files": files})
+    shown = (await manager.post("/v1/templates/welcome/preview", json={"channel": "email"})).json()
+    assert shown["parts"]["text"] == "Grüße\n\nOrders (/orders) Leave (https://example.com/unsubscribe)"
+    assert shown["sizes"]["text"] == len(shown["parts"]["text"].encode())
+    assert [(each["part"], each["code"]) for each in shown["remarks"]] == [("subject", "shouted_subject"), ("html", "bad_link")]
+    text = (await manager.post("/v1/templates/welcome/preview", json={"channel": "sms"})).json()
+    assert [each["code"] for each in text["remarks"]] == ["several_segments"]
+
+
 async def test_a_preview_of_a_channel_without_content_says_so(manager: httpx.AsyncClient, versions: list[dict[str, Any]]) -> None:
     answer = await manager.post("/v1/templates/welcome/preview", json={"channel": "sms"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_content_for_channel")

@@ -682,11 +682,11 @@ TEMPLATES = [
         {"voice.txt": "<speak>Hello"},
         "voice.txt: the SSML cannot be spoken with the sample: it is not well-formed at line 1, column 12",
     ),
-    template("several_segments", {"sms.txt": "a" * 161}, "sms.txt: the sample is 2 segments (gsm7), and each is charged"),
+    template("several_segments", {"sms.txt": "a" * 161}, "sms.txt: it is 2 segments (gsm7), and each is charged"),
     template(
         "costly_characters",
         {"sms.txt": "a" * 100 + "ç"},
-        "sms.txt: the sample is 2 segments because of ç (U+00E7), which the alphabet of texts lacks; without it 1",
+        "sms.txt: it is 2 segments because of ç (U+00E7), which the alphabet of texts lacks; without it 1",
     ),
 ]
 ROWS = [*JOURNEY, *STEPS, *CONDITIONS, *HOUSE, *TEMPLATES]
