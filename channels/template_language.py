@@ -30,6 +30,7 @@ OUTPUT_LIMIT = 1_000_000
 _kept_zones: dict[str, bytes] = {}
 _LARGEST_NUMBER = 2.0**63
 _PRECISION = 15
+_PLAIN_PLACES = 8
 
 # Jinja's own filters whose cost is in proportion to what they are given. `safe` is not among them: values come from strangers.
 _OF_JINJA = (
@@ -167,6 +168,11 @@ def _decimals(value: Any, places: int = 2) -> str:
     return str(Decimal(str(value)).quantize(Decimal(1).scaleb(-_places(places)), rounding=ROUND_HALF_UP))
 
 
+def _plain(value: Any) -> str:
+    """A number without needless zeros, with eight decimals at most: 7, 7.3, 2.17391304."""
+    return f"{round(Decimal(str(value)), _PLAIN_PLACES):f}".rstrip("0").rstrip(".") or "0"
+
+
 def _round(value: Any, places: int = 0) -> Any:
     return round(value, _places(places)) if places else round(value)
 
@@ -250,6 +256,7 @@ _OURS = {
     "local": _local,
     "money": _money,
     "number": _number,
+    "plain": _plain,
     "plural": _plural,
     "round": _round,
 }

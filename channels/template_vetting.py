@@ -14,13 +14,13 @@ _PLAIN: tuple[type[nodes.Node], ...] = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem),
     *(nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.CondExpr, nodes.If, nodes.Concat),
     *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.List, nodes.Tuple),
-    nodes.Keyword,
+    *(nodes.Keyword, nodes.Slice),
 )
 _FILTERS = frozenset(
     {
         *("abs", "capitalize", "count", "d", "date", "decimals", "default", "e", "escape", "first", "float", "int", "items", "join"),
         *("last", "length", "lower", "round", "string", "title", "tojson", "trim", "truncate", "upper", "urlencode"),
-        *("local", "money", "number", "plural"),
+        *("local", "money", "number", "plain", "plural"),
     }
 )
 _WITH_NAMED_ARGUMENTS = frozenset({"date", "join", "local", "money", "number", "plural"})

@@ -44,6 +44,7 @@ GROUPS = {
     "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
     "segment": "cli.segment",
+    "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",
     "unconfirmed": "cli.unconfirmed",

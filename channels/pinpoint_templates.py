@@ -1,0 +1,162 @@
+"""Message templates of Amazon Pinpoint, as `aws pinpoint get-email-template` and its neighbours print them, as files of a template.
+
+What has no place here is told, each with its field and line.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2.exceptions import TemplateSyntaxError
+
+from channels.handlebars import path_of, translated
+from channels.template_language import language
+from channels.template_variables import mentions
+
+_NAME = re.compile(r"[^a-z0-9_-]+")
+_PUSH = {"Title": "title", "Body": "body", "Url": "url", "Sound": "sound", "ImageUrl": "image", "MediaUrl": "image"}
+_PUSH_PLATFORMS = ("Default", "APNS", "GCM", "ADM", "Baidu")
+_KINDS = {"EmailTemplateResponse": "EMAIL", "SMSTemplateResponse": "SMS", "PushNotificationTemplateResponse": "PUSH"}
+_KINDS |= {"VoiceTemplateResponse": "VOICE", "InAppTemplateResponse": "INAPP"}
+_NO_TRACK = re.compile(r"\sses:no-track(?:=(?:\"[^\"]*\"|'[^']*'|[^\s>]*))?", re.IGNORECASE)
+_SES_TAGS = re.compile(r"\sses:tags=(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What was not taken over. `place` is Pinpoint's field, with a line where it has several."""
+
+    place: str
+    message: str
+
+
+@dataclass
+class Imported:
+    """One template: its name here, the files that it has, and what somebody must look at."""
+
+    name: str
+    files: dict[str, str] = field(default_factory=dict)
+    left: list[Left] = field(default_factory=list)
+
+
+def imported(answer: Mapping[str, Any]) -> Imported:
+    """Read one answer of Pinpoint's, with or without the name around it. Raises ValueError for what is no template."""
+    wrapper = next((name for name in _KINDS if isinstance(answer.get(name), dict)), None)
+    template = answer[wrapper] if wrapper else answer
+    kind, name = _KINDS.get(wrapper or "") or str(template.get("TemplateType", "")).upper(), template.get("TemplateName")
+    if kind not in _READERS or not isinstance(name, str) or not name:
+        raise ValueError(
+            "is no email, sms, push or voice template of Pinpoint: it has a TemplateName, and a TemplateType or the name of the answer"
+        )
+    return _Import(template, _NAME.sub("-", name.lower()).strip("-_")[:63] or "template").read(kind)
+
+
+class _Import:
+    def __init__(self, template: Mapping[str, Any], name: str) -> None:
+        self._template = template
+        self._made = Imported(name)
+        self._defaults = dict(self._substitutions())
+        self._settings: dict[str, str] = {}
+        self._texts: list[str] = []
+
+    def read(self, kind: str) -> Imported:
+        _READERS[kind](self)
+        if self._template.get("RecommenderId"):
+            self._leave("RecommenderId", "recommendations come with the event, as entry")
+        tables = [f"{key} = {said}" for key, said in self._settings.items() if not key.startswith("[")]
+        tables += [f"\n{key}\n{said}" for key, said in self._settings.items() if key.startswith("[")]
+        mentioned = {path for text in self._texts for path in _mentioned(text)}
+        used = {path: value for path, value in self._defaults.items() if path in mentioned}
+        if used:
+            tables.append("\n[defaults]\n" + "\n".join(f"{_said(path)} = {_said(value)}" for path, value in used.items()))
+        if tables:
+            self._made.files["template.toml"] = "\n".join(tables).lstrip() + "\n"
+        return self._made
+
+    def email(self) -> None:
+        for member, file in (("Subject", "subject.txt"), ("HtmlPart", "body.html"), ("TextPart", "body.txt")):
+            if self._has(member):
+                self._made.files[file] = self._text(member, self._template[member])
+        headers = {each["Name"]: self._text("Headers", each["Value"]) for each in self._template.get("Headers") or ()}
+        if headers:
+            self._settings["[headers]"] = "\n".join(f"{_said(name)} = {_said(value)}" for name, value in headers.items())
+
+    def sms(self) -> None:
+        self._made.files["sms.txt"] = self._text("Body", self._template.get("Body", ""))
+
+    def voice(self) -> None:
+        self._made.files["voice.txt"] = self._text("Body", self._template.get("Body", ""))
+        known = {"name": self._template.get("VoiceId"), "language": self._template.get("LanguageCode")}
+        if any(known.values()):
+            self._settings["[voice]"] = "\n".join(f"{key} = {_said(value)}" for key, value in known.items() if value)
+
+    def push(self) -> None:
+        platforms = [name for name in _PUSH_PLATFORMS if isinstance(self._template.get(name), dict)]
+        fields: dict[str, str] = {}
+        for platform in platforms:
+            content = self._template[platform]
+            for member, ours in _PUSH.items():
+                if content.get(member) and ours not in fields:
+                    fields[ours] = self._text(f"{platform}.{member}", content[member])
+                elif content.get(member) and fields[ours] != self._text(f"{platform}.{member}", content[member]):
+                    self._leave(f"{platform}.{member}", "a push says the same on every platform: make a template of its own for this one")
+            if content.get("RawContent"):
+                self._leave(f"{platform}.RawContent", "raw content is not there: write what it says as fields of push.toml, or as [data]")
+        self._made.files["push.toml"] = "".join(f"{name} = {_said(said)}\n" for name, said in fields.items())
+
+    def _substitutions(self) -> Iterator[tuple[str, object]]:
+        try:
+            given = json.loads(self._template.get("DefaultSubstitutions") or "{}")
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            self._leave("DefaultSubstitutions", "is no JSON: write the values into [defaults] of template.toml")
+            return
+        for name, value in given.items():
+            try:
+                path = path_of(name)
+            except ValueError as error:
+                self._leave("DefaultSubstitutions", str(error))
+                continue
+            if path.partition(".")[0] in ("user", "entry"):
+                yield path, value
+
+    def _has(self, member: str) -> bool:
+        return bool(self._template.get(member))
+
+    def _text(self, place: str, source: str) -> str:
+        if place == "HtmlPart":
+            if _SES_TAGS.search(source):
+                self._leave(place, "ses:tags are not read; a link to leave is links.unsubscribe")
+            source = _NO_TRACK.sub(' data-sojourn-track="off"', _SES_TAGS.sub("", source))
+        made = translated(source, self._defaults)
+        several = "\n" in source
+        for each in made.untranslated:
+            self._leave(f"{place}, line {each.line}" if several else place, each.message)
+        self._texts.append(made.text)
+        return made.text
+
+    def _leave(self, place: str, message: str) -> None:
+        left = Left(place, message)
+        if left not in self._made.left:
+            self._made.left.append(left)
+
+
+_READERS = {"EMAIL": _Import.email, "SMS": _Import.sms, "PUSH": _Import.push, "VOICE": _Import.voice}
+
+
+def _mentioned(text: str) -> Iterator[str]:
+    """A default that nothing uses would be refused."""
+    try:
+        yield from (mention.path for mention in mentions(language(html=False).parse(text)))
+    except TemplateSyntaxError:
+        return
+
+
+def _said(value: object) -> str:
+    """A value as TOML has it, which for texts, numbers, lists and names is how JSON has it."""
+    return json.dumps(value if not isinstance(value, dict) and value is not None else str(value), ensure_ascii=False).replace(
+        "\x7f", "\\u007f"
+    )
