@@ -16,6 +16,7 @@ CLIPPED_AT_BYTES = 102 * 1024
 _LONG_SUBJECT = 150
 _SHOUTED_LETTERS = 8
 _FEW_WORDS = 20
+_MANY_MARKS = 3
 _SHORTENERS = frozenset({"bit.ly", "goo.gl", "is.gd", "ow.ly", "t.co", "tinyurl.com", "cutt.ly", "rb.gy", "buff.ly", "rebrand.ly"})
 _DANGEROUS = {"script": "scripts are taken out", "form": "forms are warned of or taken out", "iframe": "frames are taken out"}
 _HOST_IN_WORDS = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?:/\S*)?", re.IGNORECASE)
@@ -101,7 +102,7 @@ def _of_subject(subject: str) -> Iterator[Remark]:
         yield Remark("subject", "long_subject", f"the subject has {len(subject)} characters; most screens show 40 to 70")
     if len(cased) >= _SHOUTED_LETTERS and all(letter.isupper() for letter in cased):
         yield Remark("subject", "shouted_subject", "the subject is all in capitals, as spam is")
-    if re.search(r"[!?]{2,}|\${2,}|(?:!.*){3}", subject):
+    if re.search(r"[!?]{2}|\${2}", subject) or subject.count("!") >= _MANY_MARKS:
         yield Remark("subject", "many_marks", "the subject has many exclamation marks or the like, as spam has")
     if re.match(r"(?:re|fwd?|aw|wg)\s*:", subject.strip(), re.IGNORECASE):
         yield Remark("subject", "looks_answered", "the subject looks like an answer to a mail that was never written, as spam does")
