@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from activities.one_time_codes import AskedTooOften
 from journeys.language.errors import Conflict, Invalid, NotFound, OutsideSegment, Problem, Refused, SojournError, Unavailable
+from storage.segment_people import SqlFailed, TooSlow
 
 
 class Malformed(Refused):
@@ -76,6 +77,8 @@ ANSWERS: dict[type[SojournError], Answer] = {
     AskedTooOften: Answer(429, "asked_too_often", "Too many codes were asked for: try again later"),
     Invalid: Answer(422, "invalid", "Some values break a rule"),
     OutsideSegment: Answer(422, "outside_segment", "SQL is asked only where a segment is counted"),
+    TooSlow: Answer(422, "too_slow", "Who is in the segment was not known within the time"),
+    SqlFailed: Answer(422, "sql_fails", "The SQL of a segment cannot be run"),
     Refused: Answer(422, "refused", "The request cannot be carried out"),
     Unavailable: Answer(503, "unavailable", "Sojourn cannot answer now: try again"),
 }
