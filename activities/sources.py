@@ -133,8 +133,7 @@ class Sources:
         live = await self._live(app, {name for name, _ in asked})
         waiting = {each: self._asked(app, live[each[0]], each[1]) for each in sorted(asked)}
         await asyncio.wait(set(waiting.values()), timeout=max(0.0, until - self._clock()))
-        late = _Failed("it takes too long")
-        answers = {each: future.result() if future.done() else late for each, future in waiting.items()}
+        answers = {each: future.result() if future.done() else _late(live[each[0]].source) for each, future in waiting.items()}
         _refuse({name: live[name].source for name, _ in asked}, answers)
         return {each: _value(live[each[0]].source, answer) for each, answer in answers.items()}
 
@@ -192,7 +191,7 @@ class Sources:
             for key, future in futures.items():
                 self._under_way.pop((place, key), None)
                 if not future.done():
-                    future.set_result(answers.get(key, _Failed("it was stopped")))
+                    future.set_result(answers.get(key, _Failed("this process stops", is_ours=True)))
 
     async def _ask(self, place: _Place, stored: StoredSource, keys: Sequence[str]) -> Mapping[str, _Answer]:
         failures, alone_until = self._troubles.get(place, (0, float("-inf")))
@@ -302,6 +301,10 @@ def _lifetime_s(source: Source, row: _Row) -> float:
             return 3600.0
         case Http(cache=cache) | Table(cache=cache):
             return cache.seconds if row.value is not None else min(cache.seconds, _ABSENT_FOR_S)
+
+
+def _late(source: Source) -> _Failed:
+    return _Failed("it takes too long", is_ours=isinstance(source.origin, Rows))
 
 
 def _refuse(named: Mapping[str, Source], answers: Mapping[Asked, _Answer]) -> None:

@@ -56,9 +56,10 @@ class Lookups:
         asked = url.replace(KEY_MARK, quote(key, safe=""))
         try:
             async with asyncio.timeout(timeout_s):
-                client, turn = self._client_of(origin_of(url))
+                destination = await self._egress.judge(asked)
+                client, turn = self._client_of(f"{destination.url.scheme}://{destination.host_header}")
                 async with turn:
-                    return await self._ask(client, await self._egress.judge(asked), headers, timeout_s)
+                    return await self._ask(client, destination, headers, timeout_s)
         except SendFailed as error:
             raise CannotBeLookedUp(error.answer) from error
         except (httpx.HTTPError, TimeoutError, OSError) as error:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from activities.direct import DirectLane
+from activities.messages import Messages
 from activities.sources import SourceAway, Sources
 from channels.base import Content
 from channels.egress import Egress
@@ -18,12 +19,13 @@ from channels.lookups import Lookups
 from channels.render import Renderer, RenderFailed
 from journeys.language import Http, Rows, Source, Table, hours, seconds
 from journeys.language.codec import source_hash, source_to_json
+from journeys.language.errors import Unavailable
 from storage import sources, templates
 from storage.database import Database
 from storage.direct_sends import DirectSend
 from storage.sealing import Seal
 from tests.activities.test_direct import ask
-from tests.activities.town import APP, Town
+from tests.activities.town import APP, Town, enroll, no_condition_holds, order_of
 
 SEAL = Seal(["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="])
 SAYS = "{{ source.product[entry.id].name }}"
@@ -281,7 +283,7 @@ async def test_who_would_be_skipped_does_not_wait(database: Database, asking: As
     async def render(rows: Mapping[str, Any]) -> Content:
         return (await renderer.render("t", 1, {"sms.txt": text}, "sms", {"source": rows})) if rows is not None else Content("sms", {})
 
-    renderer = Renderer(children=1, wall_s=20)
+    renderer = Renderer(children=1, wall_s=60)
     text = "{{ source.patient['a'].name }}"
     with pytest.raises(SourceAway):
         await outside.filled(APP, render)
@@ -294,7 +296,7 @@ async def test_who_would_be_skipped_does_not_wait(database: Database, asking: As
 async def test_lookups_that_depend_on_each_other_come_one_after_the_other_and_end(database: Database, asking: Asking) -> None:
     rows = {str(number): {"next": str(number + 1), "name": f"n{number}"} for number in range(9)}
     await publish(database, Source("step", Rows(key="id")), rows)
-    renderer, outside = Renderer(children=1, wall_s=20), asking()
+    renderer, outside = Renderer(children=1, wall_s=60), asking()
 
     async def said(depth: int) -> str:
         text = "'0'"
@@ -371,6 +373,40 @@ async def test_a_table_without_a_database_says_which_setting_is_empty(database: 
     assert failed.value.why == "SOJOURN_SOURCE_DATABASE_URL is empty"
 
 
+async def test_our_own_postgres_that_is_away_skips_nothing(database: Database, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    await publish(database, Source("product", Rows(key="sku"), failing="default", default={"name": "?"}), {"A": {"name": "Chair"}})
+    outside = asking()
+
+    async def away(*_: object) -> dict[str, Any]:
+        raise Unavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "rows", away)
+        with pytest.raises(Unavailable) as failed:
+            await outside.look(APP, "product", "A")
+    assert not isinstance(failed.value, SourceAway)
+    assert await outside.look(APP, "product", "A") == {"name": "Chair"}
+
+
+async def test_a_send_of_a_journey_waits_for_its_source_too(town: Town, asking: Asking, shop: Shop) -> None:
+    shop.otherwise = answer(b"", status="503 Away")
+    await publish(town.database, Source("product", Http(shop.url), failing="wait"))
+    async with town.database.transaction() as connection:
+        files = {"subject.txt": "{{ source.product[entry.plan].name }}", "body.txt": "x", "template.toml": 'from = "a@example.com"'}
+        await templates.publish(connection, APP, "welcome", files, "asks")
+    await town.endpoint()
+    renderer = Renderer(children=1, wall_s=60)
+    hands = Messages(town.database, replace(town.delivery(), renderer=renderer, sources=asking()), no_condition_holds)
+    order = order_of(await enroll(town), may_wait=True)
+    waits = await hands.deliver(order)
+    assert (waits.status, waits.reasons) == ("again", ("source_away:product",))
+    shop.otherwise = {"name": "Chair"}
+    assert (await hands.deliver(order)).status == "settled"
+    await hands.drain()
+    await renderer.close()
+    assert town.provider.seen[0].content.parts["subject"] == "Chair"
+
+
 async def lane(town: Town, outside: Sources, renderer: Renderer) -> DirectLane:
     return DirectLane(town.database, replace(town.delivery(), renderer=renderer, sources=outside), asyncio.Event())
 
@@ -386,10 +422,11 @@ async def planned(town: Town, text: str, count: int) -> None:
 async def test_a_chunk_of_messages_leaves_with_one_statement_for_all_its_rows(town: Town, asking: Asking) -> None:
     await publish(town.database, Source("product", Rows(key="sku")), {f"A-{number}": {"name": f"thing {number}"} for number in range(30)})
     await planned(town, SAYS, 30)
-    renderer, statements = Renderer(children=1, wall_s=20), list[str]()
+    renderer, statements = Renderer(children=1, wall_s=60), list[str]()
     event.listen(town.database.engine.sync_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     await (await lane(town, asking(), renderer)).pass_once()
     await renderer.close()
+    assert set(await town.states()) == {("sent", None)}
     assert sorted(each.content.parts["text"] for each in town.provider.seen) == sorted(f"thing {number}" for number in range(30))
     assert len([each for each in statements if "FROM source_rows" in each]) <= 2
 
@@ -398,7 +435,7 @@ async def test_a_message_waits_for_its_source_and_is_skipped_after_the_bound(tow
     shop.otherwise = answer(b"", status="503 Away")
     await publish(town.database, Source("product", Http(shop.url), failing="wait", wait_at_most=hours(1)))
     await planned(town, SAYS, 1)
-    renderer = Renderer(children=1, wall_s=20)
+    renderer = Renderer(children=1, wall_s=60)
     sends = await lane(town, asking(), renderer)
     await sends.pass_once()
     assert await town.states() == [("planned", "source_away:product")]
@@ -418,7 +455,7 @@ async def test_a_message_that_waited_leaves_once_its_source_is_back(town: Town, 
     shop.otherwise = answer(b"", status="503 Away")
     await publish(town.database, Source("product", Http(shop.url), failing="wait"))
     await planned(town, SAYS, 1)
-    renderer = Renderer(children=1, wall_s=20)
+    renderer = Renderer(children=1, wall_s=60)
     sends = await lane(town, asking(), renderer)
     await sends.pass_once()
     shop.otherwise = {"name": "Chair"}
