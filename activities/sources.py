@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -60,12 +60,21 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Failed:
-    """Why nothing was heard. `is_ours`: it is our own Postgres, and every message waits for that."""
+    """Why nothing was heard, and whose trouble it is: the source's, that of this key alone, or ours, for which every message waits."""
 
     why: str
-    is_ours: bool = False
+    of: Literal["source", "key", "us"] = "source"
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """How often a source failed in a row, and until when nobody asks it."""
+
+    failures: int = 0
+    left_alone_until: float = float("-inf")
+
+
+_NO_TROUBLE = _Trouble()
 _Answer = _Row | _Failed
 _Place = tuple[str, str, str]
 """App, source, and what it is now: its version, and its rows."""
@@ -94,7 +103,7 @@ class Sources:
         self._gathering: dict[_Place, dict[str, asyncio.Future[_Answer]]] = {}
         self._under_way: dict[tuple[_Place, str], asyncio.Future[_Answer]] = {}
         self._asking: set[asyncio.Task[None]] = set()
-        self._troubles: dict[_Place, tuple[int, float]] = {}
+        self._troubles: dict[_Place, _Trouble] = {}
 
     async def filled(self, app: str, render: Render, known: Mapping[str, Any] | None = None) -> Content:
         """Render with rows by source and key, fetch what the template asks, and render again. `known` are rows that are not fetched.
@@ -191,20 +200,14 @@ class Sources:
             for key, future in futures.items():
                 self._under_way.pop((place, key), None)
                 if not future.done():
-                    future.set_result(answers.get(key, _Failed("this process stops", is_ours=True)))
+                    future.set_result(answers.get(key, _Failed("this process stops", "us")))
 
     async def _ask(self, place: _Place, stored: StoredSource, keys: Sequence[str]) -> Mapping[str, _Answer]:
-        failures, alone_until = self._troubles.get(place, (0, float("-inf")))
-        if self._clock() < alone_until:
+        if self._clock() < self._troubles.get(place, _NO_TROUBLE).left_alone_until:
             return dict.fromkeys(keys, _Failed("it failed a moment ago"))
         answers = await self._fetched(place[0], stored, keys)
+        self._note_trouble(place, answers)
         failed = [answer for answer in answers.values() if isinstance(answer, _Failed)]
-        if len(failed) < len(answers):
-            self._troubles.pop(place, None)
-        elif failures + len(failed) >= _FAILURES:
-            self._troubles[place] = (failures + len(failed), self._clock() + _LEFT_ALONE_S)
-        else:
-            self._troubles[place] = (failures + len(failed), float("-inf"))
         if failed:
             reasons = sorted({each.why for each in failed})
             _log.warning("source_failed", app=place[0], source=place[1], keys=len(failed), of=len(keys), reasons=reasons[:3])
@@ -212,6 +215,16 @@ class Sources:
             if isinstance(answer, _Row):
                 self._remembered.put((place, key), answer, _lifetime_s(stored.source, answer))
         return answers
+
+    def _note_trouble(self, place: _Place, answers: Mapping[str, _Answer]) -> None:
+        """A source that answered is well, whatever it said of a key; our own trouble says nothing of it."""
+        failed = [answer.of for answer in answers.values() if isinstance(answer, _Failed) and answer.of != "key"]
+        if len(failed) < len(answers):
+            self._troubles.pop(place, None)
+        elif "us" not in failed:
+            failures = self._troubles.get(place, _NO_TROUBLE).failures + len(failed)
+            until = self._clock() + _LEFT_ALONE_S if failures >= _FAILURES else _NO_TROUBLE.left_alone_until
+            self._troubles[place] = _Trouble(failures, until)
 
     async def _fetched(self, app: str, stored: StoredSource, keys: Sequence[str]) -> Mapping[str, _Answer]:
         match stored.source.origin:
@@ -227,7 +240,7 @@ class Sources:
             async with self._database.transaction() as connection:
                 found = await sources.rows(connection, app, name, keys)
         except Unavailable as away:
-            return dict.fromkeys(keys, _Failed(str(away), is_ours=True))
+            return dict.fromkeys(keys, _Failed(str(away), "us"))
         return {key: _Row(found.get(key)) for key in keys}
 
     async def _from_table(self, app: str, table: Table, keys: Sequence[str]) -> Mapping[str, _Answer]:
@@ -249,7 +262,7 @@ class Sources:
             try:
                 return _Row(await self._lookups.look(http.url, key, headers, http.timeout.seconds))
             except CannotBeLookedUp as failed:
-                return _Failed(str(failed))
+                return _Failed(str(failed), "source" if failed.is_away else "key")
 
         return dict(zip(keys, await asyncio.gather(*map(ask, keys)), strict=True))
 
@@ -304,14 +317,14 @@ def _lifetime_s(source: Source, row: _Row) -> float:
 
 
 def _late(source: Source) -> _Failed:
-    return _Failed("it takes too long", is_ours=isinstance(source.origin, Rows))
+    return _Failed("it takes too long", "us" if isinstance(source.origin, Rows) else "source")
 
 
 def _refuse(named: Mapping[str, Source], answers: Mapping[Asked, _Answer]) -> None:
     """Raises where an answer is missing and its source has no default: who would be skipped anyhow does not wait."""
     failed = [(named[name], answer) for (name, _), answer in answers.items() if isinstance(answer, _Failed)]
     for _, answer in failed:
-        if answer.is_ours:
+        if answer.of == "us":
             raise Unavailable(answer.why)
     for source, answer in _of_policy(failed, "skip"):
         raise RenderFailed(f"source_failed:{source.name}", answer.why)

@@ -188,6 +188,16 @@ async def test_what_is_no_answer_skips_the_message_and_is_not_remembered(
     assert {key for key, _ in shop.asked} == {"a"}
 
 
+async def test_rubbish_for_one_key_keeps_nobody_from_asking_for_another(database: Database, asking: Asking, shop: Shop) -> None:
+    shop.said = {"good": {"name": "Chair"}, **{str(number): answer(b"<html>") for number in range(5)}}
+    await publish(database, Source("product", Http(shop.url)))
+    outside = asking()
+    for number in range(5):
+        with pytest.raises(RenderFailed):
+            await outside.look(APP, "product", str(number))
+    assert await outside.look(APP, "product", "good") == {"name": "Chair"}
+
+
 async def test_a_key_cannot_lead_to_another_place(database: Database, asking: Asking, shop: Shop) -> None:
     await publish(database, Source("product", Http(shop.url)))
     assert await asking().look(APP, "product", "../secret?x=1#y\r\nHost: evil") is None
@@ -382,8 +392,9 @@ async def test_our_own_postgres_that_is_away_skips_nothing(database: Database, a
 
     with monkeypatch.context() as patched:
         patched.setattr(sources, "rows", away)
-        with pytest.raises(Unavailable) as failed:
-            await outside.look(APP, "product", "A")
+        for _ in range(4):
+            with pytest.raises(Unavailable) as failed:
+                await outside.look(APP, "product", "A")
     assert not isinstance(failed.value, SourceAway)
     assert await outside.look(APP, "product", "A") == {"name": "Chair"}
 
