@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         SecretStr("{}"),
         description='secret headers of Calls by origin, as JSON: {"https://crm.example.com": {"Authorization": "Bearer ..."}}',
     )
+    source_database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Postgres whose tables sources of templates may read (postgresql+asyncpg://...), as a role that can only read what"
+        " every app may see; empty: no source has a table",
+    )
     allowed_recipients: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="outside production: addresses, @domains or user ids that real providers may write to, separated by commas"
     )

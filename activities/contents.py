@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from activities.sending import Renders
+from activities.sources import Render, SourceAway, Sources
 from activities.tracking import Sent, Tracker
 from activities.zones import locate
 from channels.base import Content
 from channels.render import RenderFailed
-from storage import suppressions, templates
+from storage import sources, suppressions, templates
 from storage.database import Connection, Database
 from storage.ids import address_hash
 from storage.standing import Person, Standing
@@ -33,18 +36,39 @@ class Filled:
 class Contents:
     """Renders templates; a version never changes, so each is read from Postgres once a process."""
 
-    def __init__(self, database: Database, renderer: Renders, tracker: Tracker | None = None) -> None:
+    def __init__(self, database: Database, renderer: Renders, tracker: Tracker | None = None, outside: Sources | None = None) -> None:
         self._database = database
         self._renderer = renderer
         self._tracker = tracker
+        self._outside = outside
         self._files: dict[tuple[str, str, int], Mapping[str, str]] = {}
         self._being_read: dict[tuple[str, str, int], asyncio.Task[Mapping[str, str]]] = {}
 
     async def compose(self, filled: Filled, sent: Sent) -> Content:
-        """The content as it leaves. Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer."""
+        """The content as it leaves. Raises RenderFailed, or Unavailable when Postgres or the renderer does not answer, or a source.
+
+        Many that are composed at the same moment share what is asked of sources.
+        """
         files = await self._files_of(filled)
-        content = await self._renderer.render(filled.template, filled.version, files, filled.channel, filled.variables)
+
+        async def render(rows: Mapping[str, Any]) -> Content:
+            variables = {**filled.variables, "source": rows}
+            return await self._renderer.render(filled.template, filled.version, files, filled.channel, variables)
+
+        content = await (render({}) if self._outside is None else self._with_sources(self._outside, sent, render))
         return await self.complete(content, replace(sent, files=files))
+
+    async def _with_sources(self, outside: Sources, sent: Sent, render: Render) -> Content:
+        try:
+            return await outside.filled(sent.app, render)
+        except SourceAway as away:
+            if await self._has_waited(sent.app, sent.message_id) <= away.at_most:
+                raise
+            raise RenderFailed(f"source_failed:{away.name}", "it was waited for") from away
+
+    async def _has_waited(self, app: str, message_id: UUID) -> timedelta:
+        async with self._database.transaction() as connection:
+            return await sources.waited(connection, app, message_id)
 
     async def complete(self, content: Content, sent: Sent) -> Content:
         """What is rendered, or was given as it is, with counted links and a pixel.

@@ -56,7 +56,7 @@ class DirectLane:
         self._delivery = delivery
         self._woken = woken
         self._lanes = lanes or Lanes()
-        self._contents = Contents(database, delivery.renderer, delivery.tracker)
+        self._contents = Contents(database, delivery.renderer, delivery.tracker, delivery.sources)
         self._heavy = asyncio.Semaphore(_MOST_WITH_ATTACHMENTS)
 
     async def run(self) -> None:

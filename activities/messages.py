@@ -17,6 +17,7 @@ from activities.pacing import Limits
 from activities.places import Place
 from activities.sending import Ended, Parcel, Renders, Timing, send
 from activities.settling import settle_ended, to_its_end, while_claimed
+from activities.sources import Sources
 from activities.tracking import Sent, Tracker
 from activities.traffic import Traffic
 from activities.verdicts import verdict_of
@@ -52,6 +53,7 @@ class Delivery:
     gates: Gates = field(default_factory=Gates)
     accounts: Accounts | None = None
     tracker: Tracker | None = None
+    sources: Sources | None = None
     traffic: Traffic | None = None
     preferences_url: PreferencesUrl = lambda *_: ""
 
@@ -91,7 +93,7 @@ class Messages:
         self._database = database
         self._delivery = delivery
         self._hold = conditions_hold
-        self._contents = Contents(database, delivery.renderer, delivery.tracker)
+        self._contents = Contents(database, delivery.renderer, delivery.tracker, delivery.sources)
         self._under_way: dict[tuple[str, str, int], asyncio.Task[SendVerdict]] = {}
 
     async def deliver(self, order: SendOrder) -> SendVerdict:

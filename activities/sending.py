@@ -9,6 +9,7 @@ from typing import Any, Protocol, assert_never
 
 from activities.pacing import SLOT_LASTS
 from activities.routes import Wanted, country_of
+from activities.sources import SourceAway
 from activities.verdicts import Waits, repeat_wait
 from activities.ways import Handed, Held, Turn, Way
 from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected
@@ -115,6 +116,8 @@ async def send(way: Way, parcel: Parcel) -> Ended:
         handed = await way.hand_over(_outgoing(parcel, content), _wanted(way, parcel), _turn(way, parcel))
     except RenderFailed as failed:
         return Ended(_never_more(parcel.claim, Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code)))
+    except SourceAway as away:
+        return Ended(_planned(parcel, f"source_away:{away.name}", backoff(parcel.claim.epoch), str(away)))
     except Unavailable as away:
         return Ended(_planned(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
     return _ended(parcel, handed.end, _settlement(parcel, handed))

@@ -45,6 +45,7 @@ from api import (
     segments,
     sends,
     signatures,
+    sources,
     starts,
     subscriptions,
     suppressions,
@@ -65,6 +66,7 @@ from channels.render import Renderer
 from settings import Settings
 from storage.database import Database
 from storage.notify import Notifier
+from workflows.hands import outside
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -91,6 +93,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     templates.router,
     segments.router,
     segment_people.router,
+    sources.router,
     reports.router,
     bulk.router,
     enrollments.router,
@@ -139,6 +142,7 @@ def create_app(settings: Settings, database: Database | None = None, temporal: C
     app.state.notify = Notifier(settings.database_url)
     app.state.renderer = Renderer(children=1)
     app.state.fetching = Fetching()
+    app.state.sources = outside(settings, app.state.database)
     app.state.limits = limits_of(settings)
     app.state.tracking_desk = Desk(app.state.database, settings.link_secrets)
     app.state.streams = Streams(app.state.database, settings.database_url, settings.stream_limit)
@@ -159,5 +163,6 @@ async def _close_at_the_end(app: FastAPI) -> AsyncIterator[None]:
     await app.state.notify.close()
     await app.state.renderer.close()
     await app.state.fetching.close()
+    await app.state.sources.close()
     if app.state.owns_database:
         await app.state.database.close()

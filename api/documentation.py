@@ -21,6 +21,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Suppressions": ("Addresses that nothing may be sent to.", (SECRET,)),
     "Journeys": ("What is published, and publishing.", (SECRET,)),
     "Templates": ("What messages say, in versions.", (SECRET,)),
+    "Sources": ("Outside data that templates look up by a key.", (SECRET,)),
     "Segments": ("Named conditions over users, and lists of people.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.publishing import Written
 from api.segment_publishing import WrittenSegment
+from api.source_publishing import WrittenSource
 from channels.templates import content_hash
 from storage.journeys import JourneyState
 from storage.segments import StoredSegment
+from storage.sources import StoredSource
 from storage.templates import StoredTemplate
 
 
@@ -45,6 +47,16 @@ class LiveSegment(BaseModel):
     hash: str
 
 
+class LiveSource(BaseModel):
+    """The live version of a source, and the rows that are kept for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    hash: str
+    rows: str | None
+
+
 class Basis(BaseModel):
     """Everything that a plan was made against."""
 
@@ -54,10 +66,16 @@ class Basis(BaseModel):
     journeys: dict[str, LiveJourney]
     templates: dict[str, LiveTemplate]
     segments: dict[str, LiveSegment] = {}
+    sources: dict[str, LiveSource] = {}
 
 
 def basis_of(
-    states: Sequence[JourneyState], templates: Mapping[str, StoredTemplate], segments: Sequence[StoredSegment], *, is_paused: bool
+    states: Sequence[JourneyState],
+    templates: Mapping[str, StoredTemplate],
+    segments: Sequence[StoredSegment],
+    sources: Sequence[StoredSource],
+    *,
+    is_paused: bool,
 ) -> Basis:
     """The world as it is."""
     return Basis(
@@ -78,6 +96,7 @@ def basis_of(
             for each in segments
             if each.version is not None and each.hash is not None
         },
+        sources={each.name: LiveSource(version=each.version, hash=each.hash, rows=each.rows_hash) for each in sources},
     )
 
 
@@ -86,6 +105,7 @@ def fingerprint(
     written: Sequence[Written],
     templates: Mapping[str, Mapping[str, str]],
     segments: Sequence[WrittenSegment],
+    sources: Sequence[WrittenSource],
     *,
     paused: bool,
 ) -> str:
@@ -94,6 +114,7 @@ def fingerprint(
         "journeys": {each.journey.name: each.hash for each in written},
         "templates": {name: content_hash(files) for name, files in templates.items()},
         "segments": {each.name: each.hash for each in segments},
+        "sources": {each.name: [each.hash, each.rows and each.rows.hash] for each in sources},
         "paused": paused,
     }
     text = json.dumps([basis.model_dump(), published], sort_keys=True, separators=(",", ":"))
@@ -109,7 +130,14 @@ def news(planned: Basis, now: Basis) -> list[str]:
         found += [f"template {name} {words}" for words in _version_news(planned.templates.get(name), now.templates.get(name))]
     for name in sorted({*planned.segments, *now.segments}):
         found += [f"segment {name} {words}" for words in _version_news(planned.segments.get(name), now.segments.get(name))]
+    for name in sorted({*planned.sources, *now.sources}):
+        found += [f"source {name} {words}" for words in _source_news(planned.sources.get(name), now.sources.get(name))]
     return found
+
+
+def _source_news(planned: LiveSource | None, now: LiveSource | None) -> list[str]:
+    found = _version_news(planned, now)
+    return found or (["has other rows"] if planned and now and planned.rows != now.rows else [])
 
 
 def _journey_news(planned: LiveJourney | None, now: LiveJourney | None) -> list[str]:

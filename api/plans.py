@@ -8,29 +8,40 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from api import publishing, segment_publishing
+from api import publishing, segment_publishing, source_publishing
+from api import sources as source_desk
 from api.completeness import missing_content, unannounced
 from api.fingerprint import Basis, basis_of, fingerprint, news
 from api.funnel import here_now
 from api.publishing import JourneyChange, TemplateChange, Written
 from api.segment_publishing import SegmentChange, WrittenSegment
 from api.segments import CONDITION, must_run
+from api.source_publishing import SourceChange, WrittenSource
+from api.sources import DEFINITION as SOURCE
 from api.strict import App, Body, Db, LongTextRoute, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, providers, reports, segments, templates
+from storage import journeys, outbox, providers, reports, segments, sources, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 from storage.segments import StoredSegment
+from storage.sources import StoredSource
 
 router = management("Journeys", LongTextRoute)
 _DEFINITION = {"kind": "journey", "name": "onboarding", "starts_on": {"kind": "events"}, "steps": []}
 _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
+class PublishedSource(Body):
+    """A source, and the CSV of its rows where it comes with one; without it they stay as they are."""
+
+    definition: dict[str, Any] = Field(examples=[SOURCE])
+    csv: str | None = Field(None, examples=["sku,name\nA-17,Chair\n"])
+
+
 class Publication(Body):
-    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments)."""
+    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments, sources)."""
 
     journeys: list[dict[str, Any]] = Field(max_length=1000, description="definitions", examples=[[_DEFINITION]])
     templates: dict[str, dict[str, str]] = Field(
@@ -38,6 +49,9 @@ class Publication(Body):
     )
     segments: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="segment name -> condition", examples=[{"lapsed": CONDITION}]
+    )
+    sources: dict[str, PublishedSource] = Field(
+        default_factory=dict, description="source name -> definition and rows", examples=[{"product": {"definition": SOURCE}}]
     )
     paused: bool = Field(False, description="publish without entries: nobody enters until it is applied again without this")
 
@@ -108,12 +122,22 @@ class SegmentChangeView(BaseModel):
     after: str = Field(description="who will be", examples=["did not do order_placed in the last 90 days"])
 
 
+class SourceChangeView(BaseModel):
+    """What becomes of one source."""
+
+    name: str = Field(examples=["product"])
+    change: str = Field(description="new, changed or same", examples=["changed"])
+    version: int | None = Field(description="live before; null when it is new")
+    words: str = Field(description="what differs, or what it is", examples=["1,204 rows, was 1,180"])
+
+
 class PlanView(BaseModel):
     """What applying would change, and what to hand to `apply` so that it does exactly this."""
 
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
+    sources: list[SourceChangeView]
     fingerprint: str
     basis: Basis
     has_worker: bool = Field(description="some worker runs, which could play it over history (POST /v1/backtests)")
@@ -125,6 +149,7 @@ class Applied(BaseModel):
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
+    sources: list[SourceChangeView]
     versions: dict[str, int] = Field(description="journey -> live version", examples=[{"onboarding": 4}])
 
 
@@ -132,6 +157,9 @@ class Applied(BaseModel):
 class _Read:
     journeys: Sequence[Written]
     segments: Sequence[WrittenSegment]
+    sources: Sequence[WrittenSource]
+    asked: Mapping[str, Sequence[str]]
+    """The sources that each template asks."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +168,7 @@ class _Plan:
     changes: Sequence[JourneyChange]
     template_changes: Sequence[TemplateChange]
     segment_changes: Sequence[SegmentChange]
+    source_changes: Sequence[SourceChange]
     basis: Basis
 
 
@@ -158,7 +187,7 @@ async def plan(request: Request, app: App, database: Db, body: Publication) -> P
     return PlanView(**_views(replace(made, changes=shown)), fingerprint=known, basis=made.basis, has_worker=has_worker)
 
 
-@router.post("/journeys/apply", summary="Publish journeys, segments and templates")
+@router.post("/journeys/apply", summary="Publish journeys, segments, sources and templates")
 async def apply(request: Request, app: App, database: Db, body: PublicationAsPlanned) -> Applied:
     """Publish all of it, or nothing. The same content again changes nothing.
 
@@ -166,7 +195,9 @@ async def apply(request: Request, app: App, database: Db, body: PublicationAsPla
     With `plan` it answers 409 and changes nothing where something has changed since that plan was made.
     """
     read = await _read(request, body)
-    return await _apply(database, app, read, body)
+    applied = await _apply(database, app, read, body)
+    request.app.state.sources.forget(app)
+    return applied
 
 
 async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned) -> Applied:
@@ -176,7 +207,8 @@ async def _apply(database: Database, app: str, read: _Read, body: PublicationAsP
         if body.plan is not None:
             _hold_to(body.plan, made, body)
         for name, files in sorted(body.templates.items()):
-            await templates.publish(connection, app, name, files, content_hash(files))
+            await templates.publish(connection, app, name, files, content_hash(files), read.asked[name])
+        await source_desk.publish(connection, app, read.sources)
         for segment in read.segments:
             await segments.publish(connection, app, segment.name, segment.text, segment.hash, segment.mentions)
         versions = {each.journey.name: await _publish(connection, app, each, paused=body.paused) for each in read.journeys}
@@ -194,12 +226,13 @@ def _hold_to(planned: Planned, made: _Plan, body: Publication) -> None:
 
 
 def _fingerprint(basis: Basis, made: _Plan, body: Publication) -> str:
-    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, paused=body.paused)
+    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, made.read.sources, paused=body.paused)
 
 
 async def _compare(connection: Connection, app: str, read: _Read, body: Publication) -> _Plan:
     written = read.journeys
     known = await _with_segments(connection, app, read)
+    outside = await _with_sources(connection, app, read)
     live = {stored.name: stored for stored in await templates.live_with_files(connection, app)}
     texts = {name: stored.files for name, stored in live.items()} | body.templates
     through = await providers.of_channel(connection, app, "push")
@@ -215,7 +248,8 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
         publishing.compare(written, states, definitions),
         publishing.compare_templates(body.templates, live),
         segment_publishing.compare(read.segments, known),
-        basis_of(states, live, known, is_paused=is_paused),
+        source_publishing.compare(read.sources, outside),
+        basis_of(states, live, known, outside, is_paused=is_paused),
     )
 
 
@@ -229,6 +263,15 @@ async def _with_segments(connection: Connection, app: str, read: _Read) -> Seque
     if found:
         raise Invalid(found)
     await must_run(connection, app, read.segments)
+    return live
+
+
+async def _with_sources(connection: Connection, app: str, read: _Read) -> Sequence[StoredSource]:
+    """The sources that are live. Raises Invalid where templates ask one that is nowhere."""
+    live = await sources.live(connection, app)
+    names = {each.name for each in read.sources} | {each.name for each in live}
+    if found := source_publishing.lacking(read.asked, names):
+        raise Invalid([replace(each, pointer=f"/{each.pointer}") for each in found])
     return live
 
 
@@ -255,11 +298,15 @@ async def _read(request: Request, body: Publication) -> _Read:
     """Read and check all that needs no database. Raises Invalid with everything that is wrong."""
     found = publishing.name_problems(body.templates)
     renderer: Renderer = request.app.state.renderer
+    asked: dict[str, Sequence[str]] = {}
     for name, files in body.templates.items() if not found else ():
-        found += [replace(problem, pointer=f"/{problem.pointer}") for problem in await renderer.problems(name, files)]
+        vetted = await renderer.vet(name, files)
+        found += [replace(problem, pointer=f"/{problem.pointer}") for problem in vetted.problems]
+        asked[name] = vetted.sources
     if found:
         raise Invalid(found)
-    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments))
+    written = source_publishing.read_all({name: (each.definition, each.csv) for name, each in body.sources.items()})
+    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments), written, asked)
 
 
 async def _publish(connection: Connection, app: str, written: Written, *, paused: bool) -> int:
@@ -280,6 +327,7 @@ def _views(made: _Plan) -> Mapping[str, Any]:
         "journeys": [_journey_view(change) for change in made.changes],
         "templates": [TemplateChangeView(**(vars(change) | {"diff": list(change.diff)})) for change in made.template_changes],
         "segments": [SegmentChangeView(**vars(change)) for change in made.segment_changes],
+        "sources": [SourceChangeView(**vars(change)) for change in made.source_changes],
     }
 
 

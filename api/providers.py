@@ -17,11 +17,12 @@ from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid, NotFound, Problem, Refused
 from journeys.language.messages import MessageClass
 from settings import Settings
-from storage import account_states, providers, reputations
+from storage import account_states, providers, reputations, sources
 from storage.account_states import AccountKey
 from storage.database import Connection
 from storage.providers import Account, Traffic
 from storage.sealing import Seal
+from storage.sources import StoredSource
 from workflows.hands import surroundings
 
 router = management("Providers")
@@ -118,7 +119,7 @@ class VerdictView(BaseModel):
 
 
 class Resealed(BaseModel):
-    """How many accounts are sealed with the newest key now."""
+    """How many accounts, and sources with secret headers, are sealed with the newest key now."""
 
     resealed: int = Field(examples=[3])
 
@@ -192,7 +193,7 @@ async def delete_provider(app: App, database: Db, channel: Channel, name: Name) 
     return Response(status_code=204)
 
 
-@router.post("/providers/reseal", summary="Seal every account's secrets with the newest key")
+@router.post("/providers/reseal", summary="Seal the secrets of every account and source with the newest key")
 async def reseal_providers(app: App, database: Db, request: Request) -> Resealed:
     """After a new key was put in front of SOJOURN_CREDENTIAL_KEYS; then the old one can go. Repeating it changes nothing more."""
     seal = Seal(request.app.state.settings.plain_credential_keys)
@@ -213,7 +214,18 @@ async def reseal_providers(app: App, database: Db, request: Request) -> Resealed
                     secrets=secrets,
                 )
                 resealed += 1
+        for source in await sources.live(connection, app):
+            if source.sealed and not seal.is_current(source.sealed):
+                await sources.put_headers(connection, app, source.name, seal, source.origin, _headers(source, app, seal))
+                resealed += 1
     return Resealed(resealed=resealed)
+
+
+def _headers(source: StoredSource, app: str, seal: Seal) -> dict[str, str]:
+    try:
+        return sources.headers(source, app, seal)
+    except ConfigurationError as error:
+        raise Refused(f"source {source.name}: {error}") from error
 
 
 async def _put(

@@ -9,11 +9,13 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, Field
 
 from activities.knowledge import located_in
-from api import idempotency, publishing
+from activities.sources import SourceAway, Sources
+from api import idempotency, publishing, sources
 from api.completeness import missing_content
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, LongTextRoute, ReadingApp, Word, management
+from channels.base import Content
 from channels.render import Renderer, RenderFailed
 from channels.templates import channels_of, content_hash, remarks, settings
 from journeys.language.codec import from_json
@@ -36,6 +38,7 @@ class TemplateView(BaseModel):
     version: int = Field(examples=[3])
     is_live: bool = Field(description="a Send uses this version now")
     channels: list[str] = Field(description="what it has content for", examples=[["email", "push"]])
+    sources: list[str] = Field(description="what it looks up outside", examples=[["product"]])
     hash: str = Field(description="SHA-256 of its files")
     published_at: datetime
 
@@ -67,7 +70,7 @@ class PreviewOrder(Body):
     locale: Word | None = Field(None, description="in which language; the user's, if not given", examples=["de-AT"])
     data: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="roots of variables: user, entry, captured, app, links",
+        description="roots of variables: user, entry, captured, app, links; source: rows by source and key",
         examples=[{"entry": {"order_id": "A-17"}}],
     )
 
@@ -132,11 +135,13 @@ async def publish_version(
 ) -> Response:
     """It is live at once, if it passes what `sojourn check` asks, live journeys included. The same files again are the same version."""
     key = idempotency.named(idempotency_key)
-    await _check(request.app.state.renderer, name, body.files)
+    asked = await _check(request.app.state.renderer, name, body.files)
 
     async def work() -> TemplateWithFiles:
+        await journeys.lock_publishing(connection, app)
         await _must_serve_journeys(connection, app, name, body.files)
-        version = await templates.publish(connection, app, name, body.files, content_hash(body.files))
+        await sources.must_have(connection, app, name, asked, "/files")
+        version = await templates.publish(connection, app, name, body.files, content_hash(body.files), asked)
         return _whole(await _version(connection, app, name, version), version)
 
     async with database.transaction(app) as connection:
@@ -147,31 +152,47 @@ async def publish_version(
 async def activate_version(app: App, database: Db, name: Name, body: Activation) -> TemplateWithFiles:
     """Go back to an older version, or forward again: what is sent from now on uses it. Live journeys must find what they send in it."""
     async with database.transaction(app) as connection:
+        await journeys.lock_publishing(connection, app)
         await _live(connection, app, name)
         chosen = await templates.version(connection, app, name, body.version)
         if chosen is None:
             raise Invalid([Problem("/version", "no_such_version", "this template has no version of that number")])
         await _must_serve_journeys(connection, app, name, chosen.files)
+        await sources.must_have(connection, app, name, chosen.sources, "/version")
         await templates.activate(connection, app, name, body.version)
     return _whole(chosen, chosen.version)
 
 
 @router.post("/templates/{name}/preview", summary="How would a message look?")
 async def preview(request: Request, app: ReadingApp, database: Db, name: Name, body: PreviewOrder) -> Preview:
-    """Fill a template in with its sample, somebody's attributes, or what you give. Nothing is sent."""
+    """Fill a template in with its sample, somebody's attributes, or what you give. Nothing is sent.
+
+    What it looks up in sources comes from `[sample.source]` and `data.source` where they hold the key, else from the sources themselves.
+    """
     async with database.transaction(app) as connection:
         row = await _live(connection, app, name)
         if body.version is not None:
             row = await _version(connection, app, name, body.version)
         variables = await _variables(connection, app, row, body)
-    renderer: Renderer = request.app.state.renderer
-    try:
-        content = await renderer.render(row.name, row.version, row.files, body.channel, variables)
-    except RenderFailed as failed:
-        raise Invalid([Problem("", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
+    content = await _rendered(request, app, row, body, variables)
     sizes = {part: len(said.encode()) for part, said in content.parts.items() if isinstance(said, str)}
     found = [RemarkView(**vars(remark)) for remark in remarks(body.channel, content.parts)]
     return Preview(version=row.version, parts=dict(content.parts), sizes=sizes, remarks=found)
+
+
+async def _rendered(request: Request, app: str, row: StoredTemplate, body: PreviewOrder, variables: Mapping[str, Any]) -> Content:
+    renderer: Renderer = request.app.state.renderer
+    outside: Sources = request.app.state.sources
+
+    async def render(rows: Mapping[str, Any]) -> Content:
+        return await renderer.render(row.name, row.version, row.files, body.channel, {**variables, "source": rows})
+
+    try:
+        return await outside.filled(app, render, variables["source"])
+    except RenderFailed as failed:
+        raise Invalid([Problem("", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
+    except SourceAway as away:
+        raise Invalid([Problem("", "source_away", f"{away}: a message would wait for it")]) from away
 
 
 async def _variables(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
@@ -204,12 +225,14 @@ def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-async def _check(renderer: Renderer, name: str, files: Mapping[str, str]) -> None:
-    """Raises Invalid with everything that is wrong with the files."""
+async def _check(renderer: Renderer, name: str, files: Mapping[str, str]) -> list[str]:
+    """The sources that the files ask. Raises Invalid with everything that is wrong with them."""
     if found := publishing.name_problems({name: files}):
         raise Invalid(found)
-    if found := await renderer.problems(name, files):
-        raise Invalid([replace(problem, pointer=problem.pointer.replace(f"templates/{name}", "/files", 1)) for problem in found])
+    vetted = await renderer.vet(name, files)
+    if vetted.problems:
+        raise Invalid([replace(each, pointer=each.pointer.replace(f"templates/{name}", "/files", 1)) for each in vetted.problems])
+    return vetted.sources
 
 
 async def _must_serve_journeys(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ in our own process, some ten thousand times a second; everything else in a child
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from channels.push.checks import push_problems
 from channels.push.payload import first_fault, gathered
 from channels.render_pool import Children
 from channels.template_language import MissingVariable, TooLarge
+from channels.template_lookups import Asked
 from channels.template_parts import channels_of, nested
 from channels.template_writing import written
 from journeys.language.errors import Problem, SojournError
@@ -45,6 +46,22 @@ class RenderFailed(SojournError):
         self.why = why
         """For authors: where and what, from the template and never from the values."""
         super().__init__(code)
+
+
+class Asks(RenderFailed):
+    """The template looks up what `variables["source"]` does not hold: fetch these, each a source and a key, and render again."""
+
+    def __init__(self, asked: Iterable[Asked]) -> None:
+        self.asked = frozenset((source, key) for source, key in asked)
+        super().__init__("source_failed", "a source was not asked")
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """What was found in a template of anybody: what is wrong (nothing: it may be published), and which sources it asks."""
+
+    problems: list[Problem]
+    sources: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,9 @@ class Renderer:
         self._children = Children(children, wall_s=wall_s)
         self._known: OrderedDict[_Key, _Prepared | _Refused] = OrderedDict()
         self._being_prepared: dict[_Key, asyncio.Task[_Prepared | _Refused]] = {}
-        self._languages = {is_html: template_language.language(html=is_html) for is_html in (False, True)}
+        self._languages = {
+            (is_html, asks): template_language.language(html=is_html, asks=asks) for is_html in (False, True) for asks in (False, True)
+        }
 
     async def render(
         self,
@@ -93,8 +112,9 @@ class Renderer:
         """Fill a template. Roots of `variables`: user, entry, captured, visit, links, app, source, locale, zone.
 
         `app` holds name, from, reply_to and postal_address: what the template does not say itself. `locale` chooses the variant of
-        the files, and reaches them as that in which numbers and dates are written; `zone` is the person's IANA zone.
-        Raises RenderFailed; Unavailable when no child process could answer in time (nothing is wrong with the template: try again).
+        the files, and reaches them as that in which numbers and dates are written; `zone` is the person's IANA zone; `source` holds rows
+        by source and key, None for a key that the source lacks.
+        Raises RenderFailed, Asks among it; Unavailable when no child process could answer in time (try again).
         """
         asked = template_locales.normal(str(variables.get("locale") or ""))
         prepared = await self._prepared(files, channel, template_locales.best(asked, template_locales.locales_of(tuple(files))))
@@ -109,13 +129,19 @@ class Renderer:
 
     async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
         """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
+        return (await self.vet(name, files)).problems
+
+    async def vet(self, name: str, files: Mapping[str, str]) -> Vetted:
+        """The same, and which sources it asks."""
         if _is_too_large(files):
-            return [Problem(f"templates/{name}", "template_too_large", f"more than {_FILES_LIMIT} characters: shorten it")]
+            words = f"more than {_FILES_LIMIT} characters: shorten it"
+            return Vetted([Problem(f"templates/{name}", "template_too_large", words)], [])
         answer = await self._children.ask({"do": "check", "files": dict(files)})
         if "failed" in answer:
-            return [Problem(f"templates/{name}", answer["failed"], "the template takes too much time or memory: make it simpler")]
+            words = "the template takes too much time or memory: make it simpler"
+            return Vetted([Problem(f"templates/{name}", answer["failed"], words)], [])
         found = [Problem(f"templates/{name}/{row['file']}", row["code"], row["message"]) for row in answer["findings"]]
-        return found + push_problems(name, answer["push"])
+        return Vetted(found + push_problems(name, answer["push"]), answer["sources"])
 
     async def close(self) -> None:
         await self._children.close()
@@ -152,12 +178,13 @@ class Renderer:
         if "failed" in answer:
             return _Refused(RenderFailed(answer["failed"], answer.get("why", "")), time.monotonic() + _SLOW_FOR_S)
         parts = answer["parts"]
-        compiled = {part["name"]: self._compile(part) for part in parts} if all(part["is_bounded"] for part in parts) else None
+        is_bounded = all(part["is_bounded"] for part in parts)
+        compiled = {part["name"]: self._compile(part, answer["asks"]) for part in parts} if is_bounded else None
         sender = (answer["from"], answer["reply_to"])
         return _Prepared(parts, compiled, tuple(answer["required"]), *sender, answer["defaults"], locale or answer["locale"])
 
-    def _compile(self, part: Mapping[str, Any]) -> Template:
-        language = self._languages[part["is_html"]]
+    def _compile(self, part: Mapping[str, Any], asks: bool) -> Template:
+        language = self._languages[part["is_html"], asks]
         tree = template_vetting.bound_loops(language.parse(part["source"]))
         return Template.from_code(language, language.compile(tree), {})
 
@@ -165,6 +192,8 @@ class Renderer:
         answer = await self._children.ask({"do": "render", "parts": parts, "variables": dict(variables)})
         if "failed" in answer:
             raise RenderFailed(answer["failed"], answer.get("why", ""))
+        if "asked" in answer:
+            raise Asks(answer["asked"])
         found: dict[str, str] = answer["parts"]
         return found
 
@@ -174,7 +203,20 @@ def _is_too_large(files: Mapping[str, str]) -> bool:
 
 
 def _in_process(compiled: Mapping[str, Template], variables: Mapping[str, Any]) -> dict[str, str]:
-    given = template_language.named(variables)
+    asked: set[Asked] = set()
+    try:
+        parts = _filled_in(compiled, template_language.named(variables, asked))
+    except RenderFailed:
+        # What went wrong with a stand-in may go well with the row.
+        if not asked:
+            raise
+        parts = {}
+    if asked:
+        raise Asks(asked)
+    return parts
+
+
+def _filled_in(compiled: Mapping[str, Template], given: Mapping[str, Any]) -> dict[str, str]:
     try:
         return {name: written(template, given) for name, template in compiled.items()}
     except MissingVariable as error:

@@ -17,6 +17,7 @@ from jinja2 import Template
 
 from channels import template_checks, template_language, template_parts, template_variables, template_vetting
 from channels.template_language import MissingVariable, TooLarge
+from channels.template_lookups import Asked
 from channels.template_writing import written
 
 MEMORY_BYTES = 512 * 1024 * 1024
@@ -26,7 +27,7 @@ FRAME_LIMIT = 8_000_000
 _SLOW_TO_COMPILE_S = 0.05
 _GROWN_BYTES = 200 * 1024 * 1024
 
-_LANGUAGES = {is_html: template_language.language(html=is_html) for is_html in (False, True)}
+_LANGUAGES = {is_html: template_language.language(html=is_html, asks=True) for is_html in (False, True)}
 
 
 def main() -> None:
@@ -63,11 +64,14 @@ def _prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     settings = template_parts.settings(files)
     found = template_parts.parts(files, job["channel"])
     bare: set[str] = set()
+    asks = False
     parts = []
     for part in found:
         began = time.process_time()
         tree = _LANGUAGES[part.is_html].parse(part.source)
-        bare |= {mention.path for mention in template_variables.mentions(tree) if not mention.is_covered}
+        mentioned = template_variables.mentions(tree)
+        bare |= {mention.path for mention in mentioned if not mention.is_covered}
+        asks = asks or any(template_variables.source_of(mention.path) is not None for mention in mentioned)
         is_bounded = template_vetting.is_bounded(tree)
         _compiled(part.source, part.is_html)
         is_quick = time.process_time() - began < _SLOW_TO_COMPILE_S
@@ -75,6 +79,7 @@ def _prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     required = [path for path in settings.required if path in bare]
     return {
         "parts": parts,
+        "asks": asks,
         "required": required,
         "from": settings.sender,
         "reply_to": settings.reply_to,
@@ -84,8 +89,16 @@ def _prepare(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _render(job: Mapping[str, Any]) -> dict[str, Any]:
-    variables = template_language.named(job["variables"])
-    return {"parts": {part["name"]: written(_compiled(part["source"], part["is_html"]), variables) for part in job["parts"]}}
+    asked: set[Asked] = set()
+    variables = template_language.named(job["variables"], asked)
+    try:
+        parts = {part["name"]: written(_compiled(part["source"], part["is_html"]), variables) for part in job["parts"]}
+    except Exception:
+        # What went wrong with a stand-in may go well with the row.
+        if not asked:
+            raise
+        parts = {}
+    return {"asked": sorted(asked)} if asked else {"parts": parts}
 
 
 @lru_cache(maxsize=64)
@@ -94,9 +107,11 @@ def _compiled(source: str, is_html: bool) -> Template:
 
 
 def _check(job: Mapping[str, Any]) -> dict[str, Any]:
+    found = template_checks.findings(job["files"])
     return {
-        "findings": [found.as_row() for found in template_checks.findings(job["files"])],
+        "findings": [each.as_row() for each in found],
         "push": template_checks.push_sample(job["files"]),
+        "sources": [] if found else template_checks.sources_of(job["files"]),
     }
 
 

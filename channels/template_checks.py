@@ -10,7 +10,7 @@ from jinja2.exceptions import TemplateSyntaxError
 from channels import template_language, template_layouts, template_locales, template_parts, template_whatsapp
 from channels.template_language import Language, MissingVariable
 from channels.template_parts import BadFile, Part, TemplateSettings
-from channels.template_variables import Mention, mentions
+from channels.template_variables import Mention, mentions, source_of
 from channels.template_writing import written
 from channels.voice.speech import BadSsml, spoken
 
@@ -57,6 +57,18 @@ def findings(files: Mapping[str, str]) -> list[Finding]:
             of_channel = _of_channel(template_locales.in_locale(files, locale), channel, settings, used, locale)
             found += [replace(each, file=named.get(each.file, each.file)) for each in of_channel]
     return list(dict.fromkeys(found)) + list(_unused(settings, used))
+
+
+def sources_of(files: Mapping[str, str]) -> list[str]:
+    """The sources that a template without findings asks, sorted."""
+    asked = {
+        source_of(mention.path)
+        for locale in _locales(files)
+        for channel in template_parts.channels_of(files)
+        for part in template_parts.parts(template_locales.in_locale(files, locale), channel)
+        for mention in _mentions(part)
+    }
+    return sorted(filter(None, asked))
 
 
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:
@@ -151,6 +163,11 @@ def _of_mention(part: Part, mention: Mention, settings: TemplateSettings) -> Ite
     if root not in template_language.ROOTS:
         known = ", ".join(sorted(template_language.ROOTS))
         yield Finding(part.file, "unknown_variable", f"{where}there is no variable {mention.path}; they begin with {known}")
+    elif (source := source_of(mention.path)) is not None:
+        # What becomes of a row that is not there, the source says (`failing`), or a default of the template's.
+        if not source:
+            words = "a source is named, and asked for a key: {{ source.product[entry.product_id].name }}"
+            yield Finding(part.file, "unnamed_source", f"{where}{words}")
     elif not (mention.is_covered or mention.path in _ALWAYS_THERE or _is_sure(mention.path, settings)):
         remedy = f"write {{{{ {mention.path} | default(...) }}}}"
         if "[]" not in mention.path:

@@ -24,6 +24,7 @@ from jinja2.utils import missing
 
 from channels import template_formats
 from channels.template_locales import DEFAULT_LOCALE, normal
+from channels.template_lookups import UNKNOWN, Asked, Lookup, tolerant
 
 ROOTS = frozenset({"user", "entry", "captured", "visit", "links", "app", "source", "locale", "zone"})
 OUTPUT_LIMIT = 1_000_000
@@ -61,6 +62,19 @@ class Missing(StrictUndefined):
     def path(self, attribute: object) -> str:
         return f"{self._undefined_hint}.{attribute}"
 
+    @property
+    def whole_path(self) -> str:
+        return str(self._undefined_hint)
+
+
+class MissingKey(Missing):
+    """A key by which a source was to be asked and that has no value: that is what is told, whatever was wanted of the row."""
+
+    __slots__ = ()
+
+    def path(self, attribute: object) -> str:  # noqa: ARG002 - the key is what is missing
+        return str(self._undefined_hint)
+
 
 class Named(dict[str, Any]):
     """A mapping that knows its path, so that what is missing in it can be named in full."""
@@ -80,19 +94,27 @@ class Language(ImmutableSandboxedEnvironment):
         if isinstance(obj, Mapping):
             return _item(obj, attribute)
         if isinstance(obj, Missing):
-            return Missing(obj.path(attribute))
+            return type(obj)(obj.path(attribute))
+        if obj is UNKNOWN:
+            return obj
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        if obj is UNKNOWN or argument is UNKNOWN:
+            return UNKNOWN
+        if isinstance(obj, Lookup) and isinstance(argument, Missing):
+            return MissingKey(argument.whole_path)
         if isinstance(obj, Mapping):
             return _item(obj, str(argument))
         if isinstance(obj, Missing):
-            return Missing(obj.path(argument))
+            return type(obj)(obj.path(argument))
         value = super().getitem(obj, argument)
         return Missing(str(argument)) if value is None else value
 
     def call_binop(self, _context: Any, operator: str, left: Any, right: Any) -> Any:
         """Only numbers are multiplied: text times a number is a bomb, and so is a power."""
+        if left is UNKNOWN or right is UNKNOWN:
+            return UNKNOWN
         if operator == "**" or not (_is_number(left) and _is_number(right)):
             raise SecurityError(f"{operator} is for numbers only, and powers are not there")
         if operator == "%":
@@ -103,22 +125,25 @@ class Language(ImmutableSandboxedEnvironment):
         return product
 
 
-def language(*, html: bool) -> Language:
-    """Make the environment for HTML (values are escaped) or for plain text."""
+def language(*, html: bool, asks: bool = False) -> Language:
+    """Make the environment for HTML (values are escaped) or for plain text; `asks` for templates that look something up in sources."""
     made = Language(autoescape=html, undefined=Missing, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
     made.globals.clear()
     made.filters = {name: FILTERS[name] for name in _OF_JINJA} | _OURS
+    if asks:
+        made.filters = {name: tolerant(render) for name, render in made.filters.items()}
     made.tests = {name: test for name, test in made.tests.items() if name not in ("filter", "test")}
     return made
 
 
-def named(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables as templates get them: only known roots, null roots left out."""
-    return {
+def named(variables: Mapping[str, Any], asked: set[Asked] | None = None) -> dict[str, Any]:
+    """The variables as templates get them: only known roots, null roots left out. `asked` takes down what sources are asked for."""
+    given = {
         root: Named(root, value) if isinstance(value, Mapping) else value
         for root, value in variables.items()
         if root in ROOTS and value is not None
     }
+    return given | {"source": Lookup(given.get("source") or {}, asked)}
 
 
 def filled_in(variables: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,8 +172,10 @@ def lookup(variables: Mapping[str, Any], path: str) -> Any:
 
 
 def _item(mapping: Mapping[str, Any], key: str) -> Any:
-    value = mapping.get(key)
-    path = f"{mapping.at_path}.{key}" if isinstance(mapping, Named) else key
+    if isinstance(mapping, Lookup):
+        value, path = mapping[key], mapping.path(key)
+    else:
+        value, path = mapping.get(key), f"{mapping.at_path}.{key}" if isinstance(mapping, Named) else key
     if value is None:
         return Missing(path)
     return Named(path, value) if type(value) is dict else value

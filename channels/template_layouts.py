@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from channels.template_files import BadFile
 from channels.template_locales import plain
+from channels.template_tags import spans, without_comments
 
 LAYOUTS, PARTIALS = "_layouts/", "_partials/"
 # A partial that holds a partial twice, which holds another twice, and so on, stops here.
@@ -17,9 +18,8 @@ _SIZE_LIMIT = 256_000
 _DEPTH_LIMIT = 10
 
 _PIECE = re.compile(
-    r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{#.*?#\}"
-    r"|\{%(?P<before>[-+]?)\s*(?P<word>extends|include|block|endblock)\b(?P<rest>.*?)(?P<after>[-+]?)%\}"
-    r"|(?P<super>\{\{[-+]?\s*super\(\s*\)\s*[-+]?\}\})|\{%.*?%\}|\{\{.*?\}\}",
+    r"\{%(?P<before>[-+]?)\s*(?P<word>extends|include|block|endblock)\b(?P<rest>.*?)(?P<after>[-+]?)%\}"
+    r"|(?P<super>\{\{[-+]?\s*super\(\s*\)\s*[-+]?\}\})",
     re.DOTALL,
 )
 _OURS = re.compile(r"\{%[-+]?\s*(?:extends|include|block|endblock)\b")
@@ -169,8 +169,9 @@ def _tree(file: str, text: str) -> _Tree:
 def _pieces(text: str) -> Iterator["str | re.Match[str]"]:
     """Texts, and the tags between them that are ours. Space around tags goes as Jinja takes it away."""
     at, cuts = 0, ""
-    for found in _PIECE.finditer(text):
-        if not (found["word"] or found["super"]):
+    for start, end in spans(text, with_raw=True):
+        found = _PIECE.fullmatch(text, start, end)
+        if found is None:
             continue
         yield _cut(text[at : found.start()], cuts, found)
         yield found
@@ -220,4 +221,4 @@ def _must_be_shown(file: str, tree: _Tree, known: set[str]) -> None:
 
 
 def _is_blank(node: object) -> bool:
-    return isinstance(node, str) and not re.sub(r"\{#.*?#\}", "", node, flags=re.DOTALL).strip()
+    return isinstance(node, str) and not without_comments(node).strip()

@@ -1,7 +1,8 @@
 """Which files of a template make which channel's message, and the way from a file to what Jinja reads (MJML and CSS done once)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from channels.template_files import BadFile, Part, nested, toml
 from channels.template_language import language
 from channels.template_layouts import composed
 from channels.template_locales import DEFAULT_LOCALE, in_locale, normal
+from channels.template_tags import spans
 from channels.wishes import Wish, wish_of
 
 __all__ = ["KNOWN_FILES", "SETTINGS_FILE", "BadFile", "Part", "TemplateSettings", "channels_of", "nested", "parts", "settings"]
@@ -47,8 +49,6 @@ KNOWN_FILES = frozenset({SETTINGS_FILE, *EMAIL_FILES, *(file for several in _FIL
     _TABLE_FILES.values()
 )
 
-# Blocks, comments and expressions of Jinja, as its lexer finds them by default.
-_JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
 _MARK = re.compile(r"<!--\s*sjx(\d+)x\s*-->|sjx(\d+)x")
 
 
@@ -343,25 +343,35 @@ def _hide_jinja(source: str) -> tuple[str, list[str]]:
 
     A block between two tags becomes a comment, which may stand anywhere; one within text stays text, because some elements drop comments.
     """
-    kept: list[str] = []
+    found = list(spans(source))
     # A comparison in Jinja is no angle of HTML, and a value counts as text.
-    markup = _JINJA.sub(lambda found: ("x" if found[0].startswith("{{") else " ") * len(found[0]), source)
+    markup = _replaced(source, found, [("x" if source.startswith("{{", start) else " ") * (end - start) for start, end in found])
+    between = _between_tags(markup)
+    marks = [
+        f"<!--sjx{number}x-->" if not source.startswith("{{", start) and between(start) else f"sjx{number}x"
+        for number, (start, end) in enumerate(found)
+    ]
+    return _replaced(source, found, marks), [source[start:end] for start, end in found]
 
-    def mark(found: re.Match[str]) -> str:
-        kept.append(found[0])
-        name = f"sjx{len(kept) - 1}x"
-        return f"<!--{name}-->" if _is_between_tags(markup, found) else name
 
-    return _JINJA.sub(mark, source), kept
+def _replaced(text: str, found: Sequence[tuple[int, int]], instead: Sequence[str]) -> str:
+    pieces, at = [], 0
+    for (start, end), put in zip(found, instead, strict=True):
+        pieces += [text[at:start], put]
+        at = end
+    return "".join(pieces) + text[at:]
 
 
-def _is_between_tags(markup: str, found: re.Match[str]) -> bool:
-    start, end = found.span()
-    while start and markup[start - 1].isspace():
-        start -= 1
-    while end < len(markup) and markup[end].isspace():
-        end += 1
-    return not found[0].startswith("{{") and markup[start - 1 : start] in ("", ">") and markup[end : end + 1] in ("", "<")
+def _between_tags(markup: str) -> Callable[[int], bool]:
+    """Tells of a place that is space whether all the space around it lies between two tags of HTML."""
+    runs = [found.span() for found in re.finditer(r"\s+", markup)]
+    starts = [start for start, _ in runs]
+
+    def is_between(place: int) -> bool:
+        start, end = runs[bisect_right(starts, place) - 1]
+        return markup[start - 1 : start] in ("", ">") and markup[end : end + 1] in ("", "<")
+
+    return is_between
 
 
 def _show_jinja(source: str, kept: list[str]) -> str:

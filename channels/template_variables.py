@@ -1,10 +1,11 @@
 """Which variables a template uses, and which of these uses have something to fall back on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import nodes
 
+SOURCE = "source"
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -18,6 +19,12 @@ class Mention:
     path: str
     line: int
     is_covered: bool
+
+
+def source_of(path: str) -> str | None:
+    """The source that a mentioned path asks: `product` of `source.product`. None of another root, empty where none is named."""
+    root, _, rest = path.partition(".")
+    return rest.partition(".")[0].removesuffix("[]") if root.removesuffix("[]") == SOURCE else None
 
 
 def mentions(template: nodes.Template) -> list[Mention]:
@@ -64,7 +71,14 @@ class _Walk:
             yield Mention(path, node.lineno, is_covered or path in seen)
         elif not isinstance(node, nodes.Name):
             # The key is computed, or the root is the template's own: look at the pieces.
-            yield from self._all(node.iter_child_nodes(), seen)
+            for mention in self._all(node.iter_child_nodes(), seen):
+                yield replace(mention, is_covered=mention.is_covered or (is_covered and self._is_lookup(node)))
+
+    def _is_lookup(self, node: nodes.Node) -> bool:
+        """A row of a source, or what is in one: where the key has no value, neither has the row."""
+        while isinstance(node, nodes.Getattr | nodes.Getitem):
+            node = node.node
+        return isinstance(node, nodes.Name) and node.name == SOURCE and SOURCE not in self._own
 
     def _covered(self, node: nodes.Filter | nodes.Test, seen: frozenset[str]) -> Iterator[Mention]:
         inner, *rest = node.iter_child_nodes()

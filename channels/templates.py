@@ -80,6 +80,11 @@ def _of_price(said: str) -> Iterator[Remark]:
         yield Remark("text", "several_segments", f"it is {counted.count} segments ({counted.encoding}), and each is charged")
 
 
+def sources_of(files: Mapping[str, str]) -> list[str]:
+    """The sources that a template without problems asks, sorted. Without limits: for templates of strangers use Renderer.vet."""
+    return template_checks.sources_of(files) if any("source" in text for text in files.values()) else []
+
+
 def shows_unsubscribe(files: Mapping[str, str]) -> bool:
     """Tell whether each body of the mail shows links.unsubscribe, as marketing mail must. False for a template that cannot be read."""
     try:

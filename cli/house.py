@@ -1,4 +1,4 @@
-"""The team's journeys, segments, templates and functions as they stand in files, and what is wrong with them, each with its place."""
+"""The team's journeys, segments, sources, templates and functions as they stand in files, and what is wrong, each with its place."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,28 +7,30 @@ from pathlib import Path
 import orjson
 
 from api.completeness import doubtful_entries, missing_content, missing_functions, missing_journeys
+from api.source_publishing import lacking, rows_of_csv
 from channels import templates
 from channels.template_layouts import LAYOUTS, PARTIALS, is_shared
 from channels.templates import with_shared
 from cli.findings import Finding, Severity
 from cli.function_names import read_functions
-from cli.journey_files import CATALOGUE, Read, read_journeys
-from cli.source_lines import of_template
+from cli.journey_files import CATALOGUE, SOURCE, Read, read_journeys
+from cli.source_lines import of_template, row_line
 from journeys.language.check import warnings
 from journeys.language.check_segments import segment_problems
-from journeys.language.codec import condition_to_json, to_json
+from journeys.language.codec import condition_to_json, source_to_json, to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
 from journeys.language.segments import Segment
+from journeys.language.sources import Source
 
 ROOM = "journeys"
 
 
 @dataclass(frozen=True)
 class House:
-    """What was found: journeys and segments by file name without .py, templates and functions by name, and what is wrong or rarely meant.
+    """What was found: journeys, segments and sources by file name without .py, templates and functions by name, and what is wrong.
 
-    `functions` is None where they could not be read.
+    `functions` is None where they could not be read. `tables` are the CSVs of sources, by the source's name.
     """
 
     folder: Path
@@ -37,6 +39,8 @@ class House:
     templates: Mapping[str, Mapping[str, str]]
     functions: Collection[str] | None
     findings: list[Finding] = field(default_factory=list)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[Problem]:
@@ -73,11 +77,16 @@ class House:
         definitions = [orjson.loads(to_json(journey)) for journey in self.journeys.values()]
         texts = {name: dict(files) for name, files in self.templates.items()}
         conditions = {each.name: orjson.loads(condition_to_json(each.condition)) for each in self.segments.values()}
-        return {"journeys": definitions, "segments": conditions, "templates": texts}
+        sources = {each.name: self._source(each) for each in self.sources.values()}
+        return {"journeys": definitions, "segments": conditions, "sources": sources, "templates": texts}
+
+    def _source(self, source: Source) -> dict[str, object]:
+        definition = {"definition": orjson.loads(source_to_json(source))}
+        return definition | ({"csv": self.tables[source.name]} if source.name in self.tables else {})
 
 
 def load(folder: Path) -> House:
-    """Read the journeys and segments that `<folder>/journeys/catalogue.py` names, the templates beside them, and the names of functions."""
+    """Read what `<folder>/journeys/catalogue.py` names: journeys, segments, sources; templates and the names of functions."""
     home = folder.resolve()
     room = home / ROOM
     if not room.is_dir():
@@ -87,9 +96,30 @@ def load(folder: Path) -> House:
     read = read_journeys(room)
     texts = _templates(room / "templates")
     functions, broken = read_functions(home)
-    around = [*_of_templates(room, texts), *_of_segments(room, read)]
+    tables, amiss = _tables(room, read)
+    around = [*_of_templates(room, texts, {each.name for each in read.sources.values()}), *_of_segments(room, read), *amiss]
     findings = [*read.findings, *broken, *around, *_of_journeys(room, read, texts, functions)]
-    return House(home, read.journeys, read.segments, texts, functions, findings)
+    return House(home, read.journeys, read.segments, texts, functions, findings, read.sources, tables)
+
+
+def _tables(room: Path, read: Read) -> tuple[dict[str, str], list[Finding]]:
+    """The CSVs beside the files of sources, by the source's name, and what is wrong with them."""
+    tables, findings = {}, []
+    for file in sorted((room / SOURCE.folder).glob("*.csv")):
+        pointer = f"{SOURCE.folder}{file.name}"
+        source = read.sources.get(file.stem)
+        if source is None:
+            words = f"there is no source {SOURCE.folder}{file.stem}.py whose rows these are: write it, or move the file away"
+            findings.append(Finding(Problem(pointer, "no_source", words), file))
+            continue
+        try:
+            tables[source.name] = file.read_text()
+            rows_of_csv(source, tables[source.name], pointer)
+        except UnicodeDecodeError:
+            findings.append(Finding(Problem(pointer, "no_csv", "the file is not in UTF-8: save it so"), file))
+        except Invalid as invalid:
+            findings += [Finding(problem, file, row_line(problem.message)) for problem in invalid.problems]
+    return tables, findings
 
 
 def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
@@ -101,13 +131,17 @@ def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
         yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
 
 
-def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+def _of_templates(room: Path, texts: Mapping[str, Mapping[str, str]], sources: Collection[str]) -> Iterator[Finding]:
     for name, files in texts.items():
         problems = templates.problems(name, files)
         for problem in problems:
             yield Finding(problem, room / _file_of(problem.pointer), of_template(problem.message))
         for note in () if problems else templates.notes(name, files):
             yield Finding(note, room / note.pointer, severity="warning")
+        asked = [] if problems else templates.sources_of(files)
+        for problem in lacking({name: asked}, sources):
+            # It may be published by API: the app knows, and plan asks it.
+            yield Finding(problem, room / problem.pointer, severity="warning")
 
 
 def _file_of(pointer: str) -> str:

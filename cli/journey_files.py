@@ -1,4 +1,4 @@
-"""A house's journeys and segments as Python files, each run by itself: one broken file does not hide the others.
+"""A house's journeys, segments and sources as Python files, each run by itself: one broken file does not hide the others.
 
 While they are read, the folder is part of the package `journeys`, so that a file may import what its neighbour holds
 (`from journeys._parts import goodbye`); afterwards nothing of it stays, so that two houses never share a module.
@@ -25,6 +25,7 @@ from journeys import language
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
 from journeys.language.segments import Segment
+from journeys.language.sources import Source
 
 CATALOGUE = "catalogue.py"
 
@@ -34,7 +35,7 @@ class Sort:
     """What the files of one folder hold: each one name, with a value of one class."""
 
     name: str
-    of: type[Journey] | type[Segment]
+    of: type[Journey] | type[Segment] | type[Source]
     package: str
 
     @property
@@ -45,33 +46,36 @@ class Sort:
 
 JOURNEY = Sort("journey", Journey, "journeys")
 SEGMENT = Sort("segment", Segment, "journeys.segments")
+SOURCE = Sort("source", Source, "journeys.sources")
 
 
 @dataclass
 class Read:
-    """The journeys and segments by file name without .py, with the lines of each file, and what is wrong.
+    """The journeys, segments and sources by file name without .py, with the lines of each file, and what is wrong.
 
-    `lines` of a segment stand under segments/<file name without .py>.
+    `lines` of a segment stand under segments/<file name without .py>, those of a source under sources/.
     """
 
     journeys: dict[str, Journey] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
     lines: dict[str, Lines] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def found(self, sort: Sort) -> dict[str, Any]:
-        return self.journeys if sort is JOURNEY else self.segments
+        by_sort: dict[Sort, dict[str, Any]] = {JOURNEY: self.journeys, SEGMENT: self.segments, SOURCE: self.sources}
+        return by_sort[sort]
 
 
 def read_journeys(room: Path) -> Read:
-    """Read every journey of the folder `journeys/`, and every segment of `journeys/segments/`.
+    """Read every journey of the folder `journeys/`, every segment of `journeys/segments/`, and every source of `journeys/sources/`.
 
-    Files that begin with _ are parts of others, and neither.
+    Files that begin with _ are parts of others, and none of these.
     """
     read = Read()
     catalogue = _catalogue(room / CATALOGUE, read)
     with neighbours(room):
-        for sort in (JOURNEY, SEGMENT):
+        for sort in (JOURNEY, SEGMENT, SOURCE):
             _read_folder(room, sort, catalogue, read)
     return read
 
@@ -95,7 +99,8 @@ def neighbours(room: Path) -> Iterator[None]:
     journeys.__path__.insert(0, str(room))
     invalidate_caches()
     try:
-        import_module(SEGMENT.package).__path__.insert(0, str(room / "segments"))
+        for sort in (SEGMENT, SOURCE):
+            import_module(sort.package).__path__.insert(0, str(room / sort.folder))
         yield
     finally:
         _forget()
@@ -145,7 +150,7 @@ def _read(file: Path, sort: Sort, read: Read, *, is_listed: bool) -> None:
 
 
 def _of(sort: Sort, file: Path, problem: Problem) -> Problem:
-    """A problem of a segment is one of its file: it has no steps in which it could be."""
+    """A problem of a segment or source is one of its file: it has no steps in which it could be."""
     return problem if sort is JOURNEY else replace(problem, pointer=f"{sort.folder}{file.name}")
 
 
@@ -186,7 +191,7 @@ def _catalogue(file: Path, read: Read) -> ast.Module | None:
 
 
 def _listed(catalogue: ast.Module, sort: Sort) -> Mapping[str, int]:
-    """The files whose journey, or segment, the catalogue names, with its lines."""
+    """The files whose journey, segment or source the catalogue names, with its lines."""
     return {
         node.value.id: node.lineno
         for node in ast.walk(catalogue)

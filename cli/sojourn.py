@@ -44,6 +44,7 @@ GROUPS = {
     "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
     "segment": "cli.segment",
+    "sources": "cli.sources",
     "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",

@@ -8,11 +8,12 @@ from pathlib import Path
 from journeys.language.errors import Problem
 
 _LINE = re.compile(r"line (\d+): ")
+_ROW = re.compile(r"row (\d+): ")
 _FIRST = 1
 
 
 class Lines:
-    """The lines of one Python file with a journey or a segment in it. Of a file that is no Python, only the first is known."""
+    """The lines of one Python file with a journey, a segment or a source in it. Of a file that is no Python, only the first is known."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -46,8 +47,14 @@ class Lines:
     def _journeys(self) -> Iterator[int]:
         for node in self._tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-            if any(isinstance(target, ast.Name) and target.id in ("journey", "segment") for target in targets):
+            if any(isinstance(target, ast.Name) and target.id in ("journey", "segment", "source") for target in targets):
                 yield node.lineno
+
+
+def row_line(message: str) -> int:
+    """The line of the row that a CSV's problem begins with, where no value before it spans lines; else the first."""
+    found = _ROW.match(message)
+    return int(found[1]) if found else _FIRST
 
 
 def of_template(message: str) -> int:

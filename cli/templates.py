@@ -16,17 +16,40 @@ from cli.options import Most, segment
 from cli.rehearse import read_json
 from journeys.language.errors import Invalid, Problem, Refused
 
-app = typer.Typer(help="Templates: list, preview, and import those of Amazon Pinpoint.", no_args_is_help=True)
+app = typer.Typer(help="Templates: list, preview, roll back, and import those of Amazon Pinpoint.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_templates(most: Most = 100) -> None:
     """List what is live, by name."""
-    table = Table("name", "version", "channels", "published (UTC)", box=None)
+    table = Table("name", "version", "channels", "sources", "published (UTC)", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/templates", most):
-            table.add_row(each["name"], str(each["version"]), ", ".join(each["channels"]), each["published_at"][:16].replace("T", " "))
+            lists = (", ".join(each[names]) for names in ("channels", "sources"))
+            table.add_row(each["name"], str(each["version"]), *lists, _when(each["published_at"]))
     out.print(table if table.row_count else "None: `sojourn apply` publishes those of journeys/templates/.")
+
+
+@app.command()
+def versions(name: Annotated[str, typer.Argument(help="the template's name")], most: Most = 20) -> None:
+    """List the versions of a template, the newest first, and which of them is live."""
+    table = Table("version", "", "channels", "sources", "published (UTC)", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages(f"/v1/templates/{segment(name)}/versions", most):
+            lists = (", ".join(each[names]) for names in ("channels", "sources"))
+            table.add_row(str(each["version"]), "live" if each["is_live"] else "", *lists, _when(each["published_at"]))
+    out.print(table)
+
+
+@app.command()
+def activate(
+    name: Annotated[str, typer.Argument(help="the template's name")],
+    version: Annotated[int, typer.Argument(min=1, help="the version that is to be live; the one before it is to roll back")],
+) -> None:
+    """Go back to an older version of a template, or forward again: what is sent from now on uses it. The files here stay as they are."""
+    with client() as sojourn:
+        live = sojourn.post(f"/v1/templates/{segment(name)}/activate", {"version": version})
+    out.print(f"{escape(live['name'])}: version {live['version']} is live. `sojourn apply` publishes what your files say again.")
 
 
 @app.command()
@@ -68,6 +91,10 @@ def import_pinpoint(
             out.print(escape(f"  {left.place}: {left.message}"))
     places = sum(len(each.left) for each in made)
     out.print(f"{len(made)} read, {places} {'place' if places == 1 else 'places'} to look at. Now: `sojourn check`.")
+
+
+def _when(at: str) -> str:
+    return at[:16].replace("T", " ")
 
 
 def _read(file: Path) -> Iterator[Imported]:

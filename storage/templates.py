@@ -1,6 +1,7 @@
 """Statements about templates: immutable versions of a mapping file name -> text, and which of them is live."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import text
@@ -10,13 +11,14 @@ from storage.database import Connection
 
 @dataclass(frozen=True)
 class StoredTemplate:
-    """One published version. `files` is what stands in journeys/templates/<name>/: file name -> text."""
+    """One published version. `files` is what stands in journeys/templates/<name>/: file name -> text; `sources` those that they ask."""
 
     name: str
     version: int
     files: dict[str, str]
     hash: str
     published_at: datetime
+    sources: list[str] = field(default_factory=list)
 
 
 # The row lock on `templates` lets one publisher number versions at a time.
@@ -26,38 +28,40 @@ _CLAIM_NAME = text("""
 """)
 _KNOWN_VERSION = text("SELECT version FROM template_versions WHERE app = :app AND template = :name AND hash = :hash")
 _ADD_VERSION = text("""
-    INSERT INTO template_versions (app, template, version, hash, files)
-    SELECT :app, :name, coalesce(max(version), 0) + 1, :hash, :files
+    INSERT INTO template_versions (app, template, version, hash, files, sources)
+    SELECT :app, :name, coalesce(max(version), 0) + 1, :hash, :files, :sources
     FROM template_versions WHERE app = :app AND template = :name
     RETURNING version
 """)
 _GO_LIVE = text("UPDATE templates SET live_version = :version, updated_at = now() WHERE app = :app AND name = :name")
 _LIVE = text("""
-    SELECT v.template AS name, v.version, v.files, v.hash, v.published_at
+    SELECT v.template AS name, v.version, v.files, v.hash, v.published_at, v.sources
     FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
     WHERE t.app = :app AND t.name = :name
 """)
 _VERSION = text("""
-    SELECT template AS name, version, files, hash, published_at
+    SELECT template AS name, version, files, hash, published_at, sources
     FROM template_versions WHERE app = :app AND template = :name AND version = :version
 """)
 _PAGE = text("""
-    SELECT t.name, v.version, v.files, v.hash, v.published_at
+    SELECT t.name, v.version, v.files, v.hash, v.published_at, v.sources
     FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
     WHERE t.app = :app AND (CAST(:after AS text) IS NULL OR t.name > :after) ORDER BY t.name LIMIT :most
 """)
 _VERSIONS = text("""
-    SELECT template AS name, version, files, hash, published_at FROM template_versions
+    SELECT template AS name, version, files, hash, published_at, sources FROM template_versions
     WHERE app = :app AND template = :name AND (CAST(:before AS integer) IS NULL OR version < :before) ORDER BY version DESC LIMIT :most
 """)
 _ALL_WITH_FILES = text("""
-    SELECT t.name, v.version, v.files, v.hash, v.published_at
+    SELECT t.name, v.version, v.files, v.hash, v.published_at, v.sources
     FROM templates t JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
     WHERE t.app = :app ORDER BY t.name
 """)
 
 
-async def publish(connection: Connection, app: str, name: str, files: dict[str, str], content_hash: str) -> int:
+async def publish(
+    connection: Connection, app: str, name: str, files: dict[str, str], content_hash: str, sources: Sequence[str] = ()
+) -> int:
     """Make these files the live version and return its number.
 
     The same content again is the same version: publishing is idempotent, and going back to older content makes its old number live.
@@ -66,7 +70,8 @@ async def publish(connection: Connection, app: str, name: str, files: dict[str, 
     await connection.execute(_CLAIM_NAME, named)
     version = (await connection.execute(_KNOWN_VERSION, {**named, "hash": content_hash})).scalar()
     if version is None:
-        version = (await connection.execute(_ADD_VERSION, {**named, "hash": content_hash, "files": files})).scalar_one()
+        row = {**named, "hash": content_hash, "files": files, "sources": list(sources)}
+        version = (await connection.execute(_ADD_VERSION, row)).scalar_one()
     await connection.execute(_GO_LIVE, {**named, "version": version})
     return int(version)
 

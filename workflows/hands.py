@@ -11,12 +11,15 @@ from activities.exits import LeavingOrder
 from activities.functions.call import Function
 from activities.functions.delivering import deliveries_by
 from activities.messages import Delivery, Messages
+from activities.sources import Sources
 from activities.tracking import Tracker
 from activities.traffic import Traffic
 from channels.accounts import Surroundings
+from channels.egress import Egress
 from channels.email.connection import SmtpServer
 from channels.in_app.feed import Show, Shown
 from channels.links import preferences_url, unsubscribe_url
+from channels.lookups import Lookups
 from channels.registry import CHANNELS, Providers, adapters
 from channels.render import Renderer
 from channels.sandbox import Keep, Kept
@@ -26,6 +29,9 @@ from storage import conditions, in_app, sandbox
 from storage.database import Connection, Database
 from storage.notify import IN_APP, Notifier
 from storage.sealing import Seal
+
+# Connections of one process to the database of sources, which is somebody else's.
+SOURCE_POOL = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Hands:
         await self.messages.drain()
         if self.delivery.accounts is not None:
             await self.delivery.accounts.close()
+        if self.delivery.sources is not None:
+            await self.delivery.sources.close()
         for channel in CHANNELS:
             await self.delivery.adapters[channel].close()
         await self.renderer.close()
@@ -60,6 +68,7 @@ def hands(settings: Settings, database: Database, functions: Mapping[str, Functi
         renderer=renderer,
         unsubscribe_url=partial(unsubscribe_url, settings.public_url, settings.secret.get_secret_value()),
         accounts=Accounts(database, Seal(settings.plain_credential_keys), replace(surroundings(settings), keep=keep)),
+        sources=outside(settings, database),
         traffic=Traffic(database),
         preferences_url=partial(preferences_url, settings.public_url, settings.secret.get_secret_value()),
         tracker=Tracker(database, settings.public_url, settings.secret.get_secret_value()),
@@ -71,6 +80,17 @@ def hands(settings: Settings, database: Database, functions: Mapping[str, Functi
 def asking(settings: Settings, database: Database) -> Asking:
     """Make what asks providers about messages that may have gone out."""
     return Asking(database, Seal(settings.plain_credential_keys), surroundings(settings))
+
+
+def outside(settings: Settings, database: Database) -> Sources:
+    """Make what asks the sources of templates. Only public addresses are asked, on a developer's machine loopback too."""
+    url = settings.source_database_url.get_secret_value()
+    return Sources(
+        database,
+        Seal(settings.plain_credential_keys),
+        Lookups(Egress(may_reach_loopback=settings.environment is Environment.DEVELOPMENT)),
+        Database(url, pool_size=SOURCE_POOL) if url else None,
+    )
 
 
 def surroundings(settings: Settings) -> Surroundings:

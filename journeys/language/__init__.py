@@ -6,6 +6,7 @@ from journeys.language.journey import Journey
 from journeys.language.messages import Cap, QuietHours, SendWindow, custom, email, in_app, push, sms, voice, webhook, whatsapp
 from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, failed, rehearse
 from journeys.language.segments import Segment
+from journeys.language.sources import Http, Rows, Source, Table
 from journeys.language.steps import (
     Arm,
     Call,
@@ -56,16 +57,20 @@ __all__ = [
     "Case",
     "Enter",
     "Exit",
+    "Http",
     "If",
     "Journey",
     "Person",
     "QuietHours",
     "Repeat",
+    "Rows",
     "Segment",
     "Send",
     "SendWindow",
+    "Source",
     "Split",
     "Switch",
+    "Table",
     "Update",
     "Wait",
     "WaitFor",

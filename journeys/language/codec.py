@@ -1,4 +1,4 @@
-"""Journeys and conditions as JSON: canonical bytes, their hash, the published schema. Reading runs no checks but those of types."""
+"""Journeys, conditions and sources as JSON: canonical bytes, their hash, the published schema. Reading checks only types."""
 
 import hashlib
 import json
@@ -8,9 +8,11 @@ from pydantic import PlainSerializer, TypeAdapter
 
 from journeys.language.conditions import AnyCondition, Condition
 from journeys.language.journey import Journey
+from journeys.language.sources import Source
 
 _JOURNEYS = TypeAdapter(Journey)
 _CONDITIONS: TypeAdapter[AnyCondition] = TypeAdapter(Condition)
+_SOURCES = TypeAdapter(Source)
 
 
 def to_json(journey: Journey) -> bytes:
@@ -54,6 +56,21 @@ def condition_from_json(text: bytes | str) -> AnyCondition:
 def condition_hash(condition: AnyCondition) -> str:
     """SHA-256 in hex over its canonical JSON."""
     return hashlib.sha256(condition_to_json(condition)).hexdigest()
+
+
+def source_to_json(source: Source) -> bytes:
+    """A source as its version is stored: one text for each, as `to_json` writes."""
+    return _canonical(_SOURCES.dump_python(source, mode="json", exclude_none=True))
+
+
+def source_from_json(text: bytes | str) -> Source:
+    """Read a source. Raises pydantic's ValidationError for what is none; what `source_problems` finds is not asked."""
+    return _SOURCES.validate_json(text)
+
+
+def source_hash(source: Source) -> str:
+    """SHA-256 in hex over its canonical JSON."""
+    return hashlib.sha256(source_to_json(source)).hexdigest()
 
 
 def _canonical(value: Any) -> bytes:

@@ -78,6 +78,11 @@ NOT_SENT: Mapping[str, Reason] = {
     "template_error": Reason("{template} could not be rendered", "mend it, then `sojourn apply`; `sojourn check` renders it"),
     "template_too_slow": Reason("{template} took too long to render", "look for a loop over a long list in it"),
     "template_too_large": Reason("the rendered message was too large", "look for a loop over a long list in it"),
+    "source_failed": Reason(
+        "{template} looks something up in a source, and the source did not answer",
+        "`sojourn sources look NAME KEY` asks it; `failing` of the source says what becomes of a message then: skip, wait or default",
+    ),
+    "no_source": Reason("{template} asks a source that does not exist", "add it to journeys/sources/, then `sojourn apply`"),
     "no_template": Reason("{template} does not exist", "add it to journeys/templates/, then `sojourn apply`"),
     "no_content_for_channel": Reason("{template} has nothing for {channel}", "add the file for it, then `sojourn apply`"),
     "rejected": Reason("the provider refused it for good", "the provider's answer stands beside it; the next message is tried as usual"),
@@ -108,6 +113,10 @@ NOT_YET: Mapping[str, Reason] = {
     "rate_limited": Reason("it waits for its slot: the account sends no faster", "raise `per_second` of the account, or share the load"),
     "no_account": Reason(
         "no account of the app serves it", "look at countries and classes: `sojourn providers list`, and at `provider=` of the message"
+    ),
+    "source_away": Reason(
+        "a source that {template} asks does not answer at present",
+        "nothing is lost: it is asked again; `wait_at_most` of the source says for how long; `sojourn sources look NAME KEY` asks it now",
     ),
     "slow_provider": Reason("the provider takes long to answer", "nothing is lost: the answer is waited for"),
     "unavailable": Reason("something that is needed cannot be reached at present", "`sojourn doctor` looks; it is tried again"),

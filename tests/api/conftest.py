@@ -21,6 +21,7 @@ async def app(database: Database, database_url: str) -> AsyncIterator[FastAPI]:
     await app.state.notify.close()
     await app.state.renderer.close()
     await app.state.fetching.close()
+    await app.state.sources.close()
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ REPEATABLE = {
     "POST /v1/quarantine/release": "what was released is there no more",
     "POST /v1/journeys/{name}/report/rebuild": "counts the same again",
     "POST /v1/providers/{channel}/{name}/verify": "only asks",
+    "POST /v1/sources/{name}/look": "only asks",
     "POST /v1/providers/reseal": "what is sealed with the newest key stays",
     "POST /v1/suppressions/rekey": "what is under the newest key stays",
     "POST /v1/enrollments/{enrollment_id}/advance": "the wait that has ended does not end again",

@@ -190,6 +190,9 @@ INSERT INTO templates (app, name, live_version) VALUES ('demo', 'welcome', 1);
 INSERT INTO template_versions (app, template, version, hash, files) VALUES ('demo', 'welcome', 1, 'h', '{"body.txt": "x"}');
 INSERT INTO segments (app, name, kind) VALUES ('demo', 'friends', 'static');
 INSERT INTO listed_people (app, segment, user_id) VALUES ('demo', 'friends', 1);
+INSERT INTO sources (app, name, live_version) VALUES ('demo', 'product', 1);
+INSERT INTO source_versions (app, source, version, hash, definition) VALUES ('demo', 'product', 1, 'h',
+    '{"kind":"source","name":"product","origin":{"kind":"rows","key":"sku"}}');
 INSERT INTO keys (app, id, kind, secret_hash) VALUES ('demo', 'demokey1', 'secret', 'x');
 INSERT INTO erasures (app, id, asked_by) VALUES ('demo', '00000000-0000-8000-8000-0000000000ee', 'demokey1');
 INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
@@ -233,6 +236,12 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/segments/friends/members", "/v1/segments/nothing/members", {"add": ["ann"]}),
     ("POST", "/v1/segments/friends/freeze", "/v1/segments/nothing/freeze", {"name": "mine"}),
     ("DELETE", "/v1/segments/friends", "/v1/segments/nothing", None),
+    ("GET", "/v1/sources/product", "/v1/sources/nothing", None),
+    ("GET", "/v1/sources/product/versions", "/v1/sources/nothing/versions", None),
+    ("PUT", "/v1/sources/product/rows", "/v1/sources/nothing/rows", {"csv": "sku"}),
+    ("PUT", "/v1/sources/product/headers", "/v1/sources/nothing/headers", {"headers": {}}),
+    ("POST", "/v1/sources/product/look", "/v1/sources/nothing/look", {"key": "A"}),
+    ("DELETE", "/v1/sources/product", "/v1/sources/nothing", None),
     ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
     ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
     ("POST", "/v1/providers/email/main/verify", "/v1/providers/email/nothing/verify", None),
@@ -260,6 +269,7 @@ LISTS = (
     "endpoints",
     "templates",
     "segments",
+    "sources",
     "providers",
     "erasures",
     "suppressions",
@@ -303,6 +313,7 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
         ("POST", "/v1/templates/{name}/versions"),
         ("PUT", "/v1/users/{user_id}"),
         ("PUT", "/v1/segments/{name}"),
+        ("PUT", "/v1/sources/{name}"),
         ("PUT", "/v1/providers/{channel}/{name}"),
         ("PATCH", "/v1/users/{user_id}"),
         ("POST", "/v1/users/{user_id}/signature"),

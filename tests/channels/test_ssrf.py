@@ -18,10 +18,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import TypeAdapter
 
-from channels.base import NotSent, Rejected
+from channels.base import NotSent, Rejected, SendFailed
 from channels.calls import Caller, Request
 from channels.egress import Egress, Resolve
 from channels.fetching import Fetching
+from channels.lookups import CannotBeLookedUp, Lookups
 from channels.push.keys import point_of, to_base64url
 from channels.push.web_push import WebPush, WebPushAccount
 from channels.webhook.http import Http
@@ -77,11 +78,22 @@ def _subscription(url: str, browser: str) -> str:
     return orjson.dumps({"endpoint": url, "keys": {"p256dh": browser, "auth": to_base64url(b"a" * 16)}}).decode()
 
 
+async def by_lookup(egress: Egress, url: str, trusted: ssl.SSLContext | None = None) -> None:
+    lookups = Lookups(egress, trusted)
+    try:
+        await lookups.look(url, "A-17", {}, 3.0)
+    except CannotBeLookedUp as error:
+        raise (error.__cause__ if isinstance(error.__cause__, SendFailed) else NotSent(str(error))) from error
+    finally:
+        await lookups.close()
+
+
 FETCHERS: dict[str, Fetch] = {
     "webhook": by_webhook,
     "call": by_call,
     "web push": by_web_push,
     "sns": by_sns,
+    "lookup": by_lookup,
 }
 
 

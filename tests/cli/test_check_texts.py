@@ -630,6 +630,11 @@ TEMPLATES = [
         "unknown_variable", {"sms.txt": "{{ person.name }}"}, "sms.txt: line 1: there is no variable person.name; they begin with app, "
     ),
     template(
+        "unnamed_source",
+        {"sms.txt": "{{ source[entry.what | default('a')] }}"},
+        "sms.txt: line 1: a source is named, and asked for a key: {{ source.product[entry.product_id].name }}",
+    ),
+    template(
         "no_default",
         {"sms.txt": "{{ user.name }}"},
         "sms.txt: line 1: user.name may be missing: write {{ user.name | default(...) }} "

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,3 +217,72 @@ def test_a_segment_that_no_file_writes_is_only_warned_of_because_the_app_may_hav
         ("segments/outer.py", "no_such_segment"),
         ("asks/exits_on", "segment_not_known"),
     ]
+
+
+PRODUCT = '"""Our products."""\n\nfrom journeys.language import Http, Rows, Source\n\nsource = Source({name!r}, {origin})\n'
+KEPT, ASKED = 'Rows(key="sku")', 'Http("https://api.example.com/{key}")'
+
+
+def with_sources(room: Path, **origins: str) -> None:
+    (room / "sources").mkdir()
+    for name, origin in origins.items():
+        (room / "sources" / f"{name}.py").write_text(PRODUCT.format(name=name, origin=origin))
+
+
+def test_sources_are_read_and_published_with_their_rows(room: Path) -> None:
+    with_sources(room, product=KEPT, price=ASKED)
+    (room / "sources" / "product.csv").write_text("sku,name\nA-1,Chair\n")
+    found = house.load(room.parent)
+    assert found.findings == []
+    published: Any = found.publication()["sources"]
+    assert published["product"]["csv"] == "sku,name\nA-1,Chair\n"
+    assert published["price"]["definition"]["origin"]["url"] == "https://api.example.com/{key}"
+    assert "csv" not in published["price"]
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "line"),
+    [
+        ("source = 1", "no_source", 1),
+        ("1 / 0", "import_failed", 1),
+        (PRODUCT.format(name="No-Name", origin=KEPT), "bad_source_name", 5),
+        (PRODUCT.format(name="product", origin=KEPT), "name_twice", 5),
+        (PRODUCT.format(name="other", origin='Http("https://api.example.com/p")'), "no_key_in_url", 5),
+    ],
+)
+def test_a_broken_source_is_named_with_its_line_and_hides_no_other(room: Path, source: str, code: str, line: int) -> None:
+    with_sources(room, a_product=KEPT.replace("sku", "id"))
+    (room / "sources" / "a_product.py").write_text(PRODUCT.format(name="product", origin=KEPT))
+    (room / "sources" / "other.py").write_text(source)
+    found = house.load(room.parent)
+    assert [each.name for each in found.sources.values() if each.name == "product"] == ["product"]
+    assert [(each.problem.pointer, each.problem.code, each.line) for each in found.findings] == [("sources/other.py", code, line)]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "code", "line"),
+    [
+        ("product.csv", "id\n1\n", "no_key_column", 1),
+        ("product.csv", "sku,name\n1,a\n1,b\n", "bad_row", 3),
+        ("other.csv", "sku\n1\n", "no_source", 1),
+        ("asked.csv", "sku\n1\n", "keeps_no_rows", 1),
+    ],
+)
+def test_a_wrong_csv_is_named_with_its_line(room: Path, file: str, text: str, code: str, line: int) -> None:
+    with_sources(room, product=KEPT, asked=ASKED)
+    (room / "sources" / file).write_text(text)
+    found = house.load(room.parent)
+    assert [(each.problem.pointer, each.problem.code, each.line, each.file.name) for each in found.findings] == [
+        (f"sources/{file}", code, line, file)
+    ]
+
+
+def test_a_template_that_asks_a_source_which_is_not_here_is_warned_of_because_the_app_may_have_it(room: Path) -> None:
+    with_sources(room, product=KEPT)
+    text = "{{ source.product['a'].name | default('-') }} {{ source.prodct['a'].name | default('-') }}"
+    (room / "templates" / "offer").mkdir(parents=True)
+    (room / "templates" / "offer" / "sms.txt").write_text(text)
+    found = house.load(room.parent)
+    assert found.problems == []
+    assert [(each.problem.pointer, each.problem.code) for each in found.findings] == [("templates/offer", "no_such_source")]
+    assert "prodct" in found.findings[0].problem.message

@@ -57,6 +57,21 @@ async def test_a_changed_template_is_told_as_a_diff(sojourn: Command, room: Path
     assert "    -Hello.\n    +Good day.\n" in told
 
 
+async def test_a_source_and_its_rows_are_told_and_published(sojourn: Command, room: Path) -> None:
+    (room / "sources").mkdir()
+    (room / "sources" / "product.py").write_text(
+        'from journeys.language import Rows, Source\nsource = Source("product", Rows(key="sku"))\n'
+    )
+    (room / "sources" / "product.csv").write_text("sku,name\nA-1,Chair\n")
+    told = await sojourn("plan")
+    assert "+ source product: new" in told
+    assert "rows kept here by sku; messages are skipped when it fails, 1 rows" in told
+    await sojourn("apply", "--yes")
+    assert "Nothing differs" in await sojourn("plan")
+    (room / "sources" / "product.csv").write_text("sku,name\nA-1,Chair\nA-2,Table\n")
+    assert "2 rows, was 1" in await sojourn("plan")
+
+
 async def test_a_journey_of_another_name_is_told_as_a_new_one(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
     (room / "welcome.py").write_text(WELCOME.replace('"welcome"', '"welcoming"').replace("days(1)", "days(2)"))

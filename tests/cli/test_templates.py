@@ -38,6 +38,19 @@ async def test_a_message_is_shown_as_it_would_leave(sojourn: Command) -> None:
     assert "Hallo [b]" in await sojourn("templates", "preview", "welcome", "--locale", "de-AT")
 
 
+@pytest.mark.usefixtures("served")
+async def test_a_template_is_rolled_back_to_an_older_version(sojourn: Command) -> None:
+    def publish() -> None:
+        with client() as api:
+            for said in ("first", "second"):
+                api.post("/v1/templates/note/versions", {"files": {"sms.txt": said}})
+
+    await asyncio.to_thread(publish)
+    assert [line.split()[:2] for line in (await sojourn("templates", "versions", "note")).splitlines()[1:]] == [["2", "live"], ["1", "sms"]]
+    assert "note: version 1 is live" in await sojourn("templates", "activate", "note", "1")
+    assert "first" in await sojourn("templates", "preview", "note", "--channel", "sms")
+
+
 def test_pinpoints_templates_become_files_that_pass_check(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
