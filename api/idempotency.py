@@ -41,25 +41,27 @@ async def once(
     key: str | None,
     *,
     body: BaseModel | None = None,
-    status: int = 200,
+    status: int | Callable[[BaseModel], int] = 200,
     work: Callable[[], Awaitable[BaseModel]],
     unkept: frozenset[str] = frozenset(),
 ) -> Response:
     """Do `work` in this transaction, or give the answer of the first request with this key.
 
-    `unkept`: members of the answer that are told once and stored nowhere; a repeat has null there. Raises Conflict while the first
-    request is still being answered, Invalid when its body was another.
+    `status`: of the answer, if need be by what it is. `unkept`: members of the answer that are told once and stored nowhere; a repeat has
+    null there. Raises Conflict while the first request is still being answered, Invalid when its body was another.
     """
     if key is None:
-        return JSONResponse((await work()).model_dump(mode="json"), status)
+        told = await work()
+        return JSONResponse(told.model_dump(mode="json"), status if isinstance(status, int) else status(told))
     repeatable = Repeatable(f"{request.method} {request.scope['route'].path}", request.url.path, key, _whom(request, body))
     fingerprint = hashlib.sha256((body.model_dump_json() if body else "").encode()).digest()
     given = await idempotency.given(connection, app, repeatable)
     if given is None:
-        answer = (await work()).model_dump(mode="json")
+        told = await work()
+        answer, code = told.model_dump(mode="json"), status if isinstance(status, int) else status(told)
         kept = {name: None if name in unkept else value for name, value in answer.items()}
-        await idempotency.keep(connection, app, repeatable, GivenAnswer(fingerprint, status, kept))
-        return JSONResponse(answer, status)
+        await idempotency.keep(connection, app, repeatable, GivenAnswer(fingerprint, code, kept))
+        return JSONResponse(answer, code)
     if given.body_hash != fingerprint:
         raise Invalid([Problem("", "idempotency_key_reused", "this Idempotency-Key came with another body: use a new key")])
     return JSONResponse(given.answer, given.status, {"Idempotent-Replayed": "true"})

@@ -49,7 +49,7 @@ async def begin(
     """
     async with database.transaction(app) as connection:
         job = await _written(connection, app, kind, parameters, key)
-    await _take_up(workflows, job)
+    await take_up(workflows, job.app, job.id)
     return view(job)
 
 
@@ -109,15 +109,16 @@ async def resume_job(app: App, database: Db, workflows: WorkflowsIfThere, job_id
     """A stopped or failed job goes on where it was."""
     async with database.transaction(app) as connection:
         job = await jobs.resume(connection, app, _key(job_id))
-    await _take_up(workflows, job)
+    await take_up(workflows, job.app, job.id)
     return view(job)
 
 
-async def _take_up(workflows: Workflows | None, job: Job) -> None:
+async def take_up(workflows: Workflows | None, app: str, job_id: UUID) -> None:
+    """Let a worker begin with a job that is written down."""
     # A worker starts what says that it runs and does not move, so a start that fails costs only seconds.
     if workflows is not None:
         with suppress(Unavailable):
-            await workflows.start_job(job.app, job.id)
+            await workflows.start_job(app, job_id)
 
 
 def _key(job_id: str) -> UUID:

@@ -2,26 +2,33 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any
+from uuid import UUID
 
+import orjson
 from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api import idempotency, segment_publishing
 from api.idempotency import IdempotencyKey
+from api.jobs import JobView, take_up, view
 from api.paging import Cursor, Limit, Page, number, page_of, position
 from api.segments import CONDITION, SegmentName, SegmentWithCondition, existing, whole
 from api.strict import App, Body, Db, LongTextRoute, ReadingApp, UserId, Word, management
+from api.temporal import WorkflowsIfThere
 from journeys.language.check_segments import costly
+from journeys.language.codec import condition_to_json
 from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.describe import condition_words
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import enrollments, journeys, people, segment_people, segments
+from storage import enrollments, jobs, journeys, people, segment_people, segments
 from storage.database import Connection
-from storage.segment_people import Asked, Explanation, SomePerson
+from storage.segment_people import Asked, Explanation, HowItIsRead, SomePerson, TooSlow
 
 router = management("Segments", LongTextRoute)
 MOST_AT_ONCE = 10_000
+MANY_EVENTS = 1_000_000
 At = Annotated[AwareDatetime | None, Query(description="as of which moment; now, if not given", examples=["2026-11-01T00:00:00Z"])]
 Exact = Annotated[
     bool | None,
@@ -85,6 +92,8 @@ class QueryView(BaseModel):
 
     estimated_people: int = Field(description="Postgres's own guess", examples=[1280])
     lines: list[str] = Field(description="its plan, as EXPLAIN writes it", examples=[["Seq Scan on users"]])
+    longest_s: float = Field(description="after so many seconds a question about this segment is given up", examples=[25])
+    memory: str = Field(description="so much each step of the plan may use before it goes to disk", examples=["64MB"])
     warnings: list[str] = Field(description="what makes it slow", examples=[[]])
 
 
@@ -172,28 +181,55 @@ async def change_list(app: App, database: Db, name: SegmentName, body: ListChang
     return ListChanged(added=added, removed=removed)
 
 
-@router.post("/segments/{name}/freeze", status_code=201, summary="Freeze a segment into a list", response_model=SegmentWithCondition)
+@router.post(
+    "/segments/{name}/freeze",
+    status_code=201,
+    summary="Freeze a segment into a list",
+    response_model=SegmentWithCondition,
+    responses={202: {"model": JobView, "description": "It takes longer: a job puts them on the list, which is there already"}},
+)
 async def freeze_segment(
-    request: Request, app: App, database: Db, name: SegmentName, body: FreezeOrder, idempotency_key: IdempotencyKey = None
-) -> Response:
-    """Make a static segment of those who are in this one at a moment. It remembers where they are from."""
+    request: Request, app: App, database: Db, workflows: WorkflowsIfThere, name: SegmentName, body: FreezeOrder,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:  # fmt: skip
+    """Make a static segment of those who are in this one at a moment. It remembers where they are from.
+
+    Where that takes more than two seconds, the answer is 202 with a job, and `frozen_at` stays null until the list is whole.
+    """
     if found := segment_publishing.name_problems(body.name):
         raise Invalid([Problem("/name", each.code, each.message) for each in found])
     key = idempotency.named(idempotency_key)
 
-    async def work() -> SegmentWithCondition:
+    async def work() -> SegmentWithCondition | JobView:
         origin = await existing(connection, app, name)
         if await segments.get(connection, app, body.name) is not None:
             raise Conflict("there is a segment of this name: give the list another")
         asked = await _of(connection, app, name, body.at)
         await segments.make_static(connection, app, body.name)
-        await segment_people.freeze(connection, asked, body.name)
+        try:
+            await segment_people.freeze(connection, asked, body.name, longest_s=segment_people.QUICK_S)
+        except TooSlow:
+            await segments.mark_frozen(connection, app, body.name, origin=name, version=origin.version, at=None)
+            return view(await jobs.create(connection, app, "freeze", _freezing(asked, name, origin.version, body.name)))
         await segments.mark_frozen(connection, app, body.name, origin=name, version=origin.version, at=asked.at)
         return whole(await existing(connection, app, body.name))
 
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
-        return await idempotency.once(connection, app, request, key, body=body, status=201, work=work)
+        answer = await idempotency.once(connection, app, request, key, body=body, status=_status, work=work)
+    if answer.status_code == HTTPStatus.ACCEPTED:
+        await take_up(workflows, app, UUID(orjson.loads(answer.body)["id"]))
+    return answer
+
+
+def _status(told: BaseModel) -> int:
+    return HTTPStatus.ACCEPTED if isinstance(told, JobView) else HTTPStatus.CREATED
+
+
+def _freezing(asked: Asked, name: str, version: int | None, target: str) -> dict[str, Any]:
+    """What the job of activities/jobs/freezing.py is given: with what the segments mean now."""
+    meant = {each: None if isinstance(found, str) else condition_to_json(found).decode() for each, found in asked.segments.items()}
+    return {"segment": name, "version": version, "list": target, "at": asked.at.isoformat(), "segments": meant}
 
 
 @router.get("/segments/{name}/query", summary="How is a segment read?")
@@ -202,9 +238,20 @@ async def explain_query(app: App, database: Db, name: SegmentName) -> QueryView:
     async with database.transaction(app) as connection:
         asked = await _of(connection, app, name, None)
         read = await segment_people.how_it_is_read(connection, asked)
-    whole_tables = [f"it reads all of {table}, some {rows:,} rows" for table, rows in sorted(read.read_whole.items())]
-    warnings = [*costly(asked.condition, asked.segments), *whole_tables]
-    return QueryView(estimated_people=read.estimated_people, lines=list(read.lines), warnings=warnings)
+    return QueryView(
+        estimated_people=read.estimated_people,
+        lines=list(read.lines),
+        longest_s=segment_people.LONGEST_S,
+        memory=segment_people.MOST_MEMORY,
+        warnings=[*costly(asked.condition, asked.segments), *_much(read)],
+    )
+
+
+def _much(read: HowItIsRead) -> list[str]:
+    found = [f"it reads all of {table}, some {rows:,} rows" for table, rows in sorted(read.read_whole.items())]
+    if read.read_events >= MANY_EVENTS:
+        found.append(f"it reads some {read.read_events:,} events: counting them may take more than a second a million")
+    return found
 
 
 async def _asked(connection: Connection, app: str, condition: AnyCondition, at: datetime | None) -> Asked:

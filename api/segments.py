@@ -48,7 +48,7 @@ class SegmentView(BaseModel):
     mentions: MentionsView | None
     frozen_from: str | None = Field(description="of a static one: the segment whose people it holds", examples=[None])
     frozen_version: int | None
-    frozen_at: datetime | None = Field(description="as of when")
+    frozen_at: datetime | None = Field(description="as of when; null while a job still puts people on the list")
     published_at: datetime | None
     updated_at: datetime
 
@@ -77,6 +77,12 @@ class SegmentBody(Body):
     condition: dict[str, Any] | None = Field(
         None, description="for a dynamic one: a condition as in a journey (docs/reference/journey.schema.json)", examples=[CONDITION]
     )
+
+
+class SegmentActivation(Body):
+    """Which version is to be live."""
+
+    version: int = Field(ge=1, lt=2**31, examples=[2])
 
 
 @router.get("/segments", summary="List segments")
@@ -119,6 +125,20 @@ async def put_segment(app: App, database: Db, name: SegmentName, body: SegmentBo
             await _make_static(connection, app, name)
         else:
             await publish(connection, app, [segment_publishing.read(name, body.condition, "/condition")], "/condition")
+        return whole(await existing(connection, app, name))
+
+
+@router.post("/segments/{name}/activate", summary="Make another version of a segment live")
+async def activate_segment_version(app: App, database: Db, name: SegmentName, body: SegmentActivation) -> SegmentWithCondition:
+    """Go back to an older version, or forward again. It must pass what publishing asks: the segments that it names may be gone by now."""
+    async with database.transaction(app) as connection:
+        await journeys.lock_publishing(connection, app)
+        if (await existing(connection, app, name)).kind == "static":
+            raise Conflict("this segment is a list of people: it has no versions")
+        chosen = await segments.version(connection, app, name, body.version)
+        if chosen is None:
+            raise Invalid([Problem("/version", "no_such_version", "this segment has no version of that number")])
+        await publish(connection, app, [segment_publishing.WrittenSegment(name, segments.read(chosen.condition))], "/version")
         return whole(await existing(connection, app, name))
 
 

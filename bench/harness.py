@@ -32,11 +32,11 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def postgres(place: Path) -> Iterator[EmbeddedPostgres]:
+def postgres(place: Path, options: str = "") -> Iterator[EmbeddedPostgres]:
     """A Postgres with its default durability, migrated: an installed one if there is one (Temporal can live on it too)."""
     binaries = standalone.installed_postgres() or BINARIES
     server = EmbeddedPostgres(place / "postgres", free_port(), binaries)
-    server.start(options="-c max_connections=300")
+    server.start(options=f"-c max_connections=300 {options}")
     print(f"postgres: {binaries}", flush=True)
     try:
         asyncio.run(migrate(server.url))

@@ -1,7 +1,7 @@
 """`sojourn segment`: which segments there are, how many are in them, who, and why somebody is or is not."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
 from cli.options import segment as part
+from cli.progress import watch
 from cli.rehearse import read_json
 from journeys.language.codec import condition_to_json
 from journeys.language.errors import NotFound, Refused
@@ -46,16 +47,42 @@ def show(name: Name, as_json: Annotated[bool, typer.Option("--json", help="its c
 
 
 @app.command()
+def versions(name: Name, most: Most = 20) -> None:
+    """List its versions, the newest first."""
+    table = Table("version", "published", "who", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages(f"/v1/segments/{part(name)}/versions", most):
+            table.add_row(f"{each['version']}{' live' if each['is_live'] else ''}", each["published_at"][:16], escape(each["words"]))
+    out.print(table if table.row_count else "None: it is a list of people.")
+
+
+@app.command()
+def activate(name: Name, version: Annotated[int, typer.Argument(min=1, help="which one is to be live")]) -> None:
+    """Go back to an older version, or forward again. Files stay as they are: the next `sojourn apply` publishes what they say."""
+    with client() as sojourn:
+        each = sojourn.post(f"/v1/segments/{part(name)}/activate", {"version": version})
+    out.print(escape(f"{each['name']} is version {each['version']} now: {each['words']}"))
+
+
+@app.command()
+def freeze(name: Name, into: Annotated[str, typer.Argument(help="the name of the list")], at: At = None) -> None:
+    """Make a list of those who are in it, now or at a moment, and watch the job where that takes long."""
+    with client() as sojourn:
+        told = sojourn.post(f"/v1/segments/{part(name)}/freeze", {"name": into, "at": at})
+        if told["kind"] == "freeze":
+            watch(sojourn, told["id"])
+        size = sojourn.get(f"/v1/segments/{part(into)}/size", exact=True)
+    out.print(escape(f"{into}: {_size_words(size)}"))
+
+
+@app.command()
 def size(name: Name, at: At = None) -> None:
     """Count who is in it: where that takes long an estimate first, and the exact number after it."""
     path = f"/v1/segments/{part(name)}/size"
     with client() as sojourn:
         told = sojourn.get(path, at=at)
-        if not told["is_exact"]:
-            out.print(_size_words(told))
-            with notes.status("counting"):
-                told = sojourn.get(path, at=told["at"], exact=True)
-    out.print(_size_words(told))
+        out.print(_size_words(told))
+        _then_exactly(told, lambda: sojourn.get(path, at=told["at"], exact=True))
 
 
 @app.command()
@@ -66,14 +93,16 @@ def preview(
     at: At = None,
     sample: Annotated[int, typer.Option(min=0, max=100, help="how many people to show")] = 10,
 ) -> None:
-    """Say who would be in a segment as it stands in your files, without publishing it."""
+    """Say who would be in a segment as it stands in your files, without publishing it: where that takes long an estimate first."""
     order = {"condition": _condition(name, condition), "at": at, "sample": sample}
     with client() as sojourn:
         told = sojourn.post("/v1/segments/preview", order)
-    out.print(escape(f"{told['words']}: {_size_words(told)}"))
-    for each in told["sample"]:
-        out.print(escape(f"    {_person(each)}"))
-    _warn(told["warnings"])
+        out.print(escape(f"{told['words']}: {_size_words(told)}"))
+        for each in told["sample"]:
+            out.print(escape(f"    {_person(each)}"))
+        _warn(told["warnings"])
+        counted = {**order, "at": told["at"], "sample": 0, "exact": True}
+        _then_exactly(told, lambda: sojourn.post("/v1/segments/preview", counted))
 
 
 @app.command()
@@ -96,7 +125,21 @@ def explain(name: Name) -> None:
         told = sojourn.get(f"/v1/segments/{part(name)}/query")
     for line in told["lines"]:
         out.print(line, markup=False)
+    out.print(f"Bounds: {told['longest_s']:g} seconds, {told['memory']} of memory for each step.")
     _warn(told["warnings"])
+
+
+def _then_exactly(told: Any, ask: Callable[[], Any]) -> None:
+    """After an estimate, count; where that takes too long the estimate is what there is."""
+    if told["is_exact"]:
+        return
+    try:
+        with notes.status("counting"):
+            exact = ask()
+    except Refused as refused:
+        notes.print(escape(f"Not counted exactly: {refused}"))
+        return
+    out.print(_size_words(exact))
 
 
 def _condition(name: str | None, condition: str | None) -> Any:

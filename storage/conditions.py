@@ -1,20 +1,37 @@
 """Conditions compiled to SQL: what they mean for whole tables of users. journeys/language/evaluate.py is the other reader; they agree.
 
-Every condition becomes one boolean expression over a row of `users`, never NULL, with bound values only. Here it answers for
-one user; it can select a segment as it is.
+Every condition becomes one boolean expression over a row of `users`, never NULL, with bound values only: for one user, by what is looked
+up of them; for everybody, by tables that are made once (storage/crowds.py). Both mean the same.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, assert_never
 
-from sqlalchemy import Double, Integer, Select, Text, and_, bindparam, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    Double,
+    Integer,
+    Select,
+    Text,
+    UnaryExpression,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import NUMERIC
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.selectable import NamedFromClause
 
 from journeys.language.assign import SAMPLE, share
@@ -39,11 +56,16 @@ from journeys.language.conditions import (
     StartsWith,
     Statement,
     Subscribed,
+    Trait,
+    When,
 )
+from journeys.language.durations import Ago, Ahead, Instant
 from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import rounded_degrees
 from journeys.language.facts import EventFact, Facts
 from journeys.language.reading import LOCATION, value
+from journeys.language.walk import nodes_in
+from storage import crowds
 from storage.consents import ALL_MARKETING
 from storage.database import Connection
 from storage.expressions import (
@@ -54,16 +76,18 @@ from storage.expressions import (
     Given,
     Sql,
     as_text,
+    clipped,
+    from_now,
     instant_of,
     interval_of,
+    is_no_json,
     json_of,
-    last_did,
     number_of,
     of_user,
     subject,
+    text_at,
     text_of,
     walk,
-    within_years,
 )
 from storage.segments import Definition, come_to
 from storage.tables import consents, endpoints, events, listed_people, messages, users
@@ -84,6 +108,7 @@ async def holds(
     captured: Mapping[str, EventFact] | None = None,
     source: str = "",
     segments: Mapping[str, Definition] | None = None,
+    as_of_everybody: bool = False,
 ) -> bool:
     """Say whether a condition holds for one user (the survivor, where people were joined) as of a moment.
 
@@ -92,7 +117,7 @@ async def holds(
     nothing.
     """
     named = await come_to(connection, app, condition) if segments is None else segments
-    question = _question(condition, tuple(sorted(named.items(), key=itemgetter(0))))
+    question = _question(condition, tuple(sorted(named.items(), key=itemgetter(0))), of_everybody=as_of_everybody)
     statement = question.statement.where(users.c.id == bindparam("user_id"))
     facts = Facts(entry=entry, captured=captured or {})
     found = await connection.execute(
@@ -110,9 +135,13 @@ async def holds(
 
 
 @lru_cache(maxsize=512)
-def of_segment(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = ()) -> Sql:
-    """The condition of a segment as an expression over a row of `users`; its statement is run with `app`, `at` and NO_ENROLLMENT."""
-    return _Compiler(Given(), dict(segments), is_of_segment=True).compile(condition, None)
+def of_segment(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = (), *, of_everybody: bool = True) -> Sql:
+    """The condition of a segment as an expression over a row of `users`; its statement is run with `app`, `at` and NO_ENROLLMENT.
+
+    `of_everybody`: the statement asks it in its WHERE of all users, or most; else of a few.
+    """
+    compiler = _Compiler(Given(), dict(segments), is_of_segment=True, of_everybody=of_everybody, is_positive=of_everybody)
+    return compiler.compile(condition, None)
 
 
 @dataclass(frozen=True)
@@ -124,39 +153,57 @@ class Question:
 
 
 @lru_cache(maxsize=2048)
-def _question(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = ()) -> Question:
+def _question(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = (), *, of_everybody: bool = False) -> Question:
     given = Given()
-    clause = _Compiler(given, dict(segments)).compile(condition, None)
+    clause = _Compiler(given, dict(segments), of_everybody=of_everybody, is_positive=of_everybody).compile(condition, None)
     return Question(select(clause).select_from(users).where(users.c.app == APP), given)
 
 
 @dataclass(frozen=True)
 class _Compiler:
+    """Of everybody: `is_joined`: this part must hold of whoever is in, so that tables can be joined; `is_positive`: unknown is as false."""
+
     given: Given
     segments: Mapping[str, Definition] = field(default_factory=dict)
     is_of_segment: bool = False
+    of_everybody: bool = False
+    is_joined: bool = True
+    is_positive: bool = False
 
-    def compile(self, condition: AnyCondition, event: NamedFromClause | None) -> Sql:  # noqa: C901, PLR0911, PLR0912 - a case a kind
+    def compile(self, condition: AnyCondition, event: NamedFromClause | None) -> Sql:
         """The condition as an expression that is true or false, never NULL. `event` is the row that `prop` reads."""
+        if self.of_everybody and event is None and (wanted := _last_dids(condition)):
+            return crowds.by_last_did(wanted, lambda times: self._knowing(times).by_kind(condition, event), is_joined=self.is_joined)
+        return self.by_kind(condition, event)
+
+    @property
+    def _apart(self) -> "_Compiler":
+        return replace(self, is_joined=False)
+
+    def _knowing(self, times: Mapping[str, Sql]) -> "_Compiler":
+        return replace(self, given=replace(self.given, times=times))
+
+    def by_kind(self, condition: AnyCondition, event: NamedFromClause | None) -> Sql:  # noqa: C901, PLR0911, PLR0912 - a case a kind
+        """As `compile`, where the times of `last_did` are known or are looked up."""
         match condition:
             case Compare():
                 return self._compare(condition, event)
             case IsIn(left, values):
-                return _sure(or_(false(), *(self._json(left, event) == self._json(each, event) for each in values)))
+                return self._sure(or_(false(), *(self._json(left, event) == self._json(each, event) for each in values)))
             case Contains(left, right):
                 whole, part = self._json(left, event), self._json(right, event)
                 in_text = func.strpos(text_of(whole), text_of(part)) > 0
-                return _sure(func.coalesce(in_text, and_(part.is_not(None), func.list_has(whole, part))))
+                return self._sure(func.coalesce(in_text, and_(part.is_not(None), func.list_has(whole, part))))
             case StartsWith(left, right):
-                return _sure(func.starts_with(text_of(self._json(left, event)), text_of(self._json(right, event))))
+                return self._sure(func.starts_with(text_of(self._json(left, event)), text_of(self._json(right, event))))
             case Exists(of):
-                return (last_did(of) if isinstance(of, LastDid) else self._json(of, event)).is_not(None)
+                return (self.given.last_did(of) if isinstance(of, LastDid) else self._json(of, event)).is_not(None)
             case Before(left, right):
-                return _sure(instant_of(left, self.given, event) < instant_of(right, self.given, event))
+                return self._sure(self._is_before(left, right, event))
             case After(left, right):
-                return _sure(instant_of(left, self.given, event) > instant_of(right, self.given, event))
+                return self._sure(self._is_after(left, right, event))
             case Near():
-                return _is_near(condition)
+                return crowds.is_near(condition, *_here(), *_there(condition)) if self.of_everybody else _is_near(condition)
             case Has(channel):
                 return _has(channel)
             case Did():
@@ -166,37 +213,83 @@ class _Compiler:
             case InSegment(segment):
                 return self._in_segment(segment)
             case Subscribed(topic):
-                return and_(_is_not_withdrawn(None, topic, ALL_MARKETING), _is_not_withdrawn(EVERY, EVERY))
+                return and_(self._is_not_withdrawn(None, topic, ALL_MARKETING), self._is_not_withdrawn(EVERY, EVERY))
             case Sample():
-                return _is_in_sample(condition)
+                bucket = crowds.bucket_of(condition) if self.of_everybody else _bucket_of(condition)
+                return bucket < literal(share(condition.percent), Integer)
             case Statement(sql):
                 return self._statement(sql)
             case And(parts):
                 return and_(true(), *(self.compile(part, event) for part in parts))
             case Or(parts):
-                return or_(false(), *(self.compile(part, event) for part in parts))
+                return or_(false(), *(self._apart.compile(part, event) for part in parts))
             case Not(part):
-                return not_(self.compile(part, event))
+                return self._negated(part, event)
             case _:
                 assert_never(condition)
+
+    def _negated(self, part: AnyCondition, event: NamedFromClause | None) -> Sql:
+        """Not of the whole but of its parts, so that each stands where Postgres joins it instead of asking it row by row."""
+        match part:
+            case And(parts):
+                return or_(false(), *(self._apart.compile(Not(each), event) for each in parts))
+            case Or(parts):
+                return and_(true(), *(self.compile(Not(each), event) for each in parts))
+            case Not(inner):
+                return self.compile(inner, event)
+            case _:
+                return _opposite(replace(self, is_positive=False).compile(part, event))
+
+    def _sure(self, asked: Sql) -> Sql:
+        """Two-valued: what is not known is false."""
+        return asked if self.is_positive else func.coalesce(asked, false())
 
     def _json(self, operand: Any, event: NamedFromClause | None) -> Sql:
         return json_of(operand, self.given, event)
 
     def _compare(self, asked: Compare, event: NamedFromClause | None) -> Sql:
-        times = [last_did(side) for side in (asked.left, asked.right) if isinstance(side, LastDid)]
+        times = [self.given.last_did(side) for side in (asked.left, asked.right) if isinstance(side, LastDid)]
         sides = [self._json(side, event) for side in (asked.left, asked.right) if not isinstance(side, LastDid)]
         if len(times) == 1:
             # An instant is neither equal to a JSON value nor before or after it.
             return and_(times[0].is_not(None), sides[0].is_not(None)) if asked.op == "!=" else false()
         left, right = times or sides
+        if self.of_everybody and asked.op == "==" and isinstance(asked.left, Trait) and is_no_json(asked.right):
+            return self._sure(text_at(users.c.attributes, asked.left.path) == literal(asked.right, Text))
         if asked.op in ("==", "!="):
-            return _sure(left == right if asked.op == "==" else left != right)
+            return self._sure(left == right if asked.op == "==" else left != right)
         compared = _ORDERED[asked.op]
         if times:
-            return _sure(getattr(left, compared)(right))
-        numbers = getattr(number_of(left), compared)(number_of(right))
-        return _sure(func.coalesce(numbers, getattr(text_of(left), compared)(text_of(right))))
+            return self._sure(getattr(left, compared)(right))
+        return self._sure(self._in_order(asked, compared, left, right))
+
+    def _in_order(self, asked: Compare, compared: str, left: Sql, right: Sql) -> Sql:
+        is_number = isinstance(asked.right, (int, float)) and not isinstance(asked.right, bool)
+        if self.of_everybody and isinstance(asked.left, Trait) and is_number:
+            # JSON has an order of its own, in which numbers are ordered as numbers.
+            given = walk(users.c.attributes, asked.left.path, plainly=True)
+            return and_(getattr(given, compared)(right), func.jsonb_typeof(given) == "number")
+        numbers: Sql = getattr(number_of(left), compared)(number_of(right))
+        texts: Sql = getattr(text_of(left), compared)(text_of(right))
+        if isinstance(asked.right, str):
+            return texts
+        return numbers if is_number else func.coalesce(numbers, texts)
+
+    def _is_before(self, left: Any, right: When, event: NamedFromClause | None) -> Sql:
+        is_before = instant_of(left, self.given, event) < instant_of(right, self.given, event)
+        written = self._written(left, right)
+        return is_before if written is None else and_(written <= crowds.day_of(right, days=2).concat("~"), is_before)
+
+    def _is_after(self, left: Any, right: When, event: NamedFromClause | None) -> Sql:
+        is_after = instant_of(left, self.given, event) > instant_of(right, self.given, event)
+        written = self._written(left, right)
+        return is_after if written is None else and_(written >= crowds.day_of(right, days=-2), is_after)
+
+    def _written(self, left: Any, right: When) -> Sql | None:
+        """The text of what is compared with a moment that is the same for everybody: it begins with a day, and reading it costs most."""
+        if not self.of_everybody or not isinstance(left, Trait) or not isinstance(right, (Ago, Ahead, Instant)):
+            return None
+        return text_at(users.c.attributes, left.path)
 
     def _in_segment(self, name: str) -> Sql:
         if name not in self.segments:
@@ -205,7 +298,12 @@ class _Compiler:
         if isinstance(found, str):
             return _is_listed(name)
         others = {each: condition for each, condition in self.segments.items() if each != name}
-        return _Compiler(self.given, others, is_of_segment=True).compile(found, None)
+        return replace(self, segments=others, is_of_segment=True).compile(found, None)
+
+    def _is_not_withdrawn(self, channel: str | None, *topics: str) -> Sql:
+        if not self.of_everybody:
+            return _is_not_withdrawn(channel, *topics)
+        return _opposite(self._among(crowds.who_withdrew(channel, *topics)))
 
     def _statement(self, sql: str) -> Sql:
         if not self.is_of_segment:
@@ -216,9 +314,9 @@ class _Compiler:
     def _did(self, asked: Did, event: NamedFromClause | None) -> Sql:
         done = events.alias()
         limits, window = self._window(asked, event, done)
-        rows = [*of_user(done), done.c.name == asked.event, done.c.occurred_at <= AT, *window]
-        if asked.where is not None:
-            rows.append(self.compile(asked.where, done))
+        if self.of_everybody and event is None and asked.since is None:
+            return and_(*limits, self._did_of_everybody(asked, done, window))
+        rows = [*of_user(done), *self._deed(asked, done), *window]
         if asked.then is not None:
             rows.append(self._is_followed(asked, done))
         if asked.at_least is None and asked.at_most is None:
@@ -229,11 +327,43 @@ class _Compiler:
         measure = select(what).select_from(done).where(*rows).correlate(users).scalar_subquery()
         return and_(*limits, *_bounds(measure, asked))
 
+    def _did_of_everybody(self, asked: Did, done: NamedFromClause, window: Sequence[Sql]) -> Sql:
+        """Where nobody's nothing is within the bounds too, those who are in are all but those who are outside of them."""
+        number = None if asked.total is None else number_of(json_of(asked.total, self.given, done))
+        if asked.at_least is None and asked.at_most is None:
+            return self._who(asked, window, crowds.Deeds(done, (), number))
+        if (asked.at_least or 0) <= 0 <= (0 if asked.at_most is None else asked.at_most):
+            deeds = crowds.Deeds(done, (), number, lambda amount: not_(and_(*_bounds(amount, asked))))
+            return _opposite(self._who(asked, window, deeds))
+        return self._who(asked, window, crowds.Deeds(done, (), number, lambda amount: and_(*_bounds(amount, asked))))
+
+    def _who(self, asked: Did, window: Sequence[Sql], deeds: crowds.Deeds) -> Sql:
+        done = deeds.done
+        if asked.then is None:
+            return self._among(crowds.who_did(replace(deeds, rows=(done.c.app == APP, *self._deed(asked, done), *window))))
+        # What follows is not before the first: a window up to the moment holds of both.
+        of_both = window if asked.last is not None else ()
+        rows = [done.c.app == APP, done.c.name.in_(asked.names), done.c.occurred_at <= AT, *of_both]
+        first = [*(() if of_both else window), *(() if asked.where is None else (self.compile(asked.where, done),))]
+        second = () if asked.then_where is None else (self.compile(asked.then_where, done),)
+        is_first, is_second = and_(done.c.name == asked.event, *first), and_(done.c.name == asked.then, *second)
+        if first or second:
+            rows.append(or_(is_first, is_second))
+        following = crowds.Following(is_first, is_second, partial(_is_in_time, asked))
+        return self._among(crowds.who_went_on(replace(deeds, rows=rows), following))
+
+    def _among(self, found: Select[Any]) -> Sql:
+        """One of them: joined where that is possible, else looked up among all of them."""
+        return crowds.is_joined(found) if self.is_joined else users.c.id.in_(found)
+
+    def _deed(self, asked: Did, done: NamedFromClause) -> list[Sql]:
+        rows = [done.c.name == asked.event, done.c.occurred_at <= AT]
+        return rows if asked.where is None else [*rows, self.compile(asked.where, done)]
+
     def _is_followed(self, asked: Did, first: NamedFromClause) -> Sql:
         second = events.alias()
         rows = [*of_user(second), second.c.name == asked.then, second.c.occurred_at > first.c.occurred_at, second.c.occurred_at <= AT]
-        if asked.within is not None:
-            rows.append(second.c.occurred_at <= within_years(first.c.occurred_at + interval_of(asked.within)))
+        rows.append(_is_in_time(asked, first.c.occurred_at, second.c.occurred_at))
         if asked.then_where is not None:
             rows.append(self.compile(asked.then_where, second))
         return exists(select(literal(1)).select_from(second).where(*rows).correlate(users, first))
@@ -243,7 +373,7 @@ class _Compiler:
         limits: list[Sql] = [true()]
         window: list[Sql] = []
         if asked.last is not None:
-            window.append(done.c.occurred_at >= within_years(AT - interval_of(asked.last)))
+            window.append(done.c.occurred_at >= from_now(-asked.last))
         if asked.since is not None:
             limits.append(ENTERED_AT.is_not(None))
             window.append(done.c.occurred_at >= ENTERED_AT)
@@ -252,6 +382,26 @@ class _Compiler:
             limits += [first.is_not(None), end.is_not(None)]
             window += [done.c.occurred_at >= first, done.c.occurred_at < end]
         return limits, window
+
+
+def _is_in_time(asked: Did, first_at: Sql, second_at: Sql) -> Sql:
+    if asked.within is None:
+        return second_at.is_not(None)
+    return second_at <= clipped(first_at + interval_of(asked.within))
+
+
+def _last_dids(condition: AnyCondition) -> Sequence[str]:
+    """The events whose last times one comparison is about: it holds of nobody who never did one of them."""
+    if not isinstance(condition, (Compare, Exists, Before, After)):
+        return ()
+    return sorted({each.event for each in nodes_in(condition) if isinstance(each, LastDid)})
+
+
+def _opposite(clause: Sql) -> Sql:
+    """Not it; of a negation what it negates: Postgres does not join what is negated twice."""
+    if isinstance(clause, UnaryExpression) and clause.operator is operators.inv:
+        return clause.element
+    return not_(clause)
 
 
 def _bounds(measure: Sql, asked: Did) -> list[Sql]:
@@ -264,12 +414,19 @@ def _bounds(measure: Sql, asked: Did) -> list[Sql]:
 
 
 def _is_near(asked: Near) -> Sql:
-    latitude = number_of(walk(users.c.attributes, f"{LOCATION}.latitude"))
-    longitude = number_of(walk(users.c.attributes, f"{LOCATION}.longitude"))
+    latitude, longitude = map(number_of, _here())
     here = [sql_cast(func.round(each, 9), Double) for each in (latitude, longitude)]
-    there = [literal(rounded_degrees(Decimal(str(each))), Double) for each in (asked.latitude, asked.longitude)]
     is_place = and_(latitude.between(-90, 90), longitude.between(-180, 180))
-    return _sure(and_(is_place, func.distance_km(*here, *there) <= literal(asked.km, Double)))
+    return func.coalesce(and_(is_place, func.distance_km(*here, *_there(asked)) <= literal(asked.km, Double)), false())
+
+
+def _here() -> list[Sql]:
+    """Latitude and longitude of the person, as JSON."""
+    return [walk(users.c.attributes, f"{LOCATION}.{each}", plainly=True) for each in ("latitude", "longitude")]
+
+
+def _there(asked: Near) -> list[Sql]:
+    return [literal(rounded_degrees(Decimal(str(each))), Double) for each in (asked.latitude, asked.longitude)]
 
 
 def _has(channel: str) -> Sql:
@@ -308,11 +465,5 @@ def _is_listed(segment: str) -> Sql:
     return exists(select(literal(1)).select_from(listed).where(*row).correlate(users))
 
 
-def _is_in_sample(asked: Sample) -> Sql:
-    bucket = func.bucket(APP, literal(SAMPLE, Text), literal(asked.salt or "", Text), subject(), type_=Integer)
-    return bucket < literal(share(asked.percent), Integer)
-
-
-def _sure(asked: Sql) -> Sql:
-    """Two-valued: what is not known is false."""
-    return func.coalesce(asked, false())
+def _bucket_of(asked: Sample) -> Sql:
+    return func.bucket(APP, literal(SAMPLE, Text), literal(asked.salt or "", Text), subject(), type_=Integer)

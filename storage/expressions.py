@@ -5,6 +5,7 @@ enrollment that asks the same condition.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never, cast
 
@@ -41,18 +42,28 @@ APP: Sql = bindparam("app", type_=Text)
 AT: Sql = sql_cast(bindparam("at"), INSTANT)
 ENTERED_AT: Sql = sql_cast(bindparam("entered_at"), INSTANT)
 SOURCE: Sql = bindparam("source", type_=Text)
+# As texts: the driver takes the first and the last moment of Python for those of Postgres, which are none.
+_FIRST: Sql = sql_cast(literal("0001-01-01 00:00:00+00", Text), INSTANT)
+_LAST: Sql = sql_cast(literal("9999-12-31 23:59:59.999999+00", Text), INSTANT)
 
 
 @dataclass(frozen=True)
 class Given:
-    """Collects what has to be read in Python before the statement runs: parameter name to expression."""
+    """Collects what has to be read in Python before the statement runs: parameter name to expression.
+
+    `times`: when the person did an event last, where tables of the statement say it; of others it is looked up.
+    """
 
     readings: dict[str, ExpressionNode] = field(default_factory=dict)
+    times: Mapping[str, Sql] = field(default_factory=dict)
 
     def parameter(self, expression: ExpressionNode) -> Sql:
         name = f"given_{len(self.readings)}"
         self.readings[name] = expression
         return stored(bindparam(name, type_=Text))
+
+    def last_did(self, wanted: LastDid) -> Sql:
+        return self.times[wanted.event] if wanted.event in self.times else _last_did(wanted)
 
 
 def people() -> ScalarSelect[Any]:
@@ -91,7 +102,7 @@ def json_of(operand: Operand, given: Given, event: NamedFromClause | None) -> Sq
             assert_never(operand)
 
 
-def last_did(wanted: LastDid) -> Sql:
+def _last_did(wanted: LastDid) -> Sql:
     event = events.alias()
     found = select(func.max(event.c.occurred_at)).where(*of_user(event), event.c.name == wanted.event, event.c.occurred_at <= AT)
     return found.correlate(users).scalar_subquery()
@@ -110,15 +121,15 @@ def instant_of(moment: When, given: Given, event: NamedFromClause | None) -> Sql
         case Day(day):
             return func.wall_to_instant(sql_cast(literal(day.isoformat(), Text), WALL), _zone())
         case Ago(duration):
-            return within_years(AT - interval_of(duration))
+            return from_now(-duration)
         case Ahead(duration):
-            return within_years(AT + interval_of(duration))
+            return from_now(duration)
         case Shifted(inner, by):
             return within_years(instant_of(inner, given, event) + interval_of(by))
         case Timed():
             return func.wall_to_instant(_wall(moment, given, event), _zone())
         case LastDid():
-            return last_did(moment)
+            return given.last_did(moment)
         case _:
             return func.instant_of(json_of(moment, given, event), users.c.timezone, type_=INSTANT)
 
@@ -130,21 +141,43 @@ def _wall(moment: TimeExpression, given: Given, event: NamedFromClause | None) -
         case Shifted(inner, by):
             return func.wall_within_years(_wall(inner, given, event) + interval_of(by), type_=WALL)
         case LastDid():
-            return last_did(moment).op("AT TIME ZONE")(_zone())
+            return given.last_did(moment).op("AT TIME ZONE")(_zone())
         case _:
             return func.wall_of(json_of(moment, given, event), users.c.timezone, type_=WALL)
 
 
-def walk(value: Sql, path: str) -> Sql:
-    """Follow a dotted path: keys of objects, and places of lists."""
+def walk(value: Sql, path: str, *, plainly: bool = False) -> Sql:
+    """Follow a dotted path: keys of objects, and places of lists. `plainly`: null stays null, for who asks for a number or a text."""
     if "\0" in path:
         return UNKNOWN_JSON
     for part in path.split("."):
-        if is_place(part):
-            value = value.op("#>", return_type=JSONB())(array([literal(part, Text)]))
-        else:
-            value = value.op("->", return_type=JSONB())(literal(part, Text))
-    return func.nullif(value, sql_cast(literal("null", Text), JSONB), type_=JSONB)
+        value = _step(value, part, "->", JSONB())
+    return value if plainly else func.nullif(value, sql_cast(literal("null", Text), JSONB), type_=JSONB)
+
+
+def text_at(value: Sql, path: str) -> Sql:
+    """What a path leads to as text, ordered by code point; a JSON text without its quotes. NULL where there is nothing."""
+    *before, last = path.split(".")
+    for part in before:
+        value = _step(value, part, "->", JSONB())
+    return _step(value, last, "->>", Text()).collate("C")
+
+
+def _step(value: Sql, part: str, arrow: str, kind: Any) -> Sql:
+    if is_place(part):
+        return value.op(arrow.replace("-", "#"), return_type=kind)(array([literal(part, Text)]))
+    return value.op(arrow, return_type=kind)(literal(part, Text))
+
+
+def is_no_json(value: Any) -> bool:
+    """A text that is no JSON: whatever has it as its text is that text."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        json.loads(value)
+    except ValueError:
+        return True
+    return False
 
 
 def stored(text: Sql) -> Sql:
@@ -166,6 +199,16 @@ def number_of(value: Sql) -> Sql:
 def text_of(value: Sql) -> Sql:
     """The JSON value as a text ordered by code point, NULL when it is none."""
     return func.json_text(value, type_=Text).collate("C")
+
+
+def from_now(duration: Duration) -> Sql:
+    """So long after AT, within the years 1 to 9999."""
+    return clipped(AT + interval_of(duration))
+
+
+def clipped(moment: Sql) -> Sql:
+    """As within_years, of a moment that is known: an expression that Postgres looks into."""
+    return func.greatest(func.least(moment, _LAST), _FIRST, type_=INSTANT)
 
 
 def within_years(moment: Sql) -> Sql:

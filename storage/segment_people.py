@@ -5,6 +5,8 @@ reached: `TooSlow`.
 """
 
 import math
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, bindparam, func, insert, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, bindparam, func, literal, select, text
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
@@ -91,11 +94,17 @@ class Asked:
 
     @property
     def clause(self) -> Sql:
-        return _clause(self.condition, self.segments)
+        """What holds of those who are in, to be asked of everybody."""
+        return of_segment(self.condition, _in_order(self.segments))
+
+    @property
+    def clause_of_few(self) -> Sql:
+        """The same, to be asked of some thousand people at most."""
+        return of_segment(self.condition, _in_order(self.segments), of_everybody=False)
 
 
-def _clause(condition: AnyCondition, segments: Segments) -> Sql:
-    return of_segment(condition, tuple(sorted(segments.items(), key=itemgetter(0))))
+def _in_order(segments: Segments) -> tuple[tuple[str, Definition], ...]:
+    return tuple(sorted(segments.items(), key=itemgetter(0)))
 
 
 def _people() -> Select[Any]:
@@ -117,6 +126,8 @@ async def look(connection: Connection, asked: Asked, *, most: int, exactly: bool
 
 
 async def _counted(connection: Connection, asked: Asked, most: int, longest_s: float) -> tuple[Size, list[SomePerson]]:
+    if most == 0:
+        return Size(await _count(connection, asked, longest_s)), []
     drawn = func.hashint8extended(users.c.id, 0)
     statement = (
         _people().add_columns(func.count().over().label("people")).where(asked.clause).order_by(drawn, users.c.id).limit(max(most, 1))
@@ -126,6 +137,12 @@ async def _counted(connection: Connection, asked: Asked, most: int, longest_s: f
     return Size(rows[0].people if rows else 0), [SomePerson(row.id, row.user_id) for row in rows[:most]]
 
 
+async def _count(connection: Connection, asked: Asked, longest_s: float) -> int:
+    statement = select(func.count()).select_from(_people().where(asked.clause).subquery())
+    async with _within(connection, longest_s):
+        return int((await connection.execute(statement, asked.values)).scalar_one())
+
+
 _EVERYBODY = text("SELECT count(*) FROM users WHERE app = :app AND merged_into IS NULL")
 _DRAWN = text("SELECT id FROM users TABLESAMPLE BERNOULLI (:percent) REPEATABLE (1) WHERE app = :app AND merged_into IS NULL")
 
@@ -133,14 +150,14 @@ _DRAWN = text("SELECT id FROM users TABLESAMPLE BERNOULLI (:percent) REPEATABLE 
 async def _estimated(connection: Connection, asked: Asked, most: int) -> tuple[Size, list[SomePerson]]:
     """By asking LOOKED_AT people or so, which are always the same while nobody comes or goes."""
     async with _within(connection, LONGEST_S):
-        everybody: int = (await connection.execute(_EVERYBODY, {"app": asked.app})).scalar_one()
-        percent = min(100.0, 100 * LOOKED_AT / max(everybody, 1))
+        people = await everybody(connection, asked.app)
+        percent = min(100.0, 100 * LOOKED_AT / max(people, 1))
         drawn = list((await connection.execute(_DRAWN, {"app": asked.app, "percent": percent})).scalars())
         among = users.c.id == func.any(bindparam("drawn", type_=ARRAY(BigInteger)))
-        rows = (await connection.execute(_people().where(among, asked.clause), {**asked.values, "drawn": drawn})).all()
-    if len(drawn) >= everybody:
+        rows = (await connection.execute(_people().where(among, asked.clause_of_few), {**asked.values, "drawn": drawn})).all()
+    if len(drawn) >= people:
         return Size(len(rows)), [SomePerson(row.id, row.user_id) for row in rows[:most]]
-    return _projected(len(rows), len(drawn), everybody), [SomePerson(row.id, row.user_id) for row in rows[:most]]
+    return _projected(len(rows), len(drawn), people), [SomePerson(row.id, row.user_id) for row in rows[:most]]
 
 
 def _projected(found: int, looked_at: int, everybody: int) -> Size:
@@ -157,18 +174,53 @@ async def page(connection: Connection, asked: Asked, *, after: int | None, most:
         return [SomePerson(row.id, row.user_id) for row in await connection.execute(statement, asked.values)]
 
 
-async def freeze(connection: Connection, asked: Asked, name: str) -> int:
+async def freeze(connection: Connection, asked: Asked, name: str, *, longest_s: float = LONGEST_S) -> int:
     """Put everybody who is in on the list of a static segment, and return how many they are. Raises TooSlow."""
-    found = _people().where(asked.clause).subquery()
-    rows = select(APP, literal(name, Text), found.c.id)
-    statement = insert(listed_people).from_select(["app", "segment", "user_id"], rows)
+    async with _within(connection, longest_s):
+        return (await connection.execute(_put_on_list(name, _people().where(asked.clause)), asked.values)).rowcount
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """One piece of a freezing: how many people were looked at, the last one's id, and how many of them were put on the list."""
+
+    looked_at: int
+    last: int
+    listed: int
+
+
+_NEXT = text("""
+    SELECT count(*) AS people, max(id) AS last FROM (
+        SELECT id FROM users WHERE app = :app AND merged_into IS NULL AND id > :after ORDER BY id LIMIT :most) AS next
+""")
+
+
+async def freeze_next(connection: Connection, asked: Asked, name: str, *, after: int, most: int) -> Frozen:
+    """Put those of the next people behind the id `after` on the list who are in. Raises TooSlow."""
+    some = (await connection.execute(_NEXT, {"app": asked.app, "after": after, "most": most})).one()
+    if not some.people:
+        return Frozen(0, after, 0)
+    those = _people().where(users.c.id > after, users.c.id <= some.last, asked.clause_of_few)
     async with _within(connection, LONGEST_S):
-        return (await connection.execute(statement, asked.values)).rowcount
+        return Frozen(some.people, some.last, (await connection.execute(_put_on_list(name, those), asked.values)).rowcount)
+
+
+def _put_on_list(name: str, people: Select[Any]) -> Insert:
+    found = people.subquery()
+    rows = select(APP, literal(name, Text), found.c.id)
+    return insert(listed_people).from_select(["app", "segment", "user_id"], rows).on_conflict_do_nothing()
+
+
+async def everybody(connection: Connection, app: str) -> int:
+    """How many people there are."""
+    return int((await connection.execute(_EVERYBODY, {"app": app})).scalar_one())
 
 
 async def explain(connection: Connection, asked: Asked, user_id: int) -> Explanation:
     """Whether one person is in, and what each part of the condition says of them. Raises TooSlow."""
-    clauses = [_clause(condition, segments) for condition, segments, _ in _walk(asked.condition, asked.segments)]
+    clauses = [
+        of_segment(condition, _in_order(segments), of_everybody=False) for condition, segments, _ in _walk(asked.condition, asked.segments)
+    ]
     statement = select(*(clause.label(f"part_{place}") for place, clause in enumerate(clauses))).select_from(users)
     who = (users.c.app == APP, users.c.id == bindparam("who", type_=BigInteger))
     async with _within(connection, LONGEST_S):
@@ -219,26 +271,37 @@ def _explain_in_sql(element: _Explain, compiler: Any, **options: Any) -> str:
 
 @dataclass(frozen=True)
 class HowItIsRead:
-    """What Postgres would do to find everybody: its plan as it writes it, its estimate, and the large tables it reads from end to end."""
+    """What Postgres would do to find everybody: its plan as it writes it, and its estimates of who is found and of what is read for it.
+
+    `read_whole`: large tables that are read from end to end, with their rows, but for `users`; `read_events`: how many events are read.
+    """
 
     lines: Sequence[str]
     estimated_people: int
     read_whole: Mapping[str, int]
+    read_events: int
 
 
 MANY_ROWS = 100_000
+_MONTH = re.compile(r"_(\d{6}|other)$")
 
 
 async def how_it_is_read(connection: Connection, asked: Asked) -> HowItIsRead:
     """Ask Postgres how it would find everybody. Nothing is read."""
     statement = _people().where(asked.clause)
-    lines = (await connection.execute(_Explain(statement, "TEXT"), asked.values)).scalars().all()
-    [plan] = (await connection.execute(_Explain(statement, "JSON"), asked.values)).scalar_one()
-    whole: dict[str, int] = {}
+    async with _within(connection, LONGEST_S):
+        lines = (await connection.execute(_Explain(statement, "TEXT"), asked.values)).scalars().all()
+        [plan] = (await connection.execute(_Explain(statement, "JSON"), asked.values)).scalar_one()
+    whole, events = Counter[str](), 0
     for each in _nodes(plan["Plan"]):
-        if each["Node Type"] == "Seq Scan" and each["Plan Rows"] >= MANY_ROWS:
-            whole[each["Relation Name"]] = each["Plan Rows"]
-    return HowItIsRead(lines, plan["Plan"]["Plan Rows"], whole)
+        table = _MONTH.sub("", each.get("Relation Name", ""))
+        rows = each["Plan Rows"] * (1 + each.get("Workers Planned", 0))
+        if each["Node Type"] == "Seq Scan":
+            whole[table] += rows
+        if table == "events":
+            events += rows
+    del whole["users"]
+    return HowItIsRead(lines, plan["Plan"]["Plan Rows"], {table: rows for table, rows in whole.items() if rows >= MANY_ROWS}, events)
 
 
 def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -247,7 +310,10 @@ def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(inner)
 
 
-_BOUNDS = text("SELECT set_config('statement_timeout', :ms, true), set_config('work_mem', :memory, true)")
+_BOUNDS = text("""
+    SELECT set_config('statement_timeout', :ms, true), set_config('work_mem', :memory, true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)
+""")
 
 
 @asynccontextmanager

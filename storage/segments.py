@@ -121,6 +121,17 @@ async def versions(connection: Connection, app: str, name: str, *, before: int |
     return [SegmentVersion(*row) for row in rows]
 
 
+_VERSION = text("""
+    SELECT version, hash, condition, published_at FROM segment_versions WHERE app = :app AND segment = :name AND version = :version
+""")
+
+
+async def version(connection: Connection, app: str, name: str, number: int) -> SegmentVersion | None:
+    """One version of a dynamic segment, or None."""
+    row = (await connection.execute(_VERSION, {"app": app, "name": name, "version": number})).first()
+    return None if row is None else SegmentVersion(*row)
+
+
 _REMOVE = text("DELETE FROM segments WHERE app = :app AND name = :name")
 
 
@@ -179,7 +190,7 @@ _UNKNOWN = text("""
 """)
 _TOUCH = text("UPDATE segments SET updated_at = now() WHERE app = :app AND name = :name")
 _FROZEN = text("""
-    UPDATE segments SET frozen_from = :origin, frozen_version = :version, frozen_at = :at, updated_at = now()
+    UPDATE segments SET frozen_from = :origin, frozen_version = :version, frozen_at = CAST(:at AS timestamptz), updated_at = now()
     WHERE app = :app AND name = :name
 """)
 
@@ -204,8 +215,8 @@ async def unknown_places(connection: Connection, app: str, user_ids: Sequence[st
     return [place - 1 for place in (await connection.execute(_UNKNOWN, {"app": app, "user_ids": list(user_ids)})).scalars()]
 
 
-async def mark_frozen(connection: Connection, app: str, name: str, *, origin: str, version: int | None, at: datetime) -> None:
-    """Remember whose people a list holds."""
+async def mark_frozen(connection: Connection, app: str, name: str, *, origin: str, version: int | None, at: datetime | None) -> None:
+    """Remember whose people a list holds; `at` None: not all of them yet."""
     await connection.execute(_FROZEN, {"app": app, "name": name, "origin": origin, "version": version, "at": at})
 
 

@@ -46,6 +46,7 @@ events = Table(
     "events",
     metadata,
     Column("app", Text),
+    _instant("received_at"),
     Column("user_id", BigInteger),
     Column("name", Text),
     Column("properties", JSONB),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from activities.jobs.backtest import backtest
 from activities.jobs.by_hand import advances, exits, sends_events
+from activities.jobs.freezing import freezes
 from activities.jobs.moving import moves
 from activities.jobs.releasing import releases
 from activities.jobs.work import Chunk
@@ -15,4 +16,5 @@ KINDS: Mapping[str, Chunk] = {
     "advance": advances,
     "event": sends_events,
     "release": releases,
+    "freeze": freezes,
 }

@@ -25,6 +25,7 @@ REPEATABLE = {
     "POST /v1/endpoints/{endpoint_id}/activate": "a switch",
     "POST /v1/endpoints/{endpoint_id}/deactivate": "a switch",
     "POST /v1/templates/{name}/activate": "a switch",
+    "POST /v1/segments/{name}/activate": "a switch",
     "POST /v1/journeys/plan": "only looks",
     "POST /v1/templates/{name}/preview": "only looks",
     "POST /v1/segments/preview": "only looks",

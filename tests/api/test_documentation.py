@@ -234,6 +234,7 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/segments/friends/members", "/v1/segments/nothing/members", None),
     ("GET", "/v1/segments/friends/members/ann", "/v1/segments/nothing/members/nobody", None),
     ("POST", "/v1/segments/friends/members", "/v1/segments/nothing/members", {"add": ["ann"]}),
+    ("POST", "/v1/segments/friends/activate", "/v1/segments/nothing/activate", {"version": 1}),
     ("POST", "/v1/segments/friends/freeze", "/v1/segments/nothing/freeze", {"name": "mine"}),
     ("DELETE", "/v1/segments/friends", "/v1/segments/nothing", None),
     ("GET", "/v1/sources/product", "/v1/sources/nothing", None),

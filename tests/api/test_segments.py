@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from journeys.language import If, Journey, Send, did, email, event, has, in_segment, segment, trait
+from journeys.language import If, Journey, Send, days, did, email, event, has, in_segment, segment, trait
 from journeys.language.codec import condition_to_json, to_json
 from journeys.language.conditions import AnyCondition
 from journeys.language.segments import segments_of
@@ -190,6 +190,63 @@ async def test_a_frozen_segment_keeps_its_people_and_remembers_where_they_are_fr
     sizes = [(await manager.get(f"/v1/segments/{name}/size")).json()["people"] for name in ("golden", "golden-then")]
     assert sizes == [1, 2]
     assert (await manager.post("/v1/segments/golden/freeze", json={"name": "golden-then"})).status_code == 409
+
+
+async def test_an_older_version_is_made_live_again_and_the_newer_one_too(manager: httpx.AsyncClient) -> None:
+    await put(manager, "golden", GOLD)
+    await put(manager, "golden", ~GOLD)
+    for version, people in ((1, 2), (2, 1)):
+        answer = await manager.post("/v1/segments/golden/activate", json={"version": version})
+        assert (answer.status_code, answer.json()["version"]) == (200, version)
+        assert (await manager.get("/v1/segments/golden/size")).json()["people"] == people
+    missing = await manager.post("/v1/segments/golden/activate", json={"version": 3})
+    assert [(each["pointer"], each["code"]) for each in missing.json()["errors"]] == [("/version", "no_such_version")]
+    await manager.put("/v1/segments/friends", json={"kind": "static"})
+    assert (await manager.post("/v1/segments/friends/activate", json={"version": 1})).status_code == 409
+
+
+async def test_an_older_version_that_names_what_is_gone_is_not_made_live(manager: httpx.AsyncClient) -> None:
+    await put(manager, "inner", GOLD)
+    await put(manager, "outer", in_segment("inner"))
+    await put(manager, "outer", GOLD)
+    assert (await manager.delete("/v1/segments/inner")).status_code == 204
+    refused = await manager.post("/v1/segments/outer/activate", json={"version": 1})
+    assert [(each["pointer"], each["code"]) for each in refused.json()["errors"]] == [("/version", "no_such_segment")]
+    assert (await manager.get("/v1/segments/outer")).json()["version"] == 2
+
+
+async def test_what_takes_long_to_freeze_becomes_a_job(
+    manager: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO users (app) SELECT 'demo' FROM generate_series(1, 30000)")
+    await put(manager, "golden", GOLD)
+    monkeypatch.setattr("storage.segment_people.QUICK_S", 0.001)
+    order = {"json": {"name": "golden-then"}, "headers": {"idempotency-key": "once"}}
+    answers = [await manager.post("/v1/segments/golden/freeze", **order) for _ in range(2)]  # type: ignore[arg-type]
+    assert [(each.status_code, each.json()["kind"], each.json()["state"]) for each in answers] == [(202, "freeze", "running")] * 2
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    told = (await manager.get("/v1/segments/golden-then")).json()
+    assert (told["frozen_from"], told["frozen_version"], told["frozen_at"]) == ("golden", 1, None)
+
+
+async def test_a_condition_that_reads_many_events_says_how_many(
+    manager: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO events (app, received_at, user_id, event_id, name, occurred_at)"
+            " SELECT 'demo', now(), u.id, 'e' || i, 'ordered', now() FROM users u, generate_series(1, 3000) i WHERE u.user_id = 'ann'"
+        )
+    async with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        await connection.exec_driver_sql("ANALYZE events")
+    monkeypatch.setattr("api.segment_people.MANY_EVENTS", 1000)
+    await put(manager, "buyers", did("ordered", last=days(90)))
+    told = (await manager.get("/v1/segments/buyers/query")).json()
+    [warning] = told["warnings"]
+    assert warning.startswith("it reads some ")
+    assert "events: counting them may take more than a second a million" in warning
+    assert (told["longest_s"], told["memory"]) == (25, "64MB")
 
 
 async def test_the_plan_of_postgres_is_shown_with_what_makes_it_slow(manager: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from storage.database import Database
+from storage.segment_people import Size, SomePerson
 from tests.cli.conftest import Command
 
 GOLDEN = """
@@ -89,6 +90,26 @@ async def test_a_segment_of_this_folder_is_previewed_without_being_published(soj
     assert "no file here writes a segment gone; there are golden" in await sojourn("segment", "preview", "gone", code=1)
 
 
+async def test_an_older_version_is_made_live_again(sojourn: Command, room: Path) -> None:
+    await with_people(sojourn)
+    await sojourn("apply")
+    (room / "segments" / "golden.py").write_text(GOLDEN.replace('gold"', 'free"'))
+    await sojourn("apply")
+    newest, oldest = (await sojourn("segment", "versions", "golden")).splitlines()[1:]
+    assert newest.strip().startswith("2 live ")
+    assert "the user's plan is gold" in oldest
+    told = await sojourn("segment", "activate", "golden", "1")
+    assert told == "golden is version 1 now: the user's plan is gold and not (has push)"
+    assert await sojourn("segment", "who", "golden") == "ann"
+
+
+async def test_a_segment_is_frozen_into_a_list(sojourn: Command, room: Path) -> None:
+    await with_people(sojourn)
+    await sojourn("apply")
+    assert await sojourn("segment", "freeze", "golden", "golden-then") == "golden-then: 1 person"
+    assert "those who were in golden version 1" in await sojourn("segment", "show", "golden-then")
+
+
 async def test_the_plan_of_postgres_is_shown(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
     assert "users" in await sojourn("segment", "explain", "golden")
@@ -108,3 +129,15 @@ async def test_an_estimate_comes_first_and_the_exact_number_after_it(
     told = (await sojourn("segment", "size", "golden")).splitlines()
     assert told[0].startswith("about ")
     assert told[-1] == "30,001 people"
+    told = (await sojourn("segment", "preview", "golden", "--sample", "2")).splitlines()
+    assert ": about " in told[0]
+    assert (len(told), told[-1]) == (4, "30,001 people")
+    monkeypatch.setattr("storage.segment_people.LONGEST_S", 0.001)
+    monkeypatch.setattr("storage.segment_people._estimated", estimated_at_leisure)
+    told = (await sojourn("segment", "size", "golden")).splitlines()
+    assert told[0].startswith("about ")
+    assert "Not counted exactly: this took longer than 0.001 seconds" in " ".join(told)
+
+
+async def estimated_at_leisure(*_: object, **__: object) -> tuple[Size, list[SomePerson]]:
+    return Size(30_000, is_exact=False, margin=500), []

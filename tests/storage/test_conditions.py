@@ -152,17 +152,23 @@ def test_sql_of_an_author_is_refused_by_name(house: House) -> None:
 
 
 async def _ask(connection: Connection, condition: AnyCondition, user_id: int, known: Facts, at: datetime) -> bool:
-    return await holds(
-        connection,
-        "demo",
-        condition,
-        user_id=user_id,
-        entry=known.entry,
-        captured=known.captured,
-        source=known.source,
-        at=at,
-        segments={name: And([]) for name in known.segments},
-    )
+    answers = {
+        as_of_everybody: await holds(
+            connection,
+            "demo",
+            condition,
+            user_id=user_id,
+            entry=known.entry,
+            captured=known.captured,
+            source=known.source,
+            at=at,
+            segments={name: And([]) for name in known.segments},
+            as_of_everybody=as_of_everybody,
+        )
+        for as_of_everybody in (False, True)
+    }
+    assert answers[True] == answers[False], "asked of everybody it means something else"
+    return answers[False]
 
 
 async def _written(connection: Connection, known: Facts) -> int:
