@@ -1,0 +1,115 @@
+"""Runs of campaigns: each with the campaign as it was, and how far it has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import text
+
+from storage.database import Connection
+
+State = Literal["planning", "running", "paused", "stopped", "finished"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `definition` is the campaign's JSON; `repeats`: the run of which it sends what failed."""
+
+    app: str
+    id: UUID
+    campaign: str
+    version: int
+    definition: str
+    state: State
+    began_at: datetime
+    repeats: UUID | None = None
+    planned_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """So many messages of one version came to this. State `planned` counts all that were planned, whatever they came to since."""
+
+    step: str
+    state: str
+    reason: str | None
+    messages: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is still to be done: chunks, messages in them, and when the first is due; the moment is None where nothing is left."""
+
+    chunks: int
+    messages: int
+    due_at: datetime | None
+
+
+_COLUMNS = "app, id, campaign, version, definition, state, began_at, repeats, planned_at, ended_at"
+_BEGIN = text("""
+INSERT INTO campaign_runs (app, id, campaign, version, definition, state, began_at, repeats)
+VALUES (:app, :id, :campaign, :version, :definition, 'planning', clock_timestamp(), CAST(:repeats AS uuid)) ON CONFLICT DO NOTHING
+""")
+_GET = text(f"SELECT {_COLUMNS} FROM campaign_runs WHERE app = :app AND id = :id")
+_OF_CAMPAIGN = text(
+    f"SELECT {_COLUMNS} FROM campaign_runs WHERE app = :app AND campaign = :campaign ORDER BY began_at DESC, id DESC LIMIT :most"
+)
+_CHANGE = text("""
+UPDATE campaign_runs SET state = :state, ended_at = CASE WHEN :state IN ('stopped', 'finished') THEN clock_timestamp() END
+WHERE app = :app AND id = :id AND state = ANY(CAST(:from_states AS text[])) RETURNING id
+""")
+_LEFT = text("""
+SELECT count(*) AS chunks, coalesce(sum(cardinality(message_ids)), 0) AS messages, min(due_at) AS due_at
+FROM campaign_chunks WHERE app = :app AND run_id = :id
+""")
+_TALLIES = text("""
+SELECT step, state, nullif(reason, '') AS reason, sum(messages)::bigint AS messages FROM campaign_tallies
+WHERE app = :app AND run_id = :id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+""")
+_FROM: dict[State, Sequence[State]] = {
+    "paused": ("running",),
+    "running": ("paused",),
+    "stopped": ("planning", "running", "paused"),
+    "finished": ("running",),
+}
+
+
+async def begin(
+    connection: Connection, app: str, run_id: UUID, *, campaign: str, version: int, definition: str, repeats: UUID | None = None
+) -> None:
+    """Write a run down, once. The caller's transaction commits before its workflow is started."""
+    given = {"campaign": campaign, "version": version, "definition": definition, "repeats": repeats}
+    await connection.execute(_BEGIN, {"app": app, "id": run_id, **given})
+
+
+async def get(connection: Connection, app: str, run_id: UUID) -> Run | None:
+    row = (await connection.execute(_GET, {"app": app, "id": run_id})).mappings().first()
+    return None if row is None else Run(**row)
+
+
+async def of_campaign(connection: Connection, app: str, campaign: str, *, most: int) -> list[Run]:
+    """The newest runs of a campaign, the newest first."""
+    rows = (await connection.execute(_OF_CAMPAIGN, {"app": app, "campaign": campaign, "most": most})).mappings()
+    return [Run(**row) for row in rows]
+
+
+async def change(connection: Connection, app: str, run_id: UUID, state: State) -> bool:
+    """Pause (`paused`), resume (`running`), stop or finish a run; False where it is in no state from which that can be.
+
+    A pause is seen by the next claim of every lane. What a stopped run still had planned is skipped by its workflow.
+    """
+    key = {"app": app, "id": run_id}
+    return (await connection.execute(_CHANGE, {**key, "state": state, "from_states": list(_FROM[state])})).first() is not None
+
+
+async def left(connection: Connection, app: str, run_id: UUID) -> Left:
+    row = (await connection.execute(_LEFT, {"app": app, "id": run_id})).one()
+    return Left(row.chunks, int(row.messages), row.due_at)
+
+
+async def tallies(connection: Connection, app: str, run_id: UUID) -> list[Tally]:
+    """What its messages came to when they were settled; what providers tell later stands in the ledger."""
+    return [Tally(*row) for row in await connection.execute(_TALLIES, {"app": app, "id": run_id})]
