@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.campaign_publishing import WrittenCampaign
 from api.publishing import Written
 from api.segment_publishing import WrittenSegment
 from channels.templates import content_hash
+from storage.campaigns import StoredCampaign
 from storage.journeys import JourneyState
 from storage.segments import StoredSegment
 from storage.templates import StoredTemplate
@@ -45,6 +47,15 @@ class LiveSegment(BaseModel):
     hash: str
 
 
+class LiveCampaign(BaseModel):
+    """The newest version of a campaign."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    hash: str
+
+
 class Basis(BaseModel):
     """Everything that a plan was made against."""
 
@@ -54,10 +65,16 @@ class Basis(BaseModel):
     journeys: dict[str, LiveJourney]
     templates: dict[str, LiveTemplate]
     segments: dict[str, LiveSegment] = {}
+    campaigns: dict[str, LiveCampaign] = {}
 
 
 def basis_of(
-    states: Sequence[JourneyState], templates: Mapping[str, StoredTemplate], segments: Sequence[StoredSegment], *, is_paused: bool
+    states: Sequence[JourneyState],
+    templates: Mapping[str, StoredTemplate],
+    segments: Sequence[StoredSegment],
+    campaigns: Sequence[StoredCampaign],
+    *,
+    is_paused: bool,
 ) -> Basis:
     """The world as it is."""
     return Basis(
@@ -78,6 +95,7 @@ def basis_of(
             for each in segments
             if each.version is not None and each.hash is not None
         },
+        campaigns={each.name: LiveCampaign(version=each.version, hash=each.hash) for each in campaigns},
     )
 
 
@@ -86,6 +104,7 @@ def fingerprint(
     written: Sequence[Written],
     templates: Mapping[str, Mapping[str, str]],
     segments: Sequence[WrittenSegment],
+    campaigns: Sequence[WrittenCampaign],
     *,
     paused: bool,
 ) -> str:
@@ -94,6 +113,7 @@ def fingerprint(
         "journeys": {each.journey.name: each.hash for each in written},
         "templates": {name: content_hash(files) for name, files in templates.items()},
         "segments": {each.name: each.hash for each in segments},
+        "campaigns": {each.name: each.hash for each in campaigns},
         "paused": paused,
     }
     text = json.dumps([basis.model_dump(), published], sort_keys=True, separators=(",", ":"))
@@ -109,6 +129,8 @@ def news(planned: Basis, now: Basis) -> list[str]:
         found += [f"template {name} {words}" for words in _version_news(planned.templates.get(name), now.templates.get(name))]
     for name in sorted({*planned.segments, *now.segments}):
         found += [f"segment {name} {words}" for words in _version_news(planned.segments.get(name), now.segments.get(name))]
+    for name in sorted({*planned.campaigns, *now.campaigns}):
+        found += [f"campaign {name} {words}" for words in _version_news(planned.campaigns.get(name), now.campaigns.get(name))]
     return found
 
 

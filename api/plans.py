@@ -8,18 +8,21 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from api import publishing, segment_publishing
+from api import campaign_publishing, publishing, segment_publishing
+from api.campaign_publishing import CampaignChange, Surroundings, WrittenCampaign
+from api.campaigns import DEFINITION, around
+from api.campaigns import publish as publish_campaigns
 from api.completeness import missing_content, unannounced
 from api.fingerprint import Basis, basis_of, fingerprint, news
 from api.funnel import here_now
 from api.publishing import JourneyChange, TemplateChange, Written
 from api.segment_publishing import SegmentChange, WrittenSegment
 from api.segments import CONDITION, must_run
-from api.strict import App, Body, Db, LongTextRoute, management
+from api.strict import App, Body, Db, LongTextRoute, Who, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, providers, reports, segments, templates
+from storage import campaigns, journeys, outbox, providers, reports, segments, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 from storage.segments import StoredSegment
@@ -30,7 +33,7 @@ _EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class Publication(Body):
-    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments)."""
+    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments, campaigns)."""
 
     journeys: list[dict[str, Any]] = Field(max_length=1000, description="definitions", examples=[[_DEFINITION]])
     templates: dict[str, dict[str, str]] = Field(
@@ -38,6 +41,9 @@ class Publication(Body):
     )
     segments: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="segment name -> condition", examples=[{"lapsed": CONDITION}]
+    )
+    campaigns: list[dict[str, Any]] = Field(
+        default_factory=list, max_length=1000, description="definitions; nothing is sent by publishing", examples=[[DEFINITION]]
     )
     paused: bool = Field(False, description="publish without entries: nobody enters until it is applied again without this")
 
@@ -108,12 +114,22 @@ class SegmentChangeView(BaseModel):
     after: str = Field(description="who will be", examples=["did not do order_placed in the last 90 days"])
 
 
+class CampaignChangeView(BaseModel):
+    """What becomes of one campaign. What is launched stays as it was launched."""
+
+    name: str = Field(examples=["spring-sale"])
+    change: str = Field(description="new, changed or same", examples=["changed"])
+    version: int | None = Field(description="published last; null when it is new")
+    differences: list[str] = Field(examples=[["segment is golden, was lapsed"]])
+
+
 class PlanView(BaseModel):
     """What applying would change, and what to hand to `apply` so that it does exactly this."""
 
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
+    campaigns: list[CampaignChangeView]
     fingerprint: str
     basis: Basis
     has_worker: bool = Field(description="some worker runs, which could play it over history (POST /v1/backtests)")
@@ -125,6 +141,7 @@ class Applied(BaseModel):
     journeys: list[JourneyChangeView]
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
+    campaigns: list[CampaignChangeView]
     versions: dict[str, int] = Field(description="journey -> live version", examples=[{"onboarding": 4}])
 
 
@@ -132,6 +149,7 @@ class Applied(BaseModel):
 class _Read:
     journeys: Sequence[Written]
     segments: Sequence[WrittenSegment]
+    campaigns: Sequence[WrittenCampaign]
 
 
 @dataclass(frozen=True)
@@ -140,6 +158,7 @@ class _Plan:
     changes: Sequence[JourneyChange]
     template_changes: Sequence[TemplateChange]
     segment_changes: Sequence[SegmentChange]
+    campaign_changes: Sequence[CampaignChange]
     basis: Basis
 
 
@@ -158,18 +177,19 @@ async def plan(request: Request, app: App, database: Db, body: Publication) -> P
     return PlanView(**_views(replace(made, changes=shown)), fingerprint=known, basis=made.basis, has_worker=has_worker)
 
 
-@router.post("/journeys/apply", summary="Publish journeys, segments and templates")
-async def apply(request: Request, app: App, database: Db, body: PublicationAsPlanned) -> Applied:
+@router.post("/journeys/apply", summary="Publish journeys, segments, campaigns and templates")
+async def apply(request: Request, app: App, database: Db, who: Who, body: PublicationAsPlanned) -> Applied:
     """Publish all of it, or nothing. The same content again changes nothing.
 
-    People inside finish the version they entered. Journeys that are not named any more are retired: nobody enters them.
+    People inside finish the version they entered. Journeys that are not named any more are retired: nobody enters them. Campaigns that are
+    new are drafts, and those that are launched go on as they were launched.
     With `plan` it answers 409 and changes nothing where something has changed since that plan was made.
     """
     read = await _read(request, body)
-    return await _apply(database, app, read, body)
+    return await _apply(database, app, read, body, who)
 
 
-async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned) -> Applied:
+async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned, who: str) -> Applied:
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
         made = await _compare(connection, app, read, body)
@@ -179,6 +199,7 @@ async def _apply(database: Database, app: str, read: _Read, body: PublicationAsP
             await templates.publish(connection, app, name, files, content_hash(files))
         for segment in read.segments:
             await segments.publish(connection, app, segment.name, segment.text, segment.hash, segment.mentions)
+        await publish_campaigns(connection, app, read.campaigns, who)
         versions = {each.journey.name: await _publish(connection, app, each, paused=body.paused) for each in read.journeys}
         await journeys.retire(connection, app, [change.name for change in made.changes if change.change == "retired"])
     return Applied(**_views(made), versions=versions)
@@ -194,7 +215,7 @@ def _hold_to(planned: Planned, made: _Plan, body: Publication) -> None:
 
 
 def _fingerprint(basis: Basis, made: _Plan, body: Publication) -> str:
-    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, paused=body.paused)
+    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, made.read.campaigns, paused=body.paused)
 
 
 async def _compare(connection: Connection, app: str, read: _Read, body: Publication) -> _Plan:
@@ -204,9 +225,12 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
     texts = {name: stored.files for name, stored in live.items()} | body.templates
     through = await providers.of_channel(connection, app, "push")
     found = missing_content([each.journey for each in written], texts, push_providers=through)
-    found += unannounced([each.journey for each in written], await outbox.announced(connection), texts)
+    found += _lacking(read, await around(connection, app), texts)
+    sent = [each.campaign for each in read.campaigns]
+    found += unannounced([each.journey for each in written], await outbox.announced(connection), texts, sent)
     if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
+    kept = await campaigns.all_of(connection, app)
     definitions = {stored.journey: stored.definition for stored in await journeys.latest(connection, app)}
     states = await journeys.states(connection, app)
     is_paused = await journeys.is_app_paused(connection, app)
@@ -215,8 +239,15 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
         publishing.compare(written, states, definitions),
         publishing.compare_templates(body.templates, live),
         segment_publishing.compare(read.segments, known),
-        basis_of(states, live, known, is_paused=is_paused),
+        campaign_publishing.compare(read.campaigns, kept),
+        basis_of(states, live, known, kept, is_paused=is_paused),
     )
+
+
+def _lacking(read: _Read, surroundings: Surroundings, texts: Mapping[str, Mapping[str, str]]) -> list[Problem]:
+    """What the campaigns lack, once segments and templates are published that come with them."""
+    named = {*surroundings.segments, *(each.name for each in read.segments)}
+    return campaign_publishing.lacking(read.campaigns, replace(surroundings, segments=named, templates=texts))
 
 
 async def _with_segments(connection: Connection, app: str, read: _Read) -> Sequence[StoredSegment]:
@@ -259,7 +290,8 @@ async def _read(request: Request, body: Publication) -> _Read:
         found += [replace(problem, pointer=f"/{problem.pointer}") for problem in await renderer.problems(name, files)]
     if found:
         raise Invalid(found)
-    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments))
+    campaigns_read = campaign_publishing.read_all(body.campaigns)
+    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments), campaigns_read)
 
 
 async def _publish(connection: Connection, app: str, written: Written, *, paused: bool) -> int:
@@ -280,6 +312,7 @@ def _views(made: _Plan) -> Mapping[str, Any]:
         "journeys": [_journey_view(change) for change in made.changes],
         "templates": [TemplateChangeView(**(vars(change) | {"diff": list(change.diff)})) for change in made.template_changes],
         "segments": [SegmentChangeView(**vars(change)) for change in made.segment_changes],
+        "campaigns": [CampaignChangeView(**(vars(change) | {"differences": list(change.differences)})) for change in made.campaign_changes],
     }
 
 

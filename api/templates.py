@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from activities.knowledge import located_in
 from api import idempotency, publishing
-from api.completeness import missing_content
+from api.completeness import missing_around, missing_content
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, LongTextRoute, ReadingApp, Word, management
@@ -18,7 +18,7 @@ from channels.render import Renderer, RenderFailed
 from channels.templates import channels_of, content_hash, remarks, settings
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import apps, journeys, people, providers, templates
+from storage import apps, campaigns, journeys, people, providers, templates
 from storage.database import Connection
 from storage.standing import Person
 from storage.templates import StoredTemplate
@@ -135,7 +135,7 @@ async def publish_version(
     await _check(request.app.state.renderer, name, body.files)
 
     async def work() -> TemplateWithFiles:
-        await _must_serve_journeys(connection, app, name, body.files)
+        await _must_serve(connection, app, name, body.files)
         version = await templates.publish(connection, app, name, body.files, content_hash(body.files))
         return _whole(await _version(connection, app, name, version), version)
 
@@ -151,7 +151,7 @@ async def activate_version(app: App, database: Db, name: Name, body: Activation)
         chosen = await templates.version(connection, app, name, body.version)
         if chosen is None:
             raise Invalid([Problem("/version", "no_such_version", "this template has no version of that number")])
-        await _must_serve_journeys(connection, app, name, chosen.files)
+        await _must_serve(connection, app, name, chosen.files)
         await templates.activate(connection, app, name, body.version)
     return _whole(chosen, chosen.version)
 
@@ -163,7 +163,7 @@ async def preview(request: Request, app: ReadingApp, database: Db, name: Name, b
         row = await _live(connection, app, name)
         if body.version is not None:
             row = await _version(connection, app, name, body.version)
-        variables = await _variables(connection, app, row, body)
+        variables = await variables_for(connection, app, row, body)
     renderer: Renderer = request.app.state.renderer
     try:
         content = await renderer.render(row.name, row.version, row.files, body.channel, variables)
@@ -174,7 +174,8 @@ async def preview(request: Request, app: ReadingApp, database: Db, name: Name, b
     return Preview(version=row.version, parts=dict(content.parts), sizes=sizes, remarks=found)
 
 
-async def _variables(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
+async def variables_for(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
+    """The variables of a preview: the sample of the template, or what is known of a user."""
     sample = dict(settings(row.files).sample or {})
     own = await apps.settings(connection, app)
     roots: dict[str, Any] = {
@@ -212,12 +213,14 @@ async def _check(renderer: Renderer, name: str, files: Mapping[str, str]) -> Non
         raise Invalid([replace(problem, pointer=problem.pointer.replace(f"templates/{name}", "/files", 1)) for problem in found])
 
 
-async def _must_serve_journeys(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:
-    """Raises Invalid when a live journey would no longer find what it sends."""
+async def _must_serve(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:
+    """Raises Invalid when a live journey, or a campaign, would no longer find what it sends."""
     live = [from_json(stored.definition) for stored in await journeys.live(connection, app)]
     # The other templates are not at stake, so that they are not here says nothing.
     through = await providers.of_channel(connection, app, "push")
     found = missing_content(live, {name: files}, push_providers=through)
+    needed = [each for stored in await campaigns.all_of(connection, app) for each in stored.needed]
+    found += missing_around(needed, {name: files}, push_providers=through)
     lacking = [problem for problem in found if problem.code != "no_template"]
     if lacking:
         raise Invalid([Problem("/files", problem.code, f"{problem.pointer}: {problem.message}") for problem in lacking])

@@ -42,6 +42,7 @@ from journeys.language.conditions import (
 )
 from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import rounded_degrees
+from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
 from journeys.language.reading import LOCATION, value
 from storage.consents import ALL_MARKETING
@@ -113,6 +114,15 @@ async def holds(
 def of_segment(condition: AnyCondition, segments: tuple[tuple[str, Definition], ...] = ()) -> Sql:
     """The condition of a segment as an expression over a row of `users`; its statement is run with `app`, `at` and NO_ENROLLMENT."""
     return _Compiler(Given(), dict(segments), is_of_segment=True).compile(condition, None)
+
+
+def of_events(meant: Events, event: NamedFromClause) -> Sql:
+    """Whether a row of `events` is one of those meant. Their `.where` reads the event alone: no entry, nothing captured."""
+    names = [
+        and_(event.c.name == each.name, *([] if each.where is None else [_Compiler(Given()).compile(each.where, event)]))
+        for each in meant.any_of
+    ]
+    return or_(false(), *names)
 
 
 @dataclass(frozen=True)

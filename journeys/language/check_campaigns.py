@@ -74,6 +74,10 @@ def _messages(campaign: "Campaign", place: Place) -> Iterator[Problem]:
         yield place.at("versions").problem("version_not_unique", "each version has a name of its own")
 
 
+def _messages_of(campaign: "Campaign") -> list[Message]:
+    return [*([campaign.message] if campaign.message else []), *(each.message for each in campaign.versions)]
+
+
 def _message(message: Message, place: Place) -> Iterator[Problem]:
     if not _TEMPLATE.fullmatch(message.template):
         yield place.problem("template_not_plain", "a template's name is that of its folder in journeys/templates/")
@@ -124,6 +128,8 @@ def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
                     yield place.problem(
                         "not_on_events", f"{name} is of runs, and an event sends one message at once: leave it out, or set it for the app"
                     )
+            if any(each.provider for each in _messages_of(campaign)):
+                yield place.problem("not_on_events", "provider= is of runs: what an event sends goes by the app's accounts")
         case Once() | Recurring():
             yield from _at_times(campaign.when, place)
         case None:

@@ -81,6 +81,7 @@ def versions(*names: str) -> dict[str, Any]:
         ({"quiet_hours": QuietHours("00:00", "23:59")}, "", "quiet_too_long"),
         ({"when": event("x").where(prop("a") == captured("s", "b"))}, "when", "of_an_enrollment"),
         ({"when": event("x"), "per_second": 5}, "when", "not_on_events"),
+        ({"when": event("x"), "message": email("x", provider="second")}, "when", "not_on_events"),
         ({"when": daily("09:00", zone="Europe/Atlantis")}, "when", "no_such_zone"),
         ({"when": daily("09:00", zone="Europe/Berlin", local=True)}, "when", "local_and_zone"),
         ({"when": cron("0 9 * *")}, "when", "bad_cron"),
@@ -89,7 +90,7 @@ def versions(*names: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(fields: dict[str, Any], place: str, code: str) -> None:
-    given = {"name": "spring-sale", "segment": "lapsed", "message": MAIL} | fields
+    given: dict[str, Any] = {"name": "spring-sale", "segment": "lapsed", "message": MAIL} | fields
     with pytest.raises(Invalid) as refused:
         Campaign(**given)
     name = given["name"]
