@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper, reports and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, lanes, sweeper, reports and the monthly partitions."""
 
 import asyncio
 import signal
@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.campaigns.winners import WinnerLane
 from activities.direct import DirectLane
 from activities.hits import HitLane
 from activities.jobs.catalogue import KINDS
@@ -28,6 +29,8 @@ from storage.database import Database
 from storage.listen import listen
 from storage.notify import DIRECT, OUTBOX
 from workflows import housekeeping
+from workflows.campaign_clock import CampaignClock
+from workflows.campaign_starter import CampaignStarter
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
@@ -146,6 +149,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(Erasures(database, client).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
         group.create_task(ReportLane(database).run(stopping))
+        group.create_task(CampaignClock(database, CampaignStarter(client, settings.temporal_task_queue)).run(stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
@@ -153,6 +157,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, made.notify).run()),
             group.create_task(ReputationLane(database).run()),
+            group.create_task(WinnerLane(database).run()),
         ]
         await stopping.wait()
         for lane in lanes:
