@@ -24,7 +24,10 @@ class Format(StrEnum):
 def check(
     form: Annotated[Format, typer.Option("--format", help="text, github (annotations of a pull request) or json")] = Format.TEXT,
 ) -> None:
-    """Check the journeys, segments, templates and functions in this folder. Nothing needs to run. Exits with 1 when something is wrong."""
+    """Check the journeys, segments, campaigns, templates and functions in this folder.
+
+    Nothing needs to run. Exits with 1 when something is wrong.
+    """
     found = house.load(Settings().house)
     findings = sorted(found.findings, key=lambda each: (str(each.file), each.line))
     _WRITERS[form](found, findings)
@@ -55,6 +58,7 @@ def _json(found: House, findings: Sequence[Finding]) -> None:
         "ok": not found.problems,
         "journeys": sorted(journey.name for journey in found.journeys.values()),
         "segments": sorted(segment.name for segment in found.segments.values()),
+        "campaigns": sorted(campaign.name for campaign in found.campaigns.values()),
         "templates": sorted(found.templates),
         "functions": sorted(found.functions or ()),
         "findings": [_row(each) for each in findings],
@@ -75,7 +79,8 @@ def _row(finding: Finding) -> Mapping[str, object]:
 
 
 def _summary(found: House) -> str:
-    counted = [_count(len(found.journeys), "journey"), *([_count(len(found.segments), "segment")] if found.segments else [])]
+    counted = [_count(len(found.journeys), "journey")]
+    counted += [_count(len(each), noun) for each, noun in ((found.segments, "segment"), (found.campaigns, "campaign")) if each]
     things = f"{', '.join(counted)} and {_count(len(found.templates), 'template')}"
     warned = _count(len(found.warnings), "warning")
     if found.problems:

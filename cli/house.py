@@ -1,4 +1,4 @@
-"""The team's journeys, segments, templates and functions as they stand in files, and what is wrong with them, each with its place."""
+"""The team's journeys, segments, campaigns, templates and functions as they stand in files, and what is wrong with them, and where."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from api.completeness import doubtful_entries, missing_content, missing_functions, missing_journeys
+from api.completeness import doubtful_entries, missing_around, missing_content, missing_functions, missing_journeys
 from channels import templates
 from channels.template_layouts import LAYOUTS, PARTIALS, is_shared
 from channels.templates import with_shared
@@ -14,9 +14,10 @@ from cli.findings import Finding, Severity
 from cli.function_names import read_functions
 from cli.journey_files import CATALOGUE, Read, read_journeys
 from cli.source_lines import of_template
+from journeys.language.campaigns import Campaign
 from journeys.language.check import warnings
 from journeys.language.check_segments import segment_problems
-from journeys.language.codec import condition_to_json, to_json
+from journeys.language.codec import campaign_to_json, condition_to_json, to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
 from journeys.language.segments import Segment
@@ -26,7 +27,7 @@ ROOM = "journeys"
 
 @dataclass(frozen=True)
 class House:
-    """What was found: journeys and segments by file name without .py, templates and functions by name, and what is wrong or rarely meant.
+    """What was found: journeys, segments and campaigns by file name without .py, templates and functions by name, and what is wrong.
 
     `functions` is None where they could not be read.
     """
@@ -34,6 +35,7 @@ class House:
     folder: Path
     journeys: Mapping[str, Journey]
     segments: Mapping[str, Segment]
+    campaigns: Mapping[str, Campaign]
     templates: Mapping[str, Mapping[str, str]]
     functions: Collection[str] | None
     findings: list[Finding] = field(default_factory=list)
@@ -73,11 +75,12 @@ class House:
         definitions = [orjson.loads(to_json(journey)) for journey in self.journeys.values()]
         texts = {name: dict(files) for name, files in self.templates.items()}
         conditions = {each.name: orjson.loads(condition_to_json(each.condition)) for each in self.segments.values()}
-        return {"journeys": definitions, "segments": conditions, "templates": texts}
+        campaigns = [orjson.loads(campaign_to_json(campaign)) for campaign in self.campaigns.values()]
+        return {"journeys": definitions, "segments": conditions, "campaigns": campaigns, "templates": texts}
 
 
 def load(folder: Path) -> House:
-    """Read the journeys and segments that `<folder>/journeys/catalogue.py` names, the templates beside them, and the names of functions."""
+    """Read what `<folder>/journeys/catalogue.py` names, the templates beside it, and the names of functions."""
     home = folder.resolve()
     room = home / ROOM
     if not room.is_dir():
@@ -87,9 +90,9 @@ def load(folder: Path) -> House:
     read = read_journeys(room)
     texts = _templates(room / "templates")
     functions, broken = read_functions(home)
-    around = [*_of_templates(room, texts), *_of_segments(room, read)]
+    around = [*_of_templates(room, texts), *_of_segments(room, read), *_of_campaigns(room, read, texts, functions)]
     findings = [*read.findings, *broken, *around, *_of_journeys(room, read, texts, functions)]
-    return House(home, read.journeys, read.segments, texts, functions, findings)
+    return House(home, read.journeys, read.segments, read.campaigns, texts, functions, findings)
 
 
 def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
@@ -98,6 +101,22 @@ def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
     for problem in segment_problems({segment.name: segment.condition for segment in read.segments.values()}):
         pointer = f"segments/{stems[problem.pointer]}"
         severity: Severity = "warning" if problem.code == "no_such_segment" else "error"
+        yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
+
+
+def _of_campaigns(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:
+    """What campaigns lack around them. A segment that is not written here may be another team's: the app knows, and plan asks it."""
+    sound, known = list(read.campaigns.values()), {segment.name for segment in read.segments.values()}
+    found: list[tuple[Problem, Severity]] = [(problem, "error") for problem in missing_around(sound, texts)]
+    if functions is not None:
+        found += [(problem, "error") for problem in missing_functions([], functions, texts, sound)]
+    for campaign in sound:
+        if campaign.segment not in known:
+            words = f"no file here writes a segment {campaign.segment}: write journeys/segments/, unless the app has it from elsewhere"
+            found.append((Problem(campaign.name, "segment_not_known", words), "warning"))
+    stems = {campaign.name: stem for stem, campaign in read.campaigns.items()}
+    for problem, severity in found:
+        pointer = f"campaigns/{stems[problem.pointer.partition('/')[0]]}"
         yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
 
 

@@ -16,7 +16,7 @@ Line = tuple[str, str]
 
 
 def differs(answer: Any) -> bool:
-    return any(each["change"] != "same" for each in (*answer["journeys"], *answer["templates"], *answer["segments"]))
+    return any(each["change"] != "same" for each in (*answer["journeys"], *answer["templates"], *answer["segments"], *answer["campaigns"]))
 
 
 def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
@@ -29,6 +29,9 @@ def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
     for each in answer["segments"]:
         if each["change"] != "same":
             yield from _segment(each)
+    for each in answer["campaigns"]:
+        if each["change"] != "same":
+            yield from _campaign(each)
     for each in answer["templates"]:
         if each["change"] != "same":
             yield from _template(each)
@@ -95,6 +98,12 @@ def _segment(change: Any) -> Iterator[Line]:
     if change["before"]:
         yield f"    - {change['before']}", "red"
     yield f"    + {change['after']}", "green"
+
+
+def _campaign(change: Any) -> Iterator[Line]:
+    words = "new, a draft" if change["change"] == "new" else f"changed (published last: version {change['version']})"
+    yield f"{SIGNS[change['change']]} campaign {change['name']}: {words}", f"bold {COLOURS[change['change']]}"
+    yield from ((f"    ~ {each}", "yellow") for each in change["differences"])
 
 
 def _template(change: Any) -> Iterator[Line]:

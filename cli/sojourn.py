@@ -44,6 +44,7 @@ GROUPS = {
     "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
     "segment": "cli.segment",
+    "campaigns": "cli.campaigns",
     "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",
