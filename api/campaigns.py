@@ -234,7 +234,7 @@ async def resume_campaign(app: App, database: Db, who: Who, workflows: Workflows
 
 @router.post("/campaigns/{name}/stop", summary="Stop a campaign")
 async def stop_campaign(app: App, database: Db, who: Who, workflows: WorkflowsIfThere, name: CampaignName) -> CampaignWithDefinition:
-    """For good: what was not claimed is skipped as `campaign_stopped`, and no run begins any more."""
+    """For good: what was not claimed is skipped as `stopped`, and no run begins any more."""
     return await _change(database, workflows, app, name, lambda connection, stored: life.stop(connection, stored, done_by=who))
 
 

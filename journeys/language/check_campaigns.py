@@ -10,7 +10,7 @@ from journeys.language import experiments
 from journeys.language.check_conditions import conditions_in
 from journeys.language.check_hours import hours_problems
 from journeys.language.conditions import Captured, Entry
-from journeys.language.durations import Duration, days
+from journeys.language.durations import Duration, days, hours
 from journeys.language.errors import Problem
 from journeys.language.events import Event, Events, Goal
 from journeys.language.experiments import Experiment, Variant
@@ -30,6 +30,7 @@ _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _TEMPLATE = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 _RESERVED = ("message", "rest")
 _LONGEST_NAME = 63
+_ALL_ZONES = hours(28)
 _OF_RUNS = ("winner", "most_people", "per_second", "quiet_hours", "send_window", "caps")
 # Weights are checked also where nothing is measured.
 _ANY_GOAL = Goal(Events([Event("any")]), days(1))
@@ -114,9 +115,20 @@ def _numbers(campaign: "Campaign", place: Place) -> Iterator[Problem]:
         yield place.problem("no_people", "most_people is how many people it goes to at most: 1 or more, or leave it out")
     if campaign.lasts.seconds <= 0:
         yield place.problem("no_duration", "lasts must be longer than 0: write a length of time, such as hours(24)")
+    yield from _too_short(campaign, place)
     for cap in campaign.caps or ():
         if isinstance(cap.per, Duration) and cap.per.seconds <= 0:
             yield place.problem("no_duration", "a cap's per must be longer than 0: write a length of time, such as days(7)")
+
+
+def _too_short(campaign: "Campaign", place: Place) -> Iterator[Problem]:
+    """What has not left when a run is over is skipped."""
+    if campaign.winner is not None and campaign.winner.until.seconds >= campaign.lasts.seconds:
+        yield place.at("winner").problem(
+            "winner_after_end", "the run is over before the rest gets anything: make lasts longer than the winner's until"
+        )
+    if isinstance(campaign.when, (Once, Recurring)) and campaign.when.local and campaign.lasts.seconds < _ALL_ZONES.seconds:
+        yield place.problem("lasts_too_short", "a time goes round the world in 26 hours: with local=True lasts is 28 hours or more")
 
 
 def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:

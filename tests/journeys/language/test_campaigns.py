@@ -26,7 +26,7 @@ RULE = WinnerRule(20, hours(2), hours(24))
         Campaign("spring-sale", "lapsed", MAIL, when=weekly("monday", "09:00", local=True), quiet_hours=QuietHours("21:00", "08:00")),
         Campaign("thanks", "buyers", MAIL, when=event("order_placed").where(prop("total") > 20), holdout=5),
         Campaign(
-            "spring-sale", "lapsed", versions=TWO, goal=GOAL, winner=RULE, holdout=10, topic="offers", most_people=1000, lasts=days(1)
+            "spring-sale", "lapsed", versions=TWO, goal=GOAL, winner=RULE, holdout=10, topic="offers", most_people=1000, lasts=days(2)
         ),
     ],
 )
@@ -72,6 +72,8 @@ def versions(*names: str) -> dict[str, Any]:
         ({"winner": RULE}, "winner", "winner_of_nothing"),
         ({**versions("a", "b"), "winner": RULE}, "winner", "winner_of_nothing"),
         ({**versions("a", "b"), "goal": GOAL, "winner": WinnerRule(20, hours(2), minutes(1))}, "winner", "until_before_after"),
+        ({**versions("a", "b"), "goal": GOAL, "winner": RULE, "lasts": hours(24)}, "winner", "winner_after_end"),
+        ({"when": daily("09:00", local=True), "lasts": hours(27)}, "", "lasts_too_short"),
         ({"holdout": 100}, "", "holdout_percent"),
         ({"goal": event("x").where(prop("a") == entry("b")).within(days(1))}, "goal", "of_an_enrollment"),
         ({"per_second": 0}, "", "no_rate"),
