@@ -48,6 +48,7 @@ class Campaign(Node):
     most_people: int | None = None
     per_second: int | float | None = None
     lasts: Duration = hours(72)
+    local_at: str | None = None
     kind: Literal["campaign"] = "campaign"
 
     @property

@@ -12,11 +12,13 @@ CREATE TABLE campaign_runs (
     planned_at timestamptz,
     ended_at timestamptz,
     next_slot_at timestamptz,
+    winner text,
     PRIMARY KEY (app, id)
 );
 COMMENT ON COLUMN campaign_runs.definition IS 'the campaign as it was when the run began, as JSON: edits are for later runs';
 COMMENT ON COLUMN campaign_runs.began_at IS 'the time in the ids of its messages; who comes into the segment after planned_at is not written to';
 COMMENT ON COLUMN campaign_runs.repeats IS 'the run of which it sends what failed';
+COMMENT ON COLUMN campaign_runs.winner IS 'the version that the rest get: what waits in chunks of step rest';
 COMMENT ON COLUMN campaign_runs.next_slot_at IS 'with a bound on messages a second: when the next chunk may be taken';
 CREATE INDEX campaign_runs_campaign ON campaign_runs (app, campaign, began_at DESC);
 
