@@ -30,6 +30,8 @@ from storage.account_states import AccountKey
 _HANDED = Counter("sojourn_handed_over", "Messages handed to an account, by how it answered", ["app", "channel", "account", "end"])
 # A slot this near is waited for inside the claim; the wait for a later one costs a claim, and holds nothing.
 NEAR_S = 1.0
+# Of many at once so many are under way: what dies with a process is no more than these.
+SIDE_BY_SIDE = 10
 # Less is not worth a new connection: the message is planned again.
 _ENOUGH_S = 1.0
 # Answers of the same moment name the same time; it is told once.
@@ -186,41 +188,44 @@ class Way:
         door = self.only_door(wanted, turns)
         if door is None or not isinstance(door.adapter, TakesMany):
             each = zip(range(len(outgoings)), outgoings, wanted, turns, strict=True)
-            return list(await asyncio.gather(*(self._watched(*one, watch) for one in each)))
+            places = asyncio.Semaphore(SIDE_BY_SIDE)
+            return list(await asyncio.gather(*(self._watched(*one, watch, places) for one in each)))
         if self.traffic is not None:
             await self.traffic.look(self.app)
         if (held := await self._admit(door, outgoings[0], wanted[0], turns[0])) is not None:
             return [Handed(held)] * len(outgoings)
-        return [Handed(end, door) for end in await self._all_through(door, door.adapter, outgoings, watch)]
+        return await self._all_through(door, door.adapter, outgoings, watch)
 
-    async def _watched(self, place: int, outgoing: Outgoing, wanted: Wanted, turn: Turn, watch: Watch) -> Handed:
-        if not watch.begins(place):
-            return Handed(Held("paused", 1.0))
-        try:
-            handed = await self.hand_over(outgoing, wanted, turn)
-        except Unavailable as away:
-            # The others are under way: what becomes of them must not be lost with this one.
-            handed = Handed(NotSent(str(away)))
+    async def _watched(self, place: int, outgoing: Outgoing, wanted: Wanted, turn: Turn, watch: Watch, places: asyncio.Semaphore) -> Handed:
+        async with places:
+            if not watch.begins(place):
+                return Handed(_PAUSED)
+            try:
+                handed = await self.hand_over(outgoing, wanted, turn)
+            except Unavailable as away:
+                # The others are under way: what becomes of them must not be lost with this one.
+                handed = Handed(NotSent(str(away)))
         watch.ended(place, NotSent("held") if isinstance(handed.end, Held) else handed.end)
         return handed
 
-    async def _all_through(self, door: Door, adapter: TakesMany, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
+    async def _all_through(self, door: Door, adapter: TakesMany, outgoings: Sequence[Outgoing], watch: Watch) -> list[Handed]:
         entry = door.gate.enter()
         if isinstance(entry, float):
-            return [NotSent("the account is away")] * len(outgoings)
+            return [Handed(Held("provider_away", entry))] * len(outgoings)
         seen, outcome, worst = _Seen(watch), Outcome.UNUSED, None
         try:
             ends = await _send_all(adapter, outgoings, seen)
-            worst = next((end for end in ends if isinstance(end, NotSent | Ambiguous)), ends[0])
-            outcome = _outcome(door, worst)
+            told = [end for place, end in enumerate(ends) if not seen.is_held(place)]
+            worst = next((end for end in told if isinstance(end, NotSent | Ambiguous)), told[0] if told else None)
+            outcome = _outcome(door, worst) if told else Outcome.UNUSED
         finally:
             was_open, closed_until = door.gate.is_open, door.gate.closed_until
             door.gate.leave(entry, outcome, retry_after_s=_closed_s(door, worst))
-        for word, number in Counted(map(_word_for, ends)).items():
+        for word, number in Counted(map(_word_for, told)).items():
             _HANDED.labels(self.app, self.channel, door.key.account or door.adapter.name, word).inc(number)
-        if self.traffic is not None:
+        if self.traffic is not None and worst is not None:
             await _tell(self.traffic, door, worst, opened=door.gate.is_open and not was_open, closed_until=closed_until)
-        return ends
+        return [Handed(_PAUSED) if seen.is_held(place) else Handed(end, door) for place, end in enumerate(ends)]
 
     def _serving(self, message_class: MessageClass, provider: str | None) -> list[Door]:
         found = [door for door in self.doors if serves(door, message_class, provider)]
@@ -288,19 +293,28 @@ def _nobody(wanted: Wanted) -> Held | Rejected:
     return Held("no_account", _NOBODY_SERVES_S)
 
 
-@dataclass(frozen=True)
+_PAUSED = Held("paused", 1.0)
+
+
+@dataclass
 class _Seen:
-    """Remembers what has begun to leave, and what became of it."""
+    """Remembers what has begun to leave, what became of it, and from where on nothing might."""
 
     watch: Watch
     begun: set[int] = field(default_factory=set)
     ends: dict[int, End] = field(default_factory=dict)
+    is_stopped: bool = False
 
     def begins(self, place: int) -> bool:
-        may_leave = self.watch.begins(place)
-        if may_leave:
+        if self.watch.begins(place):
             self.begun.add(place)
-        return may_leave
+            return True
+        self.is_stopped = True
+        return False
+
+    def is_held(self, place: int) -> bool:
+        """It did not leave because sending was stopped."""
+        return self.is_stopped and place not in self.begun and isinstance(self.ends.get(place), NotSent)
 
     def ended(self, place: int, end: End) -> None:
         self.ends[place] = end

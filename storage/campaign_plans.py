@@ -112,14 +112,14 @@ _REST = text("""
       AND e.state = 'active' ORDER BY e.confirmed_at DESC, e.id DESC LIMIT CASE WHEN v.channel = 'push' THEN NULL ELSE 1 END
   ) e ON true
 ), numbered AS MATERIALIZED (
-  SELECT p.*, message_id(CAST(:began_at AS timestamptz), :app, :source, p.step, 1,
+  SELECT p.*, message_id(CAST(:began_at AS timestamptz), :app, :run_source, p.step, 1,
       CASE WHEN p.endpoint_id IS NULL THEN p.target || '/' || p.user_id ELSE p.target END) AS id,
     row_number() OVER (PARTITION BY p.step, p.reason IS NULL ORDER BY CASE WHEN :by_zone THEN p.zone END, p.user_id, p.endpoint_id) AS n
   FROM placed p
 ), written AS (
   INSERT INTO messages (id, app, user_id, endpoint_id, source, step, visit, target, channel, message_class, topic, template, state, reason,
     settled_at)
-  SELECT id, :app, user_id, endpoint_id, :source, step, 1, target, channel, :message_class, CAST(:topic AS text), template,
+  SELECT id, :app, user_id, endpoint_id, :run_source, step, 1, target, channel, :message_class, CAST(:topic AS text), template,
     CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, reason, CASE WHEN reason IS NOT NULL THEN clock_timestamp() END
   FROM numbered
 ), chunked AS (
@@ -175,7 +175,7 @@ def _values(planning: Planning) -> dict[str, Any]:
     return {
         "app": planning.app,
         "run_id": planning.run_id,
-        "source": source_of(planning.run_id),
+        "run_source": source_of(planning.run_id),
         "failed_of_source": source_of(planning.audience.failed_of) if planning.audience.failed_of else "",
         "hashed_as": assign.campaign(planning.campaign),
         "app_holdout": assign.share(app_holdout.percent) if app_holdout and is_marketing else 0,

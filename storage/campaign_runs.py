@@ -74,6 +74,7 @@ ORDER BY r.began_at LIMIT 100
 _MAY_SEND = text("""
 SELECT r.state = 'running' AND a.paused_at IS NULL FROM campaign_runs r JOIN apps a ON a.id = r.app WHERE r.app = :app AND r.id = :id
 """)
+_HAS_DUE = text("SELECT EXISTS (SELECT FROM campaign_chunks WHERE app = :app AND run_id = :id AND due_at <= clock_timestamp())")
 _LEFT = text("""
 SELECT count(*) AS chunks, coalesce(sum(cardinality(message_ids)), 0) AS messages, min(due_at) AS due_at
 FROM campaign_chunks WHERE app = :app AND run_id = :id
@@ -121,6 +122,11 @@ async def change(connection: Connection, app: str, run_id: UUID, state: State) -
 async def may_send(connection: Connection, app: str, run_id: UUID) -> bool:
     """Neither the run nor its app is paused, and it is not over."""
     return bool((await connection.execute(_MAY_SEND, {"app": app, "id": run_id})).scalar())
+
+
+async def has_due(connection: Connection, app: str, run_id: UUID) -> bool:
+    """Some chunk of the run is due now."""
+    return bool((await connection.execute(_HAS_DUE, {"app": app, "id": run_id})).scalar())
 
 
 async def stalled(connection: Connection, since: timedelta) -> list[tuple[str, UUID]]:

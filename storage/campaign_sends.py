@@ -93,6 +93,8 @@ class Sought:
     channel: str
     claimed_since: datetime | None
     counts_transactional: bool = False
+    allowed: Sequence[str] | None = None
+    """@domains that may be written to; None: all."""
 
 
 _TAKE = text("""
@@ -141,6 +143,7 @@ UPDATE messages m SET state = 'claimed', reason = NULL, claim_epoch = 1, claimed
 FROM quiet q, endpoints e
 WHERE m.app = :app AND m.id = q.id AND m.id >= :first_id AND m.id <= :last_id AND m.state = 'planned'
   AND e.app = :app AND e.id = m.endpoint_id AND e.user_id = m.user_id AND e.state = 'active'
+  AND (CAST(:allowed AS text[]) IS NULL OR '@' || split_part(e.address, '@', 2) = ANY(CAST(:allowed AS text[])))
   AND NOT EXISTS (SELECT FROM suppressions s WHERE s.app = :app AND s.channel = :channel
     AND s.address_hash = ANY(suppression_hashes(e.address_hash)))
 RETURNING m.id, m.claimed_at, e.id AS endpoint_id, e.address, e.device
@@ -294,6 +297,7 @@ async def claim_plain(
         "channel": sought.channel,
         "since": sought.claimed_since,
         "counts_transactional": sought.counts_transactional,
+        "allowed": sought.allowed,
         "claim_for_s": claim_for.total_seconds(),
         "template_version": template_version,
     }

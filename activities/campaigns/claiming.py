@@ -83,7 +83,7 @@ class Claiming:
         """Of those whom nothing in the house, nor the hour, stands against."""
         campaign, channel = self.running.campaign, self.message.channel
         asks_everybody = channel in NEEDS_CONSENT or channel in WITHOUT_ADDRESS or house.needs_consent
-        if asks_everybody or house.template_version is None or self.delivery.allowed_for(self.way) is not None or not recipients:
+        if asks_everybody or house.template_version is None or not recipients:
             return {}
         terms = {located: self._terms(located, house) for located in {self._located(each, house) for each in recipients}}
         open_now = {located for located, each in terms.items() if self._is_open(each, house.now)}
@@ -91,7 +91,8 @@ class Claiming:
         is_marketing = campaign.message_class == "marketing"
         sinces = [since for each in terms.values() if is_marketing and (since := look_back(each.caps, house.now, each.zone))]
         caps = next(iter(terms.values())).caps
-        sought = Sought(channel, min(sinces, default=None), look_at_transactional(caps))
+        allowed = self.delivery.allowed_for(self.way)
+        sought = Sought(channel, min(sinces, default=None), look_at_transactional(caps), None if allowed is None else sorted(allowed))
         claim_for = self.delivery.timing.claim_for
         found = await campaign_sends.claim_plain(
             connection, chunk, ids, sought, claim_for=claim_for, template_version=house.template_version

@@ -69,7 +69,7 @@ class Journal:
     def open(self, chunk: Chunk, claims: Sequence[Claim]) -> None:
         """Begin a page: nothing of it has left. Call it before the claims are committed."""
         claimed = [(each.id, each.epoch) for each in claims]
-        text = orjson.dumps([chunk.app, chunk.run_id, chunk.id, chunk.epoch, chunk.step, chunk.began_at, claimed])
+        text = orjson.dumps([chunk.app, chunk.run_id, chunk.id, chunk.epoch, chunk.step, chunk.began_at, claimed], default=str)
         self.clear()
         self._map[_LENGTH.size : _MARKS] = bytes(_MARKS - _LENGTH.size)
         self._map[_MARKS : _MARKS + len(text)] = text

@@ -137,10 +137,17 @@ class _Lane:
         began = time.monotonic()
         found = await self._house.database.run(partial(self._take_and_claim, journal=journal))
         if found is None:
-            await asyncio.sleep(_IDLE_S)
-            return self._running.campaign.per_second is not None and self._gate.takes_more
+            return await self._waits_for_its_slot()
         await to_its_end(self._send_and_settle(*found, journal, began))
         return True
+
+    async def _waits_for_its_slot(self) -> bool:
+        """Something is due that the run's own rate holds back."""
+        if self._running.campaign.per_second is None:
+            return False
+        await asyncio.sleep(_IDLE_S)
+        async with self._house.database.transaction() as connection:
+            return await campaign_runs.has_due(connection, self._running.run.app, self._running.run.id)
 
     async def _take_and_claim(self, connection: Connection, journal: Journal) -> tuple[Chunk, ClaimedChunk] | None:
         run, campaign, delivery = self._running.run, self._running.campaign, self._house.delivery
