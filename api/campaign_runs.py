@@ -103,7 +103,9 @@ async def get_campaign_results(app: App, database: Db, name: CampaignName, run_i
 
 
 @router.post("/campaigns/{name}/runs/{run_id}/winner", summary="Decide what those get who wait for a winner")
-async def decide_winner(app: App, database: Db, who: Who, name: CampaignName, run_id: RunId, body: WinnerOrder) -> RunProgress:
+async def decide_winner(
+    app: App, database: Db, who: Who, workflows: WorkflowsIfThere, name: CampaignName, run_id: RunId, body: WinnerOrder
+) -> RunProgress:
     """Before the rule of the campaign decides, or where it will not. What is decided stays so: 409."""
     async with database.transaction(app) as connection:
         run = await _run(connection, app, name, run_id)
@@ -115,7 +117,9 @@ async def decide_winner(app: App, database: Db, who: Who, name: CampaignName, ru
         if run.ended_at is not None or not await campaign_winners.decide(connection, app, run.id, body.version):
             raise Conflict("this is decided already, or the run is over")
         await campaigns.note(connection, app, name, "decide", version=run.version, run_id=run.id, done_by=who)
-        return await _progress(connection, app, run)
+        answer = await _progress(connection, app, run)
+    await let_hear(workflows, app, Told(changed=[run.id]))
+    return answer
 
 
 @router.post("/campaigns/{name}/runs/{run_id}/resend", summary="Send again what failed in a run", response_model=RunView, status_code=202)

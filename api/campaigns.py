@@ -290,7 +290,7 @@ async def let_hear(workflows: Workflows | None, app: str, told: Told) -> None:
     """Start the workflows of runs that begin, and wake those whose state changed. A worker does the same, some seconds later."""
     if workflows is not None:
         with suppress(Unavailable):
-            await workflows.campaign_runs(app, begun=told.begun, changed=told.changed)
+            await workflows.look_at_runs(app, [*told.begun, *told.changed])
 
 
 async def _change(

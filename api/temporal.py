@@ -58,13 +58,11 @@ class Workflows:
         except RPCError as error:
             raise Unavailable("Temporal does not answer") from error
 
-    async def campaign_runs(self, app: str, *, begun: Sequence[UUID], changed: Sequence[UUID]) -> None:
+    async def look_at_runs(self, app: str, run_ids: Sequence[UUID]) -> None:
         """Start the workflows of runs that begin, and wake those whose state changed. Raises Unavailable without Temporal."""
         starter = CampaignStarter(self._client, self._task_queue)
         with _told():
-            for run_id in begun:
-                await starter.start(app, run_id)
-            for run_id in changed:
+            for run_id in run_ids:
                 await starter.look(app, run_id)
 
     async def forget(self, erasure: Erasure) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -61,6 +61,20 @@ _CHANGE = text("""
 UPDATE campaign_runs SET state = :state, ended_at = CASE WHEN :state IN ('stopped', 'finished') THEN clock_timestamp() END
 WHERE app = :app AND id = :id AND state = ANY(CAST(:from_states AS text[])) RETURNING id
 """)
+# Not begun, or not moved although something is due, or nothing is left.
+_STALLED = text("""
+SELECT r.app, r.id FROM campaign_runs r CROSS JOIN LATERAL (
+  SELECT min(c.due_at) AS due_at FROM campaign_chunks c WHERE c.app = r.app AND c.run_id = r.id
+) c
+WHERE (r.state = 'planning' AND r.began_at < clock_timestamp() - CAST(:since AS interval))
+  OR (r.state IN ('running', 'stopped') AND c.due_at < clock_timestamp() - interval '1 minute')
+  OR (r.state = 'running' AND c.due_at IS NULL AND r.planned_at < clock_timestamp() - interval '1 minute')
+ORDER BY r.began_at LIMIT 100
+""")
+_MAY_SEND = text("""
+SELECT r.state = 'running' AND a.paused_at IS NULL FROM campaign_runs r JOIN apps a ON a.id = r.app WHERE r.app = :app AND r.id = :id
+""")
+_HAS_DUE = text("SELECT EXISTS (SELECT FROM campaign_chunks WHERE app = :app AND run_id = :id AND due_at <= clock_timestamp())")
 _LEFT = text("""
 SELECT count(*) AS chunks, coalesce(sum(cardinality(message_ids)), 0) AS messages, min(due_at) AS due_at
 FROM campaign_chunks WHERE app = :app AND run_id = :id
@@ -103,6 +117,21 @@ async def change(connection: Connection, app: str, run_id: UUID, state: State) -
     """
     key = {"app": app, "id": run_id}
     return (await connection.execute(_CHANGE, {**key, "state": state, "from_states": list(_FROM[state])})).first() is not None
+
+
+async def may_send(connection: Connection, app: str, run_id: UUID) -> bool:
+    """Neither the run nor its app is paused, and it is not over."""
+    return bool((await connection.execute(_MAY_SEND, {"app": app, "id": run_id})).scalar())
+
+
+async def has_due(connection: Connection, app: str, run_id: UUID) -> bool:
+    """Some chunk of the run is due now."""
+    return bool((await connection.execute(_HAS_DUE, {"app": app, "id": run_id})).scalar())
+
+
+async def stalled(connection: Connection, since: timedelta) -> list[tuple[str, UUID]]:
+    """(app, id) of runs whose workflow may be lost: to look once too often does no harm."""
+    return [(row.app, row.id) for row in await connection.execute(_STALLED, {"since": since})]
 
 
 async def left(connection: Connection, app: str, run_id: UUID) -> Left:

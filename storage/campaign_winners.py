@@ -60,6 +60,12 @@ _DECIDE = text("""
     RETURNING run_id
 """)
 _LET_GO = text("UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND run_id = :run_id AND step = :rest")
+_WITHOUT = text("""
+    SELECT r.app, r.id, r.began_at FROM campaign_winners w JOIN campaign_runs r ON r.app = w.app AND r.id = w.run_id
+    WHERE w.decided_at IS NOT NULL AND w.variant IS NULL AND r.state IN ('running', 'paused')
+        AND EXISTS (SELECT FROM campaign_chunks c WHERE c.app = r.app AND c.run_id = r.id AND c.step = :rest)
+    ORDER BY w.decided_at LIMIT :most
+""")
 _VERDICT = text("SELECT tested_at, look_at, variant, because, decided_at FROM campaign_winners WHERE app = :app AND run_id = :run_id")
 _WINNER = text("SELECT variant FROM campaign_winners WHERE app = :app AND run_id = :run_id AND decided_at IS NOT NULL")
 
@@ -76,10 +82,13 @@ async def look_again(connection: Connection, app: str, run_id: UUID, look_at: da
 
 
 async def decide(connection: Connection, app: str, run_id: UUID, variant: str | None, because: str = "by_hand") -> bool:
-    """Let the rest be written to with this version (None: not at all), from now on. False: it was decided before, and stays so."""
+    """Let the rest be written to with this version from now on; None: they get nothing, and are skipped soon (`without`).
+
+    False: it was decided before, and stays so.
+    """
     key = {"app": app, "run_id": run_id}
     is_first = (await connection.execute(_DECIDE, {**key, "variant": variant, "because": because})).first() is not None
-    if is_first:
+    if is_first and variant is not None:
         await connection.execute(_LET_GO, {**key, "rest": REST})
     return is_first
 
@@ -88,6 +97,11 @@ async def of_run(connection: Connection, app: str, run_id: UUID) -> str | None:
     """The version that the rest get. None: nothing, or nothing is decided; chunks of the rest are due only once it is."""
     found: str | None = (await connection.execute(_WINNER, {"app": app, "run_id": run_id})).scalar()
     return found
+
+
+async def without(connection: Connection, *, most: int) -> list[tuple[str, UUID, datetime]]:
+    """(app, run, began_at) of runs whose rest gets nothing and is not skipped yet, in any app."""
+    return [(row.app, row.id, row.began_at) for row in await connection.execute(_WITHOUT, {"rest": REST, "most": most})]
 
 
 async def verdict(connection: Connection, app: str, run_id: UUID) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""Begins the runs of campaigns when their time has come, and ends campaigns whose last run is over; beside the worker, in every process.
+"""Begins runs of campaigns when their time has come, has winners found, and ends campaigns whose last run is over; in every worker.
 
 The time of the next run is a column that changes in the transaction which launches, pauses or stops the campaign, so the two can never
 say different things (docs/decisions/0094).
@@ -13,6 +13,7 @@ from prometheus_client import Gauge
 from temporalio.service import RPCError
 
 from activities.campaigns import life
+from activities.campaigns.winners import Winners
 from journeys.language.errors import NotFound, Unavailable
 from storage import campaign_runs, campaigns
 from storage.database import Database
@@ -32,6 +33,7 @@ class CampaignClock:
     def __init__(self, database: Database, starter: CampaignStarter) -> None:
         self._database = database
         self._starter = starter
+        self._winners = Winners(database)
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -49,6 +51,8 @@ class CampaignClock:
         await self._set_right()
         await self._end()
         await self._begin()
+        for app, run_id in await self._winners.look():
+            await self._starter.look(app, run_id)
         await self._count()
 
     async def _begin(self) -> None:
@@ -57,7 +61,7 @@ class CampaignClock:
         for app, name in due:
             begun = await self._begin_one(app, name)
             for run_id in begun:
-                await self._starter.start(app, run_id)
+                await self._starter.look(app, run_id)
 
     async def _begin_one(self, app: str, name: str) -> Sequence[UUID]:
         try:

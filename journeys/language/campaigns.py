@@ -17,7 +17,7 @@ from journeys.language.events import Events, Goal
 from journeys.language.experiments import Experiment, Variant, WinnerRule
 from journeys.language.messages import Cap, Message, MessageClass, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, Node, node
-from journeys.language.timing import LocalTime, Once, Recurring, cron, daily, monthly, once, weekly
+from journeys.language.timing import Once, Recurring, cron, daily, monthly, once, weekly
 
 __all__ = [
     "ONLY",
@@ -89,7 +89,7 @@ class Campaign(Node):
     most_people: int | None = None
     per_second: int | float | None = None
     lasts: Duration = hours(72)
-    local_at: LocalTime | None = None
+    local_at: str | None = None
     kind: Literal["campaign"] = "campaign"
 
     @property

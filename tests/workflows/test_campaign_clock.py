@@ -24,11 +24,7 @@ class Starts(CampaignStarter):
     """A starter that only remembers."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[str, UUID]] = []
         self.looked: list[tuple[str, UUID]] = []
-
-    async def start(self, app: str, run_id: UUID) -> None:
-        self.started.append((app, run_id))
 
     async def look(self, app: str, run_id: UUID) -> None:
         self.looked.append((app, run_id))
@@ -80,7 +76,7 @@ async def test_a_run_begins_when_its_time_has_come_and_is_the_only_one(database:
     await clock.look()
     await clock.look()
     [run] = await runs(database)
-    assert starts.started == [("demo", run.id)]
+    assert starts.looked == [("demo", run.id)]
     assert campaign_from_json(run.definition).local_at == "2099-12-01T09:00"
     assert ((await stored(database)).state, (await stored(database)).next_at) == ("running", None)
     await move(database, OVER)

@@ -1,15 +1,16 @@
-"""The lane that lets the rest of a campaign's people have the winner: when it looks, and what it writes down."""
+"""Who lets the rest of a campaign's people have the winner: when it looks, and what it writes down."""
 
 from datetime import timedelta
 from uuid import UUID
 
-from activities.campaigns.winners import WinnerLane
+from activities.campaigns.winners import Winners
 from journeys.language import days, email, event, hours, minutes
 from journeys.language.campaigns import Campaign, Version, WinnerRule
 from journeys.language.codec import campaign_to_json
 from storage import campaign_runs, campaign_winners
 from storage.campaign_winners import Verdict
 from storage.database import Database
+from storage.ids import message_id
 
 RUN = UUID(int=7)
 VERSIONS = [Version("plain", 50, email("plain")), Version("bold", 50, email("bold"))]
@@ -26,9 +27,16 @@ async def begin(database: Database, tested: Campaign) -> None:
         written = campaign_to_json(tested).decode()
         await campaign_runs.begin(connection, "demo", RUN, campaign="sale", version=1, definition=written)
         await connection.exec_driver_sql("UPDATE campaign_runs SET state = 'running', planned_at = now()")
+        run = await campaign_runs.get(connection, "demo", RUN)
+        assert run is not None
+        waits = message_id(run.began_at, "demo", f"campaign:{RUN}", "rest", 1, "1")
+        await connection.exec_driver_sql(
+            "INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)"
+            f" VALUES ('{waits}', 'demo', 1, 'campaign:{RUN}', 'rest', 1, '1', 'email', 'marketing', 'planned')"
+        )
         await connection.exec_driver_sql(
             "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at) VALUES"
-            f" ('demo', '{RUN}', 'plain', ARRAY[gen_random_uuid()], now()), ('demo', '{RUN}', 'rest', ARRAY[gen_random_uuid()], 'infinity')"
+            f" ('demo', '{RUN}', 'plain', ARRAY[gen_random_uuid()], now()), ('demo', '{RUN}', 'rest', ARRAY['{waits}'::uuid], 'infinity')"
         )
 
 
@@ -57,11 +65,11 @@ async def sent(database: Database, step: str, people: int, converted: int) -> No
 
 async def look(database: Database) -> tuple[Verdict | None, bool]:
     """What is written down after a look, and whether the rest is let go."""
-    await WinnerLane(database).pass_once()
+    await Winners(database).look()
     async with database.transaction() as connection:
         verdict = await campaign_winners.verdict(connection, "demo", RUN)
         due = "SELECT due_at <= clock_timestamp() FROM campaign_chunks WHERE step = 'rest'"
-        return verdict, bool((await connection.exec_driver_sql(due)).scalar_one())
+        return verdict, bool((await connection.exec_driver_sql(due)).scalar())
 
 
 async def test_nothing_is_asked_while_tested_people_are_written_to(database: Database) -> None:
@@ -115,7 +123,15 @@ async def test_when_time_is_over_without_a_winner_the_rest_gets_what_was_agreed(
         await connection.exec_driver_sql("UPDATE campaign_winners SET tested_at = now() - interval '2 minutes', look_at = now()")
     verdict, is_let_go = await look(database)
     assert verdict is not None
-    assert (verdict.variant, verdict.because, verdict.decided_at is not None, is_let_go) == (None, "nothing", True, True)
+    assert (verdict.variant, verdict.because, verdict.decided_at is not None, is_let_go) == (None, "nothing", True, False)
+    async with database.transaction() as connection:
+        assert (await connection.exec_driver_sql("SELECT state, reason FROM messages WHERE step = 'rest'")).one() == (
+            "skipped",
+            "no_winner",
+        )
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM campaign_chunks")).scalar_one() == 0
+        [tally] = [each for each in await campaign_runs.tallies(connection, "demo", RUN) if each.step == "rest"]
+    assert (tally.state, tally.reason, tally.messages) == ("skipped", "no_winner", 1)
 
 
 async def test_a_paused_run_is_not_decided(database: Database) -> None:

@@ -1,0 +1,52 @@
+"""Writes down what the journals of dead lanes prove; any process of the same machine may do it, again and again."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from activities.campaigns.journal import Left, left_behind
+from activities.rounds import rounds
+from activities.sending import Timing
+from storage import campaign_sends
+from storage.database import Database
+from storage.messages import Claim, Settlement
+
+_log = structlog.get_logger()
+
+
+class JournalLane:
+    """Looks every few seconds for journals that nobody holds."""
+
+    def __init__(self, database: Database, folder: Path, timing: Timing, *, every_s: float = 2.0) -> None:
+        self._database = database
+        self._folder = folder
+        self._timing = timing
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await rounds(self.look, self._every_s, "journals_wait")
+
+    async def look(self) -> int:
+        """Settle what was left behind, and return how many journals it was. Raises Unavailable; then the file stays."""
+        found = 0
+        for left in left_behind(self._folder):
+            await self._settle(left)
+            left.path.unlink(missing_ok=True)
+            found += 1
+        return found
+
+    async def _settle(self, left: Left) -> None:
+        if left.page is None:
+            return
+        page = left.page
+        settlements = [self._settlement(*each) for each in zip(page.claims, page.states, strict=True)]
+        await self._database.run(partial(campaign_sends.recover, chunk=page.chunk, settlements=settlements))
+        _log.warning("lane_recovered", run=str(page.chunk.run_id), messages=len(page.claims), unconfirmed=page.states.count("unknown"))
+
+    def _settlement(self, claim: Claim, state: str) -> Settlement:
+        reason = {"sent": None, "rejected": "rejected", "planned": "not_sent", "unknown": "unconfirmed"}[state]
+        due_at = datetime.now(UTC) + self._timing.patience if state == "unknown" else None
+        return Settlement(claim.id, claim.epoch, state, reason, due_at=due_at)
