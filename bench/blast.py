@@ -9,6 +9,7 @@ python -m bench.blast bare PORT MAILS CONNECTIONS is one process of the bare loo
 
 import asyncio
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -72,9 +73,10 @@ def _side_by_side(place: Path, server: EmbeddedPostgres) -> tuple[list[float], l
     ours: list[float] = []
     limits: list[float] = []
     with blasting.sink(place) as (port, sink), blasting.workers(place, server, port, connections=CONNECTIONS) as pids:
-        postgres = server.postmaster_pid
+        postgres = server.postmaster_pid()
         for number in range(ROUNDS):
-            limits.append(_bare(port, PEOPLE))
+            limit, bare_us = _bare(port, PEOPLE)
+            limits.append(limit)
             before = cpu_s(*pids), cpu_s(postgres), cpu_s(sink)
             done = asyncio.run(_run(server))
             used = [now - was for now, was in zip((cpu_s(*pids), cpu_s(postgres), cpu_s(sink)), before, strict=True)]
@@ -84,7 +86,7 @@ def _side_by_side(place: Path, server: EmbeddedPostgres) -> tuple[list[float], l
             )
             print(
                 f"round {number}: {ours[-1]:,.0f}/s ({done.sent} sent, planned in {done.planned_s:.1f} s), bare {limits[-1]:,.0f}/s; "
-                f"microseconds of CPU a mail: {each}; {memory_mb(*pids):.0f} MB in {PROCESSES} workers",
+                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {memory_mb(*pids):.0f} MB in {PROCESSES} workers",
                 flush=True,
             )
     return ours, limits
@@ -98,8 +100,9 @@ async def _run(server: EmbeddedPostgres, most: int | None = None) -> blasting.Do
         await database.close()
 
 
-def _bare(port: int, mails: int, connections: int = CONNECTIONS) -> float:
-    """Mails a second of as many processes, from the moment when all are ready."""
+def _bare(port: int, mails: int, connections: int = CONNECTIONS) -> tuple[float, float]:
+    """Mails a second of as many processes, from the moment when all are ready, and microseconds of their CPU a mail."""
+    used = _children_s()
     command = [sys.executable, "-m", "bench.blast", "bare", str(port), str(mails // PROCESSES), str(connections)]
     children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
     for child in children:
@@ -110,7 +113,13 @@ def _bare(port: int, mails: int, connections: int = CONNECTIONS) -> float:
         _tell(child)
     for child in children:
         child.wait()
-    return mails // PROCESSES * PROCESSES / (time.perf_counter() - began)
+    lasted, sent = time.perf_counter() - began, mails // PROCESSES * PROCESSES
+    return sent / lasted, (_children_s() - used) / sent * 1e6
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _tell(child: subprocess.Popen[bytes]) -> None:
@@ -129,7 +138,7 @@ def _sweep(place: Path, server: EmbeddedPostgres) -> None:
                 blasting.workers(place, server, port, connections=connections),
             ):
                 done = asyncio.run(_run(server, most=SWEEP))
-                bare = _bare(port, SWEEP, connections)
+                bare, _ = _bare(port, SWEEP, connections)
             rate = done.sent / (done.lasted_s - done.planned_s)
             print(
                 f"{connections} connections a worker, {delay_ms} ms a mail: {rate:,.0f}/s without the plan, bare {bare:,.0f}/s", flush=True
@@ -141,9 +150,9 @@ def _grow(place: Path, server: EmbeddedPostgres) -> None:
     asyncio.run(_fill(server))
     with blasting.sink(place) as (port, _), blasting.workers(place, server, port) as pids:
         for people in (GROWN // 100, GROWN // 10, GROWN):
-            before = cpu_s(*pids, server.postmaster_pid)
+            before = cpu_s(*pids, server.postmaster_pid())
             done = asyncio.run(_run(server, most=people))
-            cost = (cpu_s(*pids, server.postmaster_pid) - before) / done.sent * 1e6
+            cost = (cpu_s(*pids, server.postmaster_pid()) - before) / done.sent * 1e6
             print(f"{people} recipients: {cost:,.0f} microseconds of CPU a mail (workers, Postgres), {memory_mb(*pids):.0f} MB", flush=True)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -20,6 +20,7 @@ from cli.embedded_postgres import EmbeddedPostgres, free_port
 from journeys.language import email, trait
 from journeys.language.campaigns import Campaign
 from journeys.language.codec import condition_hash, condition_to_json
+from journeys.language.errors import Unavailable
 from journeys.language.segments import mentions
 from storage import campaign_runs, segments, templates
 from storage.database import Database
@@ -144,6 +145,17 @@ async def run(database: Database, *, most: int | None = None) -> Done:
     async with database.transaction() as connection:
         tallies = await campaign_runs.tallies(connection, "demo", run_id)
     return Done(run_id, planned_s, lasted_s, sum(each.messages for each in tallies if each.state == "sent"))
+
+
+async def until_finished(database: Database) -> None:
+    """Wait for the end of every run. Whatever is killed meanwhile, the answer comes."""
+    while True:
+        with suppress(Unavailable):
+            async with database.transaction() as connection:
+                states = set((await connection.execute(text("SELECT state FROM campaign_runs"))).scalars())
+            if states <= {"finished", "stopped"}:
+                return
+        await asyncio.sleep(0.5)
 
 
 def setting(name: str, default: int) -> int:

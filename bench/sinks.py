@@ -6,7 +6,6 @@ python -m bench.sinks smtp|http PORT. They parse no more than they must, so that
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -21,7 +20,7 @@ class SmtpSink(asyncio.Protocol):
 
     transport: asyncio.WriteTransport
     delay_s = float(os.environ.get("SINK_DELAY_MS", "0")) / 1000
-    record = Path(os.environ["SINK_RECORD"]).open("ab", buffering=0) if "SINK_RECORD" in os.environ else None
+    record = os.open(os.environ["SINK_RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT) if "SINK_RECORD" in os.environ else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport, self.buffer, self.is_body = cast("asyncio.WriteTransport", transport), b"", False
@@ -59,7 +58,7 @@ class SmtpSink(asyncio.Protocol):
 
     def _taken(self, mail: bytes) -> None:
         if self.record is not None:
-            self.record.write(mail.partition(b"Message-ID: <")[2].partition(b"@")[0] + b"\n")
+            os.write(self.record, mail.partition(b"Message-ID: <")[2].partition(b"@")[0] + b"\n")
         self.answers.append(b"250 taken\r\n")
         if self.delay_s:
             self.is_late = True

@@ -79,6 +79,11 @@ class Journal:
         """What was open is settled."""
         self._map[: _LENGTH.size] = _LENGTH.pack(0)
 
+    @property
+    def page(self) -> Page | None:
+        """What is open: with Postgres away for a moment, nobody else knows what became of it."""
+        return _page(self._map[:])
+
     def begins(self, place: int) -> bool:
         self._map[_LENGTH.size + place] = _BEGUN
         return True

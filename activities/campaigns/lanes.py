@@ -18,6 +18,7 @@ from temporalio import activity
 from activities.campaigns.claiming import ClaimedChunk, Claiming
 from activities.campaigns.journal import Journal
 from activities.campaigns.order import RunOrder
+from activities.campaigns.recovering import settle_page
 from activities.campaigns.running import Running
 from activities.contents import Contents, Filled, variables_of
 from activities.direct_claims import Taken
@@ -134,6 +135,10 @@ class _Lane:
 
     async def _pass(self, journal: Journal) -> bool:
         """Do one chunk; False where nothing is due."""
+        if (page := journal.page) is not None:
+            # A commit whose answer never came, or a settlement that could not be written: the journal alone knows.
+            await settle_page(self._house.database, page, self._house.delivery.timing)
+            journal.clear()
         began = time.monotonic()
         found = await self._house.database.run(partial(self._take_and_claim, journal=journal))
         if found is None:

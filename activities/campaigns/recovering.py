@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from activities.campaigns.journal import Left, left_behind
+from activities.campaigns.journal import Page, left_behind
 from activities.rounds import rounds
 from activities.sending import Timing
 from storage import campaign_sends
@@ -33,20 +33,21 @@ class JournalLane:
         """Settle what was left behind, and return how many journals it was. Raises Unavailable; then the file stays."""
         found = 0
         for left in left_behind(self._folder):
-            await self._settle(left)
+            if left.page is not None:
+                await settle_page(self._database, left.page, self._timing)
             left.path.unlink(missing_ok=True)
             found += 1
         return found
 
-    async def _settle(self, left: Left) -> None:
-        if left.page is None:
-            return
-        page = left.page
-        settlements = [self._settlement(*each) for each in zip(page.claims, page.states, strict=True)]
-        await self._database.run(partial(campaign_sends.recover, chunk=page.chunk, settlements=settlements))
-        _log.warning("lane_recovered", run=str(page.chunk.run_id), messages=len(page.claims), unconfirmed=page.states.count("unknown"))
 
-    def _settlement(self, claim: Claim, state: str) -> Settlement:
-        reason = {"sent": None, "rejected": "rejected", "planned": "not_sent", "unknown": "unconfirmed"}[state]
-        due_at = datetime.now(UTC) + self._timing.patience if state == "unknown" else None
-        return Settlement(claim.id, claim.epoch, state, reason, due_at=due_at)
+async def settle_page(database: Database, page: Page, timing: Timing) -> None:
+    """Write down what a page proves, however often. Raises Unavailable."""
+    settlements = [_settlement(*each, timing) for each in zip(page.claims, page.states, strict=True)]
+    await database.run(partial(campaign_sends.recover, chunk=page.chunk, settlements=settlements))
+    _log.warning("lane_recovered", run=str(page.chunk.run_id), messages=len(page.claims), unconfirmed=page.states.count("unknown"))
+
+
+def _settlement(claim: Claim, state: str, timing: Timing) -> Settlement:
+    reason = {"sent": None, "rejected": "rejected", "planned": "not_sent", "unknown": "unconfirmed"}[state]
+    due_at = datetime.now(UTC) + timing.patience if state == "unknown" else None
+    return Settlement(claim.id, claim.epoch, state, reason, due_at=due_at)

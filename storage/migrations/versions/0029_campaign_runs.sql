@@ -48,3 +48,41 @@ CREATE TABLE campaign_tallies (
     FOREIGN KEY (app, run_id) REFERENCES campaign_runs ON DELETE CASCADE
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE campaign_tallies IS 'what a run''s messages came to when they were settled; reason is empty where there is none; shards, so that lanes do not wait for each other';
+
+-- A chunk claims all rows of a page in one transaction: only where every row has room for its next version does that stay HOT.
+DO $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'messages'::regclass LOOP
+        EXECUTE format('ALTER TABLE %s SET (fillfactor = 50)', part);
+    END LOOP;
+END $$;
+CREATE OR REPLACE FUNCTION ensure_partitions(months_ahead integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    first_day timestamptz;
+    next_day timestamptz;
+    suffix text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7305201);
+    FOR i IN -1..months_ahead LOOP
+        first_day := (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => i)) AT TIME ZONE 'UTC';
+        next_day := (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => i + 1)) AT TIME ZONE 'UTC';
+        suffix := to_char(first_day AT TIME ZONE 'UTC', 'YYYYMM');
+        IF to_regclass('events_' || suffix) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)', 'events_' || suffix, first_day, next_day);
+        END IF;
+        IF to_regclass('step_outcomes_' || suffix) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF step_outcomes FOR VALUES FROM (%L) TO (%L)',
+                           'step_outcomes_' || suffix, time_floor(first_day), time_floor(next_day));
+        END IF;
+        IF to_regclass('messages_' || suffix) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF messages FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 50)',
+                           'messages_' || suffix, time_floor(first_day), time_floor(next_day));
+        END IF;
+        IF to_regclass('provider_refs_' || suffix) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF provider_refs FOR VALUES FROM (%L) TO (%L)',
+                           'provider_refs_' || suffix, time_floor(first_day), time_floor(next_day));
+        END IF;
+    END LOOP;
+END $$;

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,8 +16,10 @@ from activities.campaigns.order import RunOrder
 from activities.ways import SIDE_BY_SIDE
 from journeys.language import days, email, event, hours
 from journeys.language.campaigns import Version
+from journeys.language.errors import Unavailable
 from journeys.language.events import Goal
 from journeys.language.experiments import Experiment, Variant, WinnerRule, part_of
+from storage.database import Database
 from storage.ids import message_id
 from tests.activities.campaigns import victim
 from tests.activities.campaigns.blast import Blast
@@ -251,3 +254,22 @@ async def test_a_bound_on_messages_a_second_is_kept_by_all_lanes_together(blast:
     await blast.send(order)
     assert await blast.ends() == {("sent", None): 200}
     assert time.monotonic() - began > 1.4, "the first chunk leaves at once, then one each half second"
+
+
+async def test_a_claim_whose_commit_was_not_answered_is_not_unconfirmed(blast: Blast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is cut after COMMIT: the lane hears that nothing happened, and its journal knows better."""
+    await blast.add_people(50)
+    order = await blast.launch()
+    run, cuts = Database.run, iter([True])
+
+    async def cut_once(database: Database, work: Any) -> Any:
+        found = await run(database, work)
+        if "take_and_claim" in str(work) and next(cuts, False):
+            raise Unavailable("cut")
+        return found
+
+    monkeypatch.setattr(Database, "run", cut_once)
+    await blast.send(order)
+    await blast.let_leases_end()
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 50}
