@@ -41,6 +41,7 @@ def utc(text: str) -> datetime:
         (cron("50/5 0 * * 7"), "2026-11-26", "2026-11-29T00:50"),
         # Clocks go from 02:00 to 03:00: what would be between strikes after the gap, and once.
         (daily("02:30", zone="Europe/Berlin"), "2027-03-27T12:00", "2027-03-28T01:30"),
+        (daily("02:30", zone="Europe/Berlin"), "2027-03-28T01:10", "2027-03-28T01:30"),
         (daily("02:30", zone="Europe/Berlin"), "2027-03-28T01:30", "2027-03-29T00:30"),
         # 02:30 comes twice: the first one counts, and the second is none.
         (daily("02:30", zone="Europe/Berlin"), "2026-10-24T12:00", "2026-10-25T00:30"),
