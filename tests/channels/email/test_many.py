@@ -9,7 +9,6 @@ from channels.email.connection import SmtpServer
 from channels.email.smtp import Smtp
 from tests.channels.email.scripted_server import CUT, scripted
 
-
 PIPELINING = "250-scripted\r\n250 PIPELINING"
 
 
