@@ -77,6 +77,10 @@ class Settings(BaseSettings):
         " needed in production, and never to be lost: with them go the suppressions",
     )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
+    lane_journals: Path = Field(
+        Path("~/.local/state/sojourn/lanes"),
+        description="folder where workers note what a campaign has begun to send: on a disk that outlives the process, best the machine",
+    )
     worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
     manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
     send_rate: int = Field(500, ge=0, description="direct messages a second that a key may ask for, in each api process; 0: no limit")
@@ -126,6 +130,12 @@ class Settings(BaseSettings):
         if len(self.secret.get_secret_value()) < 32:  # noqa: PLR2004 - as the help says
             raise ConfigurationError("SOJOURN_SECRET is too short: at least 32 characters")
         return self
+
+    @property
+    def journals(self) -> Path:
+        """The folder of this installation's lanes: others on the same machine have their own."""
+        name = hashlib.sha256(self.database_url.rpartition("@")[2].encode()).hexdigest()[:16]
+        return self.lane_journals.expanduser() / name
 
     @property
     def plain_call_headers(self) -> Mapping[str, Mapping[str, str]]:

@@ -17,6 +17,7 @@ from activities.rules import Defer, Go, Known, Ruling, Skip, Terms, look_at_tran
 from activities.terms import located_of, terms_of, topic_of
 from activities.ways import Way
 from channels.whatsapp.letter import CHANNEL
+from journeys.language.messages import Cap, QuietHours, SendWindow
 from storage import direct_sends, provider_events, suppressions
 from storage.database import Connection
 from storage.direct_sends import STEP, VISIT, Waiting
@@ -26,6 +27,16 @@ from storage.standing import Claimed as CountedMessage
 from storage.suppressions import STOP
 
 MessageClass = Literal["marketing", "transactional"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What binds messages beside the app's settings. `patience`: how long one may wait; None: as long as any other."""
+
+    quiet_hours: QuietHours | None = None
+    send_window: SendWindow | None = None
+    caps: tuple[Cap, ...] | None = None
+    patience: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """One message as it is judged. `verdict` None: the app is paused."""
 
     waiting: Waiting
@@ -83,7 +94,7 @@ async def claim_all(connection: Connection, batch: Sequence[Waiting], delivery: 
     if hashes := [each.address_hash for each in asked if each.address_hash is not None]:
         await lock_addresses(connection, hashes)
     standings = await read_standings(connection, app, asked)
-    judging = _Judging(connection, delivery, way)
+    judging = Judging(connection, delivery, way)
     cases = [judging.case(*each, people) for each in zip(here, asked, standings, strict=True)]
     judged = await judging.judge([case for case in cases if case is not None])
     return Claimed(await judging.carry_out(judged), survivors)
@@ -109,20 +120,23 @@ def _hash_of(waiting: Waiting) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Judging:
+class Judging:
+    """Judges messages of one app and channel, under the locks of their people. `limits` are those of a campaign."""
+
     connection: Connection
     delivery: Delivery
     way: Way
+    limits: Limits = Limits()
 
-    def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> _Case | None:
+    def case(self, waiting: Waiting, asked: Asked, standing: Standing, people: dict[int, Person]) -> Case | None:
         """None: somebody else has it, or it is done."""
         row = next((each for each in standing.rows if each.id == waiting.id), None)
         if row is None or row.state not in {"planned", "deferred"}:
             return None
         person = people.get(asked.user_id) if asked.user_id is not None else None
-        return _Case(waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None)
+        return Case(waiting, asked, person, standing, row, place_of(row, waiting.app, waiting.channel, standing), None)
 
-    async def judge(self, cases: Sequence[_Case]) -> list[_Case]:
+    async def judge(self, cases: Sequence[Case]) -> list[Case]:
         """The same with their verdicts; what counts against the caps of all of them is read at once."""
         cases = [await self._past_a_stop(case) if case.waiting.answers_keyword else case for case in cases]
         terms = {case.row.id: self._terms(case) for case in cases if not case.standing.app_is_paused}
@@ -134,7 +148,7 @@ class _Judging:
             for case in cases
         ]
 
-    async def _past_a_stop(self, case: _Case) -> _Case:
+    async def _past_a_stop(self, case: Case) -> Case:
         """Who has left may be told so, and helped when they ask; an address that bounced, or that somebody blocked, gets nothing."""
         standing = replace(case.standing, consents=())
         found = await suppressions.get(self.connection, case.waiting.app, case.waiting.channel, case.place.address_hash)
@@ -142,25 +156,26 @@ class _Judging:
             standing = replace(standing, suppressed=frozenset())
         return replace(case, standing=standing)
 
-    def _terms(self, case: _Case) -> Terms:
+    def _terms(self, case: Case) -> Terms:
         return terms_of(
             channel=case.waiting.channel,
             message_class=_class_of(case.waiting),
             topic=_topic_of(case),
             located=located_of(case.waiting.channel, case.person, case.standing, case.place.address),
             settings=case.standing.settings,
-            quiet_hours=None,
-            send_window=None,
-            caps=None,
+            quiet_hours=self.limits.quiet_hours,
+            send_window=self.limits.send_window,
+            caps=self.limits.caps,
             allowed_recipients=self.delivery.allowed_for(self.way),
             only_answers=_only_answers(case),
         )
 
-    def _ruling(self, case: _Case, terms: Terms, claimed: Sequence[CountedMessage]) -> Ruling:
+    def _ruling(self, case: Case, terms: Terms, claimed: Sequence[CountedMessage]) -> Ruling:
         standing = case.standing
         if case.waiting.holds_until is not None and standing.now >= case.waiting.holds_until:
             return Skip("expired")
-        if case.row.planned_at and standing.now - case.row.planned_at > self.delivery.timing.patience:
+        patience = self.limits.patience or self.delivery.timing.patience
+        if case.row.planned_at and standing.now - case.row.planned_at > patience:
             return Skip("gave_up")
         if is_too_late(case.row, _class_of(case.waiting), standing.now):
             return Skip("unconfirmed")
@@ -170,9 +185,9 @@ class _Judging:
             return Skip("no_template")
         return verdict
 
-    async def carry_out(self, cases: Sequence[_Case]) -> tuple[Taken, ...]:
+    async def carry_out(self, cases: Sequence[Case]) -> tuple[Taken, ...]:
         """Write what became of each, and return those that are ours now."""
-        claims = await self._move(cases)
+        claims = await self.move(cases)
         waits = {case.waiting.id: wait for case in cases if (wait := self._wait(case)) is not None}
         if waits:
             await direct_sends.postpone(self.connection, cases[0].waiting.app, waits)
@@ -184,9 +199,9 @@ class _Judging:
             if case.row.id in claims
         )
 
-    async def _move(self, cases: Sequence[_Case]) -> dict[UUID, Claim]:
+    async def move(self, cases: Sequence[Case]) -> dict[UUID, Claim]:
         """One statement for all that share a class and a template's version, which is nearly always all."""
-        alike: dict[tuple[str, int | None], list[tuple[_Case, Move]]] = defaultdict(list)
+        alike: dict[tuple[str, int | None], list[tuple[Case, Move]]] = defaultdict(list)
         for case in cases:
             if (move := case.move) is not None:
                 alike[case.waiting.message_class, case.standing.template_version].append((case, move))
@@ -203,13 +218,13 @@ class _Judging:
             )
         return {claim.id: claim for claim in claims}
 
-    def _wait(self, case: _Case) -> timedelta | None:
+    def _wait(self, case: Case) -> timedelta | None:
         if case.verdict is None:
             return self.delivery.timing.direct_held_for
         return case.verdict.until - case.standing.now if isinstance(case.verdict, Defer) else None
 
 
-def _count(case: _Case, terms: Terms) -> Count | None:
+def _count(case: Case, terms: Terms) -> Count | None:
     since = look_back(terms.caps, case.standing.now, terms.zone) if terms.message_class == "marketing" else None
     return Count(case.asked, since, look_at_transactional(terms.caps)) if since and case.asked.user_id is not None else None
 
@@ -218,11 +233,11 @@ def _class_of(waiting: Waiting) -> MessageClass:
     return waiting.message_class
 
 
-def _topic_of(case: _Case) -> str:
+def _topic_of(case: Case) -> str:
     return topic_of(case.waiting.topic, _class_of(case.waiting), case.standing.settings)
 
 
-def _only_answers(case: _Case) -> bool:
+def _only_answers(case: Case) -> bool:
     """A free text on WhatsApp: the template's, or one that was given as it is."""
     parts = case.waiting.content.get("parts")
     return case.standing.only_answers if parts is None else case.waiting.channel == CHANNEL and "template" not in parts

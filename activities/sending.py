@@ -1,8 +1,9 @@
 """Rendering and handing over what is claimed: shared by journeys and direct sends. Knows the ledger's states, not its statements."""
 
+import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
@@ -12,7 +13,7 @@ from activities.routes import Wanted, country_of
 from activities.sources import SourceAway
 from activities.verdicts import Waits, repeat_wait
 from activities.ways import Handed, Held, Turn, Way
-from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected
+from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected, Renumbered, Watch
 from channels.push.platform import providers_for
 from channels.render import RenderFailed
 from channels.whatsapp.letter import fitting
@@ -111,19 +112,58 @@ class Ended:
 
 async def send(way: Way, parcel: Parcel) -> Ended:
     """Render and hand over one parcel. Never raises but for cancellation: every end is a settlement."""
+    content = await _composed(parcel)
+    if isinstance(content, Ended):
+        return content
     try:
-        content = fitting(await parcel.compose(), is_open=parcel.may_answer)
-        handed = await way.hand_over(_outgoing(parcel, content), _wanted(way, parcel), _turn(way, parcel))
-    except RenderFailed as failed:
-        return Ended(_never_more(parcel.claim, Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code)))
-    except SourceAway as away:
-        return Ended(_planned(parcel, f"source_away:{away.name}", backoff(parcel.claim.epoch), str(away)))
+        handed = await way.hand_over(outgoing_of(parcel, content), wanted_of(way, parcel), turn_of(way, parcel))
     except Unavailable as away:
-        return Ended(_planned(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
-    return _ended(parcel, handed.end, _settlement(parcel, handed))
+        return Ended(planned_again(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
+    return ended_of(parcel, handed.end, settlement_of(parcel, handed))
 
 
-def _ended(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
+async def _composed(parcel: Parcel) -> Content | Ended:
+    """What it says, or how it ended because nothing could be made."""
+    try:
+        return fitting(await parcel.compose(), is_open=parcel.may_answer)
+    except RenderFailed as failed:
+        return Ended(never_more(parcel.claim, Settlement(parcel.claim.id, parcel.claim.epoch, "skipped", failed.code)))
+    except SourceAway as away:
+        return Ended(planned_again(parcel, f"source_away:{away.name}", backoff(parcel.claim.epoch), str(away)))
+    except Unavailable as away:
+        return Ended(planned_again(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
+
+
+async def send_all(way: Way, parcels: Sequence[Parcel], watch: Watch) -> list[Ended]:
+    """Render and hand over many of one class, one end each. `watch` knows them by their places here. Never raises but for cancellation."""
+    # At once, so that what several look up outside is asked once.
+    composed = dict(enumerate(await asyncio.gather(*map(_composed, parcels))))
+    ends = {place: each for place, each in composed.items() if isinstance(each, Ended)}
+    made = {place: each for place, each in composed.items() if isinstance(each, Content)}
+    if made:
+        left = {place: parcels[place] for place in made}
+        handed = await _hand_over(way, left, made, Renumbered(list(made), watch))
+        ends |= {place: _end(left[place], each) for place, each in zip(made, handed, strict=True)}
+    return [ends[place] for place in range(len(parcels))]
+
+
+async def _hand_over(way: Way, parcels: Mapping[int, Parcel], made: Mapping[int, Content], watch: Watch) -> Sequence[Handed | Unavailable]:
+    outgoings = [outgoing_of(parcel, made[place]) for place, parcel in parcels.items()]
+    wanted = [wanted_of(way, parcel) for parcel in parcels.values()]
+    turns = [turn_of(way, parcel) for parcel in parcels.values()]
+    try:
+        return await way.hand_over_all(outgoings, wanted, turns, watch)
+    except Unavailable as away:
+        return [away] * len(outgoings)
+
+
+def _end(parcel: Parcel, handed: Handed | Unavailable) -> Ended:
+    if isinstance(handed, Unavailable):
+        return Ended(planned_again(parcel, "not_sent", backoff(parcel.claim.epoch), str(handed)))
+    return ended_of(parcel, handed.end, settlement_of(parcel, handed))
+
+
+def ended_of(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
     match end:
         case Rejected():
             dead_since = end.dead_since or parcel.claim.claimed_at
@@ -134,13 +174,13 @@ def _ended(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
             return Ended(settlement)
 
 
-def _wanted(way: Way, parcel: Parcel) -> Wanted:
+def wanted_of(way: Way, parcel: Parcel) -> Wanted:
     country = country_of(way.channel, parcel.address, parcel.country)
     reached_by = providers_for(parcel.device or {}, parcel.address) if way.channel == "push" and way.has_accounts else ()
     return Wanted(str(parcel.claim.id), parcel.message_class, country, parcel.provider, reached_by)
 
 
-def _turn(way: Way, parcel: Parcel) -> Turn:
+def turn_of(way: Way, parcel: Parcel) -> Turn:
     claim = parcel.claim
     has_slot = claim.slot_at is not None and timedelta() <= parcel.moment() - claim.slot_at < SLOT_LASTS
 
@@ -151,26 +191,27 @@ def _turn(way: Way, parcel: Parcel) -> Turn:
     return Turn(note, has_slot=has_slot, is_bound=claim.may_have_left, is_kept=is_kept, only=claim.account)
 
 
-def _settlement(parcel: Parcel, handed: Handed) -> Settlement:
+def settlement_of(parcel: Parcel, handed: Handed) -> Settlement:
     """The ledger's word for how it ended."""
     claim, door, end = parcel.claim, handed.door, handed.end
     provider = door.adapter.name if door else None
     account = door.key.account or None if door else None
     match end:
         case Receipt(ref):
-            return _priced(Settlement(claim.id, claim.epoch, "sent", ref=ref, provider=provider, account=account), end.cost)
+            sent = Settlement(claim.id, claim.epoch, "sent", answer=end.answer, ref=ref, provider=provider, account=account)
+            return _priced(sent, end.cost)
         case Rejected():
             refused = Settlement(claim.id, claim.epoch, "rejected", "rejected", end.answer, provider=provider, account=account)
-            return _never_more(claim, refused)
+            return never_more(claim, refused)
         case Ambiguous():
             unknown = Settlement(claim.id, claim.epoch, "unknown", "unconfirmed", end.answer, provider=provider, account=account)
             return _repeatable(parcel, unknown, handed.repeats_for if end.may_repeat else None)
         case NotSent():
-            planned = _planned(parcel, "not_sent", backoff(claim.epoch, handed.wait_s), end.answer)
+            planned = planned_again(parcel, "not_sent", backoff(claim.epoch, handed.wait_s), end.answer)
             return replace(planned, provider=provider, account=account)
         case Held(reason, wait_s, slot_at):
             wait = timedelta(seconds=wait_s) if slot_at else backoff(0, wait_s)
-            return replace(_planned(parcel, reason, wait), slot_at=slot_at, due_at=slot_at or parcel.moment() + wait)
+            return replace(planned_again(parcel, reason, wait), slot_at=slot_at, due_at=slot_at or parcel.moment() + wait)
     assert_never(end)
 
 
@@ -182,7 +223,7 @@ def _repeatable(parcel: Parcel, unknown: Settlement, repeats_for: timedelta | No
     return replace(unknown, due_at=now + wait, repeat_until=until)
 
 
-def _never_more(claim: Claim, settlement: Settlement) -> Settlement:
+def never_more(claim: Claim, settlement: Settlement) -> Settlement:
     """The end of a message that has not left; of one that may have left before, nobody knows whether it did."""
     return replace(settlement, state="given_up", reason="unconfirmed") if claim.may_have_left else settlement
 
@@ -191,12 +232,12 @@ def _priced(settlement: Settlement, cost: Cost | None) -> Settlement:
     return settlement if cost is None else replace(settlement, units=cost.units, price=cost.price, currency=cost.currency)
 
 
-def _planned(parcel: Parcel, reason: str, wait: timedelta, answer: str | None = None) -> Settlement:
+def planned_again(parcel: Parcel, reason: str, wait: timedelta, answer: str | None = None) -> Settlement:
     claim = parcel.claim
     return Settlement(claim.id, claim.epoch, "planned", reason, answer, due_at=parcel.moment() + wait, repeat_until=claim.repeat_until)
 
 
-def _outgoing(parcel: Parcel, content: Content) -> Outgoing:
+def outgoing_of(parcel: Parcel, content: Content) -> Outgoing:
     return Outgoing(
         message_id=parcel.claim.id,
         app=parcel.app,

@@ -27,7 +27,7 @@ async def settle_ended(
         for each in ended:
             await _keep_what_was_told(connection, app, each, places[each.settlement.id])
     else:
-        await _suppress_dead(connection, app, channel, ended, places)
+        await suppress_dead(connection, app, channel, ended, places)
     return await messages.settle(connection, app, [each.settlement for each in ended])
 
 
@@ -39,7 +39,8 @@ async def _keep_what_was_told(connection: Connection, app: str, each: Ended, pla
         await endpoints.move_device(connection, app, place.address_hash, each.moved_to)
 
 
-async def _suppress_dead(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
+async def suppress_dead(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
+    """Suppress the addresses that a provider calls dead; locks of people come first."""
     dead: defaultdict[str, dict[bytes, suppressions.Reason]] = defaultdict(dict)
     for each in ended:
         if each.suppress:

@@ -6,6 +6,7 @@ is said ends the try: what may have gone out never goes through another account 
 """
 
 import asyncio
+from collections import Counter as Counted
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,16 +19,19 @@ from activities.pacing import Limits
 from activities.reputation import STOPS
 from activities.routes import Route, Wanted, route, serves
 from activities.traffic import Traffic
-from channels.base import Adapter, Ambiguous, NotSent, Outgoing, Receipt, Rejected, Repeatable, ToReceivers
+from channels.base import Adapter, Ambiguous, End, NotSent, Outgoing, Receipt, Rejected, Repeatable, TakesMany, ToReceivers, Watch
 from channels.deadline import seconds_left
 from channels.in_app.feed import Feed
 from channels.sandbox import Sandbox
+from journeys.language.errors import Unavailable
 from journeys.language.messages import MessageClass
 from storage.account_states import AccountKey
 
 _HANDED = Counter("sojourn_handed_over", "Messages handed to an account, by how it answered", ["app", "channel", "account", "end"])
 # A slot this near is waited for inside the claim; the wait for a later one costs a claim, and holds nothing.
 NEAR_S = 1.0
+# Of many at once so many are under way: what dies with a process is no more than these.
+SIDE_BY_SIDE = 10
 # Less is not worth a new connection: the message is planned again.
 _ENOUGH_S = 1.0
 # Answers of the same moment name the same time; it is told once.
@@ -166,6 +170,63 @@ class Way:
                 break
         return _come_back(refused, waits)
 
+    def only_door(self, wanted: Sequence[Wanted], turns: Sequence[Turn]) -> Door | None:
+        """The one account through which all of these go at once, where nothing has to be asked for each of them."""
+        door = self.doors[0]
+        is_plain = not (door.countries or door.gate.is_open or door.repeats_for) and door.limits.is_unbounded
+        if len(self.doors) > 1 or not is_plain or any(turn.is_bound for turn in turns):
+            return None
+        return door if all(serves(door, each.message_class, each.provider) and not each.reached_by for each in wanted) else None
+
+    async def hand_over_all(
+        self, outgoings: Sequence[Outgoing], wanted: Sequence[Wanted], turns: Sequence[Turn], watch: Watch
+    ) -> list[Handed]:
+        """Send many of one class, at once where the account takes many, else side by side.
+
+        Raises Unavailable; then nothing has been sent.
+        """
+        door = self.only_door(wanted, turns)
+        if door is None or not isinstance(door.adapter, TakesMany):
+            each = zip(range(len(outgoings)), outgoings, wanted, turns, strict=True)
+            places = asyncio.Semaphore(SIDE_BY_SIDE)
+            return list(await asyncio.gather(*(self._watched(*one, watch, places) for one in each)))
+        if self.traffic is not None:
+            await self.traffic.look(self.app)
+        if (held := await self._admit(door, outgoings[0], wanted[0], turns[0])) is not None:
+            return [Handed(held)] * len(outgoings)
+        return await self._all_through(door, door.adapter, outgoings, watch)
+
+    async def _watched(self, place: int, outgoing: Outgoing, wanted: Wanted, turn: Turn, watch: Watch, places: asyncio.Semaphore) -> Handed:
+        async with places:
+            if not watch.begins(place):
+                return Handed(_PAUSED)
+            try:
+                handed = await self.hand_over(outgoing, wanted, turn)
+            except Unavailable as away:
+                # The others are under way: what becomes of them must not be lost with this one.
+                handed = Handed(NotSent(str(away)))
+        watch.ended(place, NotSent("held") if isinstance(handed.end, Held) else handed.end)
+        return handed
+
+    async def _all_through(self, door: Door, adapter: TakesMany, outgoings: Sequence[Outgoing], watch: Watch) -> list[Handed]:
+        entry = door.gate.enter()
+        if isinstance(entry, float):
+            return [Handed(Held("provider_away", entry))] * len(outgoings)
+        seen, outcome, worst = _Seen(watch), Outcome.UNUSED, None
+        try:
+            ends = await _send_all(adapter, outgoings, seen)
+            told = [end for place, end in enumerate(ends) if not seen.is_held(place)]
+            worst = next((end for end in told if isinstance(end, NotSent | Ambiguous)), told[0] if told else None)
+            outcome = _outcome(door, worst) if told else Outcome.UNUSED
+        finally:
+            was_open, closed_until = door.gate.is_open, door.gate.closed_until
+            door.gate.leave(entry, outcome, retry_after_s=_closed_s(door, worst))
+        for word, number in Counted(map(_word_for, told)).items():
+            _HANDED.labels(self.app, self.channel, door.key.account or door.adapter.name, word).inc(number)
+        if self.traffic is not None and worst is not None:
+            await _tell(self.traffic, door, worst, opened=door.gate.is_open and not was_open, closed_until=closed_until)
+        return [Handed(_PAUSED) if seen.is_held(place) else Handed(end, door) for place, end in enumerate(ends)]
+
     def _serving(self, message_class: MessageClass, provider: str | None) -> list[Door]:
         found = [door for door in self.doors if serves(door, message_class, provider)]
         return sorted(found, key=lambda door: door.place)
@@ -230,6 +291,45 @@ def _nobody(wanted: Wanted) -> Held | Rejected:
     if wanted.reached_by:
         return Rejected(f"no account reaches this device: it needs {' or '.join(wanted.reached_by)}")
     return Held("no_account", _NOBODY_SERVES_S)
+
+
+_PAUSED = Held("paused", 1.0)
+
+
+@dataclass
+class _Seen:
+    """Remembers what has begun to leave, what became of it, and from where on nothing might."""
+
+    watch: Watch
+    begun: set[int] = field(default_factory=set)
+    ends: dict[int, End] = field(default_factory=dict)
+    is_stopped: bool = False
+
+    def begins(self, place: int) -> bool:
+        if self.watch.begins(place):
+            self.begun.add(place)
+            return True
+        self.is_stopped = True
+        return False
+
+    def is_held(self, place: int) -> bool:
+        """It did not leave because sending was stopped."""
+        return self.is_stopped and place not in self.begun and isinstance(self.ends.get(place), NotSent)
+
+    def ended(self, place: int, end: End) -> None:
+        self.ends[place] = end
+        self.watch.ended(place, end)
+
+
+async def _send_all(adapter: TakesMany, outgoings: Sequence[Outgoing], seen: _Seen) -> list[End]:
+    try:
+        return await adapter.send_all(outgoings, seen)
+    except Exception as error:  # noqa: BLE001 - an adapter with a bug may have sent what had begun: those rows say so
+        for place in range(len(outgoings)):
+            if place not in seen.ends:
+                words = f"the adapter failed: {type(error).__name__}"
+                seen.ended(place, Ambiguous(words) if place in seen.begun else NotSent(words))
+        return [seen.ends[place] for place in range(len(outgoings))]
 
 
 async def _send(door: Door, outgoing: Outgoing) -> Receipt | NotSent | Rejected | Ambiguous:

@@ -120,6 +120,7 @@ class AppSettings(BaseModel):
         None, description="when marketing stops by itself", examples=[{"bounces": 0.04, "stop": True}]
     )
     holdout: dict[str, Any] | None = Field(None, description="who is held out of all marketing", examples=[{"percent": 5, "salt": "2027"}])
+    campaigns_need_approval: bool | None = Field(None, description="true: a campaign is launched only once another key has approved it")
     sms_help: str | None = Field(None, description="what HELP is answered with", examples=["Acme: call +49 30 1234"])
     sms_stopped: str | None = Field(None, description="what STOP is answered with", examples=["Acme: you get no more texts"])
     caps: list[dict[str, Any]] = Field(
@@ -142,6 +143,7 @@ class SettingsChange(Body):
     soft_bounces: SoftBouncesSetting | None = None
     reputation: ReputationSetting | None = None
     holdout: HoldoutSetting | None = None
+    campaigns_need_approval: bool | None = Field(None, description="only what another key has approved is launched", examples=[True])
     sms_help: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: call +49 30 1234"])
     sms_stopped: Annotated[str, Field(min_length=1, max_length=320)] | None = Field(None, examples=["Acme: you get no more texts"])
 

@@ -1,13 +1,15 @@
-"""What journeys lack around them: templates with content for their channels, functions, other journeys. Pure, and light to import."""
+"""What journeys and campaigns lack around them: templates for their channels, functions, other journeys. Pure, and light to import."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from channels.push.checks import sources_of, unsayable
 from channels.template_parts import BadFile, function_of
 from channels.templates import channels_of, settings, shows_unsubscribe
+from journeys.language.campaigns import Campaign
 from journeys.language.conditions import Entry
 from journeys.language.errors import Problem
 from journeys.language.journey import Journey
+from journeys.language.messages import Message
 from journeys.language.payloads import pairs
 from journeys.language.steps import Call, Enter, Function, Send
 from journeys.language.walk import all_steps, nodes_in
@@ -28,21 +30,39 @@ def missing_content(journeys: Iterable[Journey], templates: Templates, *, push_p
         for journey in journeys
         for step in all_steps(journey.steps)
         if isinstance(step, Send)
-        for code, words in (*_content(journey, step, templates), *_unsayable(step, templates, push_providers))
+        for code, words in (*_content(journey, step, templates), *_unsayable(step.message, templates, push_providers))
     ]
 
 
-def missing_functions(journeys: Iterable[Journey], functions: Collection[str], templates: Templates) -> list[Problem]:
-    """Find every Call of a function that is not among these, and every custom Send whose template names another."""
+def missing_around(campaigns: Iterable[Campaign], templates: Templates, *, push_providers: Collection[str] = ()) -> list[Problem]:
+    """The same of campaigns; pointers are campaign/version, and campaign/message where there is one message only."""
+    return [
+        Problem(f"{campaign.name}/{version}", code, words)
+        for campaign in campaigns
+        for version, message in campaign.messages.items()
+        for code, words in (
+            *_of_message(message, templates, is_marketing=campaign.message_class == "marketing"),
+            *_unsayable(message, templates, push_providers),
+            *_of_no_journey(campaign, message.template, templates),
+        )
+    ]
+
+
+def missing_functions(
+    journeys: Iterable[Journey], functions: Collection[str], templates: Templates, campaigns: Iterable[Campaign] = ()
+) -> list[Problem]:
+    """Find every Call of a function that is not among these, and every custom message whose template names another."""
     return [
         Problem(pointer, "no_function", _no_function(name, functions))
-        for pointer, name in _functions_of(journeys, templates)
+        for pointer, name in (*_functions_of(journeys, templates), *_functions_of_campaigns(campaigns, templates))
         if name not in functions
     ]
 
 
-def unannounced(journeys: Iterable[Journey], announced: Collection[str] | None, templates: Templates) -> list[Problem]:
-    """Find every Call and custom Send of a function that no live worker has; `announced` None: no worker lives."""
+def unannounced(
+    journeys: Iterable[Journey], announced: Collection[str] | None, templates: Templates, campaigns: Iterable[Campaign] = ()
+) -> list[Problem]:
+    """Find every Call and custom message of a function that no live worker has; `announced` None: no worker lives."""
     if announced is None:
         remedy = "no worker is running to say which functions there are: start one (sojourn worker), and apply again"
     else:
@@ -50,9 +70,17 @@ def unannounced(journeys: Iterable[Journey], announced: Collection[str] | None, 
         remedy = f"no live worker has it{there_are}: deploy workers with it first, and apply again within seconds"
     return [
         Problem(pointer, "function_not_announced", f"{name}: {remedy}")
-        for pointer, name in _functions_of(journeys, templates)
+        for pointer, name in (*_functions_of(journeys, templates), *_functions_of_campaigns(campaigns, templates))
         if name not in (announced or ())
     ]
+
+
+def _functions_of_campaigns(campaigns: Iterable[Campaign], templates: Templates) -> Iterator[tuple[str, str]]:
+    for campaign in campaigns:
+        for version, message in campaign.messages.items():
+            name = function_of(templates.get(message.template, {})) if message.channel == "custom" else None
+            if name is not None:
+                yield f"{campaign.name}/{version}", name
 
 
 def _functions_of(journeys: Iterable[Journey], templates: Templates) -> Iterator[tuple[str, str]]:
@@ -86,8 +114,13 @@ def doubtful_entries(journeys: Sequence[Journey]) -> list[Problem]:
 
 
 def _content(journey: Journey, step: Send, templates: Templates) -> _Lacks:
-    channel, name = step.message.channel, step.message.template
     is_marketing = (step.message_class or journey.message_class) == "marketing"
+    yield from _of_message(step.message, templates, is_marketing=is_marketing)
+    yield from _captured_elsewhere(journey, step.message.template, templates.get(step.message.template, {}))
+
+
+def _of_message(message: Message, templates: Templates, *, is_marketing: bool) -> _Lacks:
+    channel, name = message.channel, message.template
     if name not in templates:
         yield "no_template", f"there is no template {name}: add journeys/templates/{name}/, or mend the name"
         return
@@ -95,12 +128,21 @@ def _content(journey: Journey, step: Send, templates: Templates) -> _Lacks:
         yield "no_content", f"template {name} has nothing for {channel}: add journeys/templates/{name}/{_FILE_OF[channel]}"
     elif channel == "email" and is_marketing and not shows_unsubscribe(templates[name]):
         yield "no_unsubscribe", f"marketing mail must show links.unsubscribe: add it to each body of template {name}"
-    yield from _captured_elsewhere(journey, name, templates[name])
 
 
-def _unsayable(step: Send, templates: Templates, push_providers: Collection[str]) -> _Lacks:
+def _of_no_journey(campaign: Campaign, name: str, templates: Templates) -> _Lacks:
+    """A variable that is required and never there would skip everybody."""
+    roots = ("captured",) if campaign.trigger is not None else ("captured", "entry")
+    for path in _required(templates.get(name, {})):
+        if path.partition(".")[0] in roots:
+            yield (
+                "not_in_a_campaign",
+                f"template {name} requires {path}, and a campaign has none: require what is the user's, or give a default",
+            )
+
+
+def _unsayable(message: Message, templates: Templates, push_providers: Collection[str]) -> _Lacks:
     """What a provider of the push cannot say, so that every such message would be rejected."""
-    message = step.message
     if message.channel != "push":
         return
     fields = sources_of(templates.get(message.template, {}))

@@ -23,6 +23,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Templates": ("What messages say, in versions.", (SECRET,)),
     "Sources": ("Outside data that templates look up by a key.", (SECRET,)),
     "Segments": ("Named conditions over users, and lists of people.", (SECRET,)),
+    "Campaigns": ("One message to a segment, from draft to finished.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),

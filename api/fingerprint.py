@@ -7,10 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.campaign_publishing import WrittenCampaign
 from api.publishing import Written
 from api.segment_publishing import WrittenSegment
 from api.source_publishing import WrittenSource
 from channels.templates import content_hash
+from storage.campaigns import StoredCampaign
 from storage.journeys import JourneyState
 from storage.segments import StoredSegment
 from storage.sources import StoredSource
@@ -57,6 +59,15 @@ class LiveSource(BaseModel):
     rows: str | None
 
 
+class LiveCampaign(BaseModel):
+    """The newest version of a campaign."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    hash: str
+
+
 class Basis(BaseModel):
     """Everything that a plan was made against."""
 
@@ -67,6 +78,7 @@ class Basis(BaseModel):
     templates: dict[str, LiveTemplate]
     segments: dict[str, LiveSegment] = {}
     sources: dict[str, LiveSource] = {}
+    campaigns: dict[str, LiveCampaign] = {}
 
 
 def basis_of(
@@ -74,6 +86,7 @@ def basis_of(
     templates: Mapping[str, StoredTemplate],
     segments: Sequence[StoredSegment],
     sources: Sequence[StoredSource],
+    campaigns: Sequence[StoredCampaign],
     *,
     is_paused: bool,
 ) -> Basis:
@@ -97,6 +110,7 @@ def basis_of(
             if each.version is not None and each.hash is not None
         },
         sources={each.name: LiveSource(version=each.version, hash=each.hash, rows=each.rows_hash) for each in sources},
+        campaigns={each.name: LiveCampaign(version=each.version, hash=each.hash) for each in campaigns},
     )
 
 
@@ -106,6 +120,7 @@ def fingerprint(
     templates: Mapping[str, Mapping[str, str]],
     segments: Sequence[WrittenSegment],
     sources: Sequence[WrittenSource],
+    campaigns: Sequence[WrittenCampaign],
     *,
     paused: bool,
 ) -> str:
@@ -115,6 +130,7 @@ def fingerprint(
         "templates": {name: content_hash(files) for name, files in templates.items()},
         "segments": {each.name: each.hash for each in segments},
         "sources": {each.name: [each.hash, each.rows and each.rows.hash] for each in sources},
+        "campaigns": {each.name: each.hash for each in campaigns},
         "paused": paused,
     }
     text = json.dumps([basis.model_dump(), published], sort_keys=True, separators=(",", ":"))
@@ -132,6 +148,8 @@ def news(planned: Basis, now: Basis) -> list[str]:
         found += [f"segment {name} {words}" for words in _version_news(planned.segments.get(name), now.segments.get(name))]
     for name in sorted({*planned.sources, *now.sources}):
         found += [f"source {name} {words}" for words in _source_news(planned.sources.get(name), now.sources.get(name))]
+    for name in sorted({*planned.campaigns, *now.campaigns}):
+        found += [f"campaign {name} {words}" for words in _version_news(planned.campaigns.get(name), now.campaigns.get(name))]
     return found
 
 

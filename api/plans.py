@@ -8,8 +8,11 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from api import publishing, segment_publishing, source_publishing
+from api import campaign_publishing, publishing, segment_publishing, source_publishing
 from api import sources as source_desk
+from api.campaign_publishing import CampaignChange, Surroundings, WrittenCampaign
+from api.campaigns import DEFINITION, around
+from api.campaigns import publish as publish_campaigns
 from api.completeness import missing_content, unannounced
 from api.fingerprint import Basis, basis_of, fingerprint, news
 from api.funnel import here_now
@@ -18,11 +21,11 @@ from api.segment_publishing import SegmentChange, WrittenSegment
 from api.segments import CONDITION, must_run
 from api.source_publishing import SourceChange, WrittenSource
 from api.sources import DEFINITION as SOURCE
-from api.strict import App, Body, Db, LongTextRoute, management
+from api.strict import App, Body, Db, LongTextRoute, Who, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, providers, reports, segments, sources, templates
+from storage import campaigns, journeys, outbox, providers, reports, segments, sources, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 from storage.segments import StoredSegment
@@ -41,7 +44,7 @@ class PublishedSource(Body):
 
 
 class Publication(Body):
-    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments, sources)."""
+    """Everything that a house has: what is not in it is retired (journeys) or left alone (templates, segments, sources, campaigns)."""
 
     journeys: list[dict[str, Any]] = Field(max_length=1000, description="definitions", examples=[[_DEFINITION]])
     templates: dict[str, dict[str, str]] = Field(
@@ -52,6 +55,9 @@ class Publication(Body):
     )
     sources: dict[str, PublishedSource] = Field(
         default_factory=dict, description="source name -> definition and rows", examples=[{"product": {"definition": SOURCE}}]
+    )
+    campaigns: list[dict[str, Any]] = Field(
+        default_factory=list, max_length=1000, description="definitions; nothing is sent by publishing", examples=[[DEFINITION]]
     )
     paused: bool = Field(False, description="publish without entries: nobody enters until it is applied again without this")
 
@@ -131,6 +137,15 @@ class SourceChangeView(BaseModel):
     words: str = Field(description="what differs, or what it is", examples=["1,204 rows, was 1,180"])
 
 
+class CampaignChangeView(BaseModel):
+    """What becomes of one campaign. What is launched stays as it was launched."""
+
+    name: str = Field(examples=["spring-sale"])
+    change: str = Field(description="new, changed or same", examples=["changed"])
+    version: int | None = Field(description="published last; null when it is new")
+    differences: list[str] = Field(examples=[["segment is golden, was lapsed"]])
+
+
 class PlanView(BaseModel):
     """What applying would change, and what to hand to `apply` so that it does exactly this."""
 
@@ -138,6 +153,7 @@ class PlanView(BaseModel):
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
     sources: list[SourceChangeView]
+    campaigns: list[CampaignChangeView]
     fingerprint: str
     basis: Basis
     has_worker: bool = Field(description="some worker runs, which could play it over history (POST /v1/backtests)")
@@ -150,6 +166,7 @@ class Applied(BaseModel):
     templates: list[TemplateChangeView]
     segments: list[SegmentChangeView]
     sources: list[SourceChangeView]
+    campaigns: list[CampaignChangeView]
     versions: dict[str, int] = Field(description="journey -> live version", examples=[{"onboarding": 4}])
 
 
@@ -160,6 +177,7 @@ class _Read:
     sources: Sequence[WrittenSource]
     asked: Mapping[str, Sequence[str]]
     """The sources that each template asks."""
+    campaigns: Sequence[WrittenCampaign]
 
 
 @dataclass(frozen=True)
@@ -169,6 +187,7 @@ class _Plan:
     template_changes: Sequence[TemplateChange]
     segment_changes: Sequence[SegmentChange]
     source_changes: Sequence[SourceChange]
+    campaign_changes: Sequence[CampaignChange]
     basis: Basis
 
 
@@ -187,20 +206,21 @@ async def plan(request: Request, app: App, database: Db, body: Publication) -> P
     return PlanView(**_views(replace(made, changes=shown)), fingerprint=known, basis=made.basis, has_worker=has_worker)
 
 
-@router.post("/journeys/apply", summary="Publish journeys, segments, sources and templates")
-async def apply(request: Request, app: App, database: Db, body: PublicationAsPlanned) -> Applied:
+@router.post("/journeys/apply", summary="Publish journeys, segments, sources, campaigns and templates")
+async def apply(request: Request, app: App, database: Db, who: Who, body: PublicationAsPlanned) -> Applied:
     """Publish all of it, or nothing. The same content again changes nothing.
 
-    People inside finish the version they entered. Journeys that are not named any more are retired: nobody enters them.
+    People inside finish the version they entered. Journeys that are not named any more are retired: nobody enters them. Campaigns that are
+    new are drafts, and those that are launched go on as they were launched.
     With `plan` it answers 409 and changes nothing where something has changed since that plan was made.
     """
     read = await _read(request, body)
-    applied = await _apply(database, app, read, body)
+    applied = await _apply(database, app, read, body, who)
     request.app.state.sources.forget(app)
     return applied
 
 
-async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned) -> Applied:
+async def _apply(database: Database, app: str, read: _Read, body: PublicationAsPlanned, who: str) -> Applied:
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
         made = await _compare(connection, app, read, body)
@@ -211,6 +231,7 @@ async def _apply(database: Database, app: str, read: _Read, body: PublicationAsP
         await source_desk.publish(connection, app, read.sources)
         for segment in read.segments:
             await segments.publish(connection, app, segment.name, segment.text, segment.hash, segment.mentions)
+        await publish_campaigns(connection, app, read.campaigns, who)
         versions = {each.journey.name: await _publish(connection, app, each, paused=body.paused) for each in read.journeys}
         await journeys.retire(connection, app, [change.name for change in made.changes if change.change == "retired"])
     return Applied(**_views(made), versions=versions)
@@ -226,7 +247,10 @@ def _hold_to(planned: Planned, made: _Plan, body: Publication) -> None:
 
 
 def _fingerprint(basis: Basis, made: _Plan, body: Publication) -> str:
-    return fingerprint(basis, made.read.journeys, body.templates, made.read.segments, made.read.sources, paused=body.paused)
+    published = made.read
+    return fingerprint(
+        basis, published.journeys, body.templates, published.segments, published.sources, published.campaigns, paused=body.paused
+    )
 
 
 async def _compare(connection: Connection, app: str, read: _Read, body: Publication) -> _Plan:
@@ -237,9 +261,12 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
     texts = {name: stored.files for name, stored in live.items()} | body.templates
     through = await providers.of_channel(connection, app, "push")
     found = missing_content([each.journey for each in written], texts, push_providers=through)
-    found += unannounced([each.journey for each in written], await outbox.announced(connection), texts)
+    found += _lacking(read, await around(connection, app), texts)
+    sent = [each.campaign for each in read.campaigns]
+    found += unannounced([each.journey for each in written], await outbox.announced(connection), texts, sent)
     if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
+    kept = await campaigns.all_of(connection, app)
     definitions = {stored.journey: stored.definition for stored in await journeys.latest(connection, app)}
     states = await journeys.states(connection, app)
     is_paused = await journeys.is_app_paused(connection, app)
@@ -249,8 +276,15 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
         publishing.compare_templates(body.templates, live),
         segment_publishing.compare(read.segments, known),
         source_publishing.compare(read.sources, outside),
-        basis_of(states, live, known, outside, is_paused=is_paused),
+        campaign_publishing.compare(read.campaigns, kept),
+        basis_of(states, live, known, outside, kept, is_paused=is_paused),
     )
+
+
+def _lacking(read: _Read, surroundings: Surroundings, texts: Mapping[str, Mapping[str, str]]) -> list[Problem]:
+    """What the campaigns lack, once segments and templates are published that come with them."""
+    named = {*surroundings.segments, *(each.name for each in read.segments)}
+    return campaign_publishing.lacking(read.campaigns, replace(surroundings, segments=named, templates=texts))
 
 
 async def _with_segments(connection: Connection, app: str, read: _Read) -> Sequence[StoredSegment]:
@@ -305,8 +339,9 @@ async def _read(request: Request, body: Publication) -> _Read:
         asked[name] = vetted.sources
     if found:
         raise Invalid(found)
-    written = source_publishing.read_all({name: (each.definition, each.csv) for name, each in body.sources.items()})
-    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments), written, asked)
+    outside = source_publishing.read_all({name: (each.definition, each.csv) for name, each in body.sources.items()})
+    campaigns_read = campaign_publishing.read_all(body.campaigns)
+    return _Read(publishing.read(body.journeys), segment_publishing.read_all(body.segments), outside, asked, campaigns_read)
 
 
 async def _publish(connection: Connection, app: str, written: Written, *, paused: bool) -> int:
@@ -328,6 +363,7 @@ def _views(made: _Plan) -> Mapping[str, Any]:
         "templates": [TemplateChangeView(**(vars(change) | {"diff": list(change.diff)})) for change in made.template_changes],
         "segments": [SegmentChangeView(**vars(change)) for change in made.segment_changes],
         "sources": [SourceChangeView(**vars(change)) for change in made.source_changes],
+        "campaigns": [CampaignChangeView(**(vars(change) | {"differences": list(change.differences)})) for change in made.campaign_changes],
     }
 
 

@@ -14,7 +14,7 @@ from api.strict import App, Body, Db, LongTextRoute, Word, management
 from journeys.language.codec import from_json
 from journeys.language.describe import condition_words
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem
-from storage import journeys, segment_people, segments
+from storage import campaigns, journeys, segment_people, segments
 from storage.database import Connection
 from storage.segment_people import SqlFailed, TooSlow
 from storage.segments import StoredSegment
@@ -144,12 +144,16 @@ async def activate_segment_version(app: App, database: Db, name: SegmentName, bo
 
 @router.delete("/segments/{name}", status_code=204, summary="Delete a segment")
 async def delete_segment(app: App, database: Db, name: SegmentName) -> None:
-    """With its versions, or its list. Refused while a journey that people may enter or are inside, or another segment, names it."""
+    """With its versions, or its list. Refused while a journey that is entered or has people inside, a campaign or a segment names it."""
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
         await existing(connection, app, name)
         written = [from_json(each.definition) for each in await journeys.in_use(connection, app)]
-        if using := segment_publishing.users_of(name, written, await segments.live(connection, app)):
+        using = segment_publishing.users_of(name, written, await segments.live(connection, app))
+        using += [
+            f"campaign {each.name}" for each in await campaigns.all_of(connection, app) if name in {one.segment for one in each.needed}
+        ]
+        if using:
             raise Conflict(f"this segment is used by {', '.join(using)}: change them first. Nothing was deleted")
         await segments.remove(connection, app, name)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from activities.knowledge import located_in
 from activities.sources import SourceAway, Sources
 from api import idempotency, publishing, sources
-from api.completeness import missing_content
+from api.completeness import missing_around, missing_content
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, LongTextRoute, ReadingApp, Word, management
@@ -20,7 +20,7 @@ from channels.render import Renderer, RenderFailed
 from channels.templates import channels_of, content_hash, remarks, settings
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import apps, journeys, people, providers, templates
+from storage import apps, campaigns, journeys, people, providers, templates
 from storage.database import Connection
 from storage.standing import Person
 from storage.templates import StoredTemplate
@@ -139,7 +139,7 @@ async def publish_version(
 
     async def work() -> TemplateWithFiles:
         await journeys.lock_publishing(connection, app)
-        await _must_serve_journeys(connection, app, name, body.files)
+        await _must_serve(connection, app, name, body.files)
         await sources.must_have(connection, app, name, asked, "/files")
         version = await templates.publish(connection, app, name, body.files, content_hash(body.files), asked)
         return _whole(await _version(connection, app, name, version), version)
@@ -157,7 +157,7 @@ async def activate_version(app: App, database: Db, name: Name, body: Activation)
         chosen = await templates.version(connection, app, name, body.version)
         if chosen is None:
             raise Invalid([Problem("/version", "no_such_version", "this template has no version of that number")])
-        await _must_serve_journeys(connection, app, name, chosen.files)
+        await _must_serve(connection, app, name, chosen.files)
         await sources.must_have(connection, app, name, chosen.sources, "/version")
         await templates.activate(connection, app, name, body.version)
     return _whole(chosen, chosen.version)
@@ -173,29 +173,36 @@ async def preview(request: Request, app: ReadingApp, database: Db, name: Name, b
         row = await _live(connection, app, name)
         if body.version is not None:
             row = await _version(connection, app, name, body.version)
-        variables = await _variables(connection, app, row, body)
-    content = await _rendered(request, app, row, body, variables)
+        variables = await variables_for(connection, app, row, body)
+    content = await rendered(request, app, row, body.channel, variables)
     sizes = {part: len(said.encode()) for part, said in content.parts.items() if isinstance(said, str)}
     found = [RemarkView(**vars(remark)) for remark in remarks(body.channel, content.parts)]
     return Preview(version=row.version, parts=dict(content.parts), sizes=sizes, remarks=found)
 
 
-async def _rendered(request: Request, app: str, row: StoredTemplate, body: PreviewOrder, variables: Mapping[str, Any]) -> Content:
+async def filled(request: Request, app: str, row: StoredTemplate, channel: str, variables: Mapping[str, Any]) -> Content:
+    """A template filled in, with what its sources give where the variables have no row of theirs. Raises RenderFailed and SourceAway."""
     renderer: Renderer = request.app.state.renderer
     outside: Sources = request.app.state.sources
 
     async def render(rows: Mapping[str, Any]) -> Content:
-        return await renderer.render(row.name, row.version, row.files, body.channel, {**variables, "source": rows})
+        return await renderer.render(row.name, row.version, row.files, channel, {**variables, "source": rows})
 
+    return await outside.filled(app, render, variables["source"])
+
+
+async def rendered(request: Request, app: str, row: StoredTemplate, channel: str, variables: Mapping[str, Any]) -> Content:
+    """The same as an answer. Raises Invalid."""
     try:
-        return await outside.filled(app, render, variables["source"])
+        return await filled(request, app, row, channel, variables)
     except RenderFailed as failed:
         raise Invalid([Problem("", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
     except SourceAway as away:
         raise Invalid([Problem("", "source_away", f"{away}: a message would wait for it")]) from away
 
 
-async def _variables(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
+async def variables_for(connection: Connection, app: str, row: StoredTemplate, body: PreviewOrder) -> dict[str, Any]:
+    """The variables of a preview: the sample of the template, or what is known of a user."""
     sample = dict(settings(row.files).sample or {})
     own = await apps.settings(connection, app)
     roots: dict[str, Any] = {
@@ -235,12 +242,14 @@ async def _check(renderer: Renderer, name: str, files: Mapping[str, str]) -> lis
     return vetted.sources
 
 
-async def _must_serve_journeys(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:
-    """Raises Invalid when a live journey would no longer find what it sends."""
+async def _must_serve(connection: Connection, app: str, name: str, files: Mapping[str, str]) -> None:
+    """Raises Invalid when a live journey, or a campaign, would no longer find what it sends."""
     live = [from_json(stored.definition) for stored in await journeys.live(connection, app)]
     # The other templates are not at stake, so that they are not here says nothing.
     through = await providers.of_channel(connection, app, "push")
     found = missing_content(live, {name: files}, push_providers=through)
+    needed = [each for stored in await campaigns.all_of(connection, app) for each in stored.needed]
+    found += missing_around(needed, {name: files}, push_providers=through)
     lacking = [problem for problem in found if problem.code != "no_template"]
     if lacking:
         raise Invalid([Problem("/files", problem.code, f"{problem.pointer}: {problem.message}") for problem in lacking])

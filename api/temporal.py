@@ -1,7 +1,7 @@
 """The way from the API to running workflows: one client, connected when it is first needed, because ingest must start without Temporal."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from storage.database import Database
 from storage.erasures import Erasure
 from storage.interventions import Act
 from storage.passages import Passage
+from workflows.campaign_starter import CampaignStarter
 from workflows.client import connect
 from workflows.erasures import forget
 from workflows.inputs import Standing
@@ -56,6 +57,13 @@ class Workflows:
             await JobStarter(self._client, self._task_queue).start(app, job_id)
         except RPCError as error:
             raise Unavailable("Temporal does not answer") from error
+
+    async def look_at_runs(self, app: str, run_ids: Sequence[UUID]) -> None:
+        """Start the workflows of runs that begin, and wake those whose state changed. Raises Unavailable without Temporal."""
+        starter = CampaignStarter(self._client, self._task_queue)
+        with _told():
+            for run_id in run_ids:
+                await starter.look(app, run_id)
 
     async def forget(self, erasure: Erasure) -> None:
         """Delete the workflows of a person who was erased. Raises Unavailable when that takes long; a worker does it again."""

@@ -6,10 +6,11 @@ SendFailed                what an adapter may raise, and nothing else
 └── Ambiguous             it may have gone out: unknown, never a blind retry
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from journeys.language.errors import SojournError
@@ -107,12 +108,17 @@ class Cost:
 class Receipt:
     """The provider took it. `ref` is its own id, where it gives one; `moved_to` the address that it will know the device by from now on.
 
-    `cost` only of channels that are counted.
+    `cost` only of channels that are counted. `answer`: what it said, where nobody will ask for the message by it.
     """
 
     ref: str | None = None
     moved_to: str | None = None
     cost: Cost | None = None
+    answer: str | None = None
+
+
+End: TypeAlias = Receipt | NotSent | Rejected | Ambiguous
+"""What became of a message that was handed over."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,38 @@ class Rated(Protocol):
 
     async def per_second(self) -> float | None:
         """Ask it; None: it names no rate. Raises SendFailed where it cannot be asked now."""
+
+
+class Watch(Protocol):
+    """Sees how many messages leave, one after the other; `place` is that in their order."""
+
+    def begins(self, place: int) -> bool:
+        """Told just before a message may leave; False: neither it nor what comes after it may."""
+
+    def ended(self, place: int, end: End) -> None:
+        """Told as soon as it is known what became of it."""
+
+
+@dataclass(frozen=True)
+class Renumbered:
+    """Some of many: their own places, told as those that they have among all."""
+
+    places: Sequence[int]
+    watch: Watch
+
+    def begins(self, place: int) -> bool:
+        return self.watch.begins(self.places[place])
+
+    def ended(self, place: int, end: End) -> None:
+        self.watch.ended(self.places[place], end)
+
+
+@runtime_checkable
+class TakesMany(Protocol):
+    """An adapter that takes many messages at less than the cost of each by itself."""
+
+    async def send_all(self, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
+        """Hand over messages of one deadline, and say of each what became of it. Raises nothing but for cancellation."""
 
 
 class ToReceivers:

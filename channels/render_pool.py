@@ -18,13 +18,16 @@ _BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
 class Children:
-    """`count` processes, started when first needed. Callers are served in the order in which they came."""
+    """`count` processes at most, started when needed and ended when not needed for `idle_s`: each holds some 35 MB.
 
-    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0) -> None:
+    Callers are served in the order in which they came, by the child that was busy last.
+    """
+
+    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0, idle_s: float = 20.0) -> None:
         self._wall_s = wall_s
         self._queue_s = queue_s
-        self._free: asyncio.Queue[_Child] = asyncio.Queue()
-        self._all = [_Child() for _ in range(count)]
+        self._free: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
+        self._all = [_Child(idle_s) for _ in range(count)]
         for child in self._all:
             self._free.put_nowait(child)
 
@@ -42,6 +45,7 @@ class Children:
         try:
             return await child.ask(job, self._wall_s)
         finally:
+            child.rest()
             self._free.put_nowait(child)
 
     async def close(self) -> None:
@@ -55,8 +59,10 @@ class Children:
 
 
 class _Child:
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._idle_s = idle_s
+        self._resting: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -64,6 +70,7 @@ class _Child:
 
     async def ask(self, job: Mapping[str, Any], wall_s: float) -> dict[str, Any]:
         raw = orjson.dumps(job, default=str)
+        self._wake()
         process = await self._started()
         try:
             async with asyncio.timeout(wall_s):
@@ -81,7 +88,23 @@ class _Child:
             await self.stop()
         return answer
 
+    def rest(self) -> None:
+        """Nobody needs it now: if that stays so, it ends."""
+        if self._process is not None:
+            self._resting = asyncio.create_task(self._end_if_idle())
+
+    def _wake(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    async def _end_if_idle(self) -> None:
+        await asyncio.sleep(self._idle_s)
+        self._resting = None
+        await self.stop()
+
     async def stop(self) -> None:
+        self._wake()
         process, self._process = self._process, None
         if process is None:
             return

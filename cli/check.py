@@ -24,7 +24,10 @@ class Format(StrEnum):
 def check(
     form: Annotated[Format, typer.Option("--format", help="text, github (annotations of a pull request) or json")] = Format.TEXT,
 ) -> None:
-    """Check the journeys, segments, sources, templates and functions of this folder. Nothing needs to run. Exits with 1 on an error."""
+    """Check the journeys, segments, sources, campaigns, templates and functions in this folder.
+
+    Nothing needs to run. Exits with 1 when something is wrong.
+    """
     found = house.load(Settings().house)
     findings = sorted(found.findings, key=lambda each: (str(each.file), each.line))
     _WRITERS[form](found, findings)
@@ -56,6 +59,7 @@ def _json(found: House, findings: Sequence[Finding]) -> None:
         "journeys": sorted(journey.name for journey in found.journeys.values()),
         "segments": sorted(segment.name for segment in found.segments.values()),
         "sources": sorted(source.name for source in found.sources.values()),
+        "campaigns": sorted(campaign.name for campaign in found.campaigns.values()),
         "templates": sorted(found.templates),
         "functions": sorted(found.functions or ()),
         "findings": [_row(each) for each in findings],
@@ -76,8 +80,8 @@ def _row(finding: Finding) -> Mapping[str, object]:
 
 
 def _summary(found: House) -> str:
-    others = [_count(len(each), noun) for each, noun in ((found.segments, "segment"), (found.sources, "source")) if each]
-    counted = [_count(len(found.journeys), "journey"), *others]
+    kinds = ((found.segments, "segment"), (found.sources, "source"), (found.campaigns, "campaign"))
+    counted = [_count(len(found.journeys), "journey"), *(_count(len(each), noun) for each, noun in kinds if each)]
     things = f"{', '.join(counted)} and {_count(len(found.templates), 'template')}"
     warned = _count(len(found.warnings), "warning")
     if found.problems:

@@ -1,4 +1,4 @@
-"""The team's journeys, segments, sources, templates and functions as they stand in files, and what is wrong, each with its place."""
+"""The team's journeys, segments, sources, campaigns, templates and functions as they stand in files, and what is wrong, with its place."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from api.completeness import doubtful_entries, missing_content, missing_functions, missing_journeys
+from api.completeness import doubtful_entries, missing_around, missing_content, missing_functions, missing_journeys
 from api.source_publishing import lacking, rows_of_csv
 from channels import templates
 from channels.template_layouts import LAYOUTS, PARTIALS, is_shared
@@ -15,9 +15,10 @@ from cli.findings import Finding, Severity
 from cli.function_names import read_functions
 from cli.journey_files import CATALOGUE, SOURCE, Read, read_journeys
 from cli.source_lines import of_template, row_line
+from journeys.language.campaigns import Campaign
 from journeys.language.check import warnings
 from journeys.language.check_segments import segment_problems
-from journeys.language.codec import condition_to_json, source_to_json, to_json
+from journeys.language.codec import campaign_to_json, condition_to_json, source_to_json, to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
 from journeys.language.segments import Segment
@@ -28,7 +29,7 @@ ROOM = "journeys"
 
 @dataclass(frozen=True)
 class House:
-    """What was found: journeys, segments and sources by file name without .py, templates and functions by name, and what is wrong.
+    """What was found: journeys, segments, sources and campaigns by file name without .py, templates and functions by name, what is wrong.
 
     `functions` is None where they could not be read. `tables` are the CSVs of sources, by the source's name.
     """
@@ -36,6 +37,7 @@ class House:
     folder: Path
     journeys: Mapping[str, Journey]
     segments: Mapping[str, Segment]
+    campaigns: Mapping[str, Campaign]
     templates: Mapping[str, Mapping[str, str]]
     functions: Collection[str] | None
     findings: list[Finding] = field(default_factory=list)
@@ -78,7 +80,8 @@ class House:
         texts = {name: dict(files) for name, files in self.templates.items()}
         conditions = {each.name: orjson.loads(condition_to_json(each.condition)) for each in self.segments.values()}
         sources = {each.name: self._source(each) for each in self.sources.values()}
-        return {"journeys": definitions, "segments": conditions, "sources": sources, "templates": texts}
+        campaigns = [orjson.loads(campaign_to_json(campaign)) for campaign in self.campaigns.values()]
+        return {"journeys": definitions, "segments": conditions, "sources": sources, "campaigns": campaigns, "templates": texts}
 
     def _source(self, source: Source) -> dict[str, object]:
         definition = {"definition": orjson.loads(source_to_json(source))}
@@ -86,7 +89,7 @@ class House:
 
 
 def load(folder: Path) -> House:
-    """Read what `<folder>/journeys/catalogue.py` names: journeys, segments, sources; templates and the names of functions."""
+    """Read what `<folder>/journeys/catalogue.py` names, the templates and tables beside it, and the names of functions."""
     home = folder.resolve()
     room = home / ROOM
     if not room.is_dir():
@@ -97,9 +100,11 @@ def load(folder: Path) -> House:
     texts = _templates(room / "templates")
     functions, broken = read_functions(home)
     tables, amiss = _tables(room, read)
-    around = [*_of_templates(room, texts, {each.name for each in read.sources.values()}), *_of_segments(room, read), *amiss]
+    names = {each.name for each in read.sources.values()}
+    asked = [*_of_templates(room, texts, names), *_of_segments(room, read), *_of_campaigns(room, read, texts, functions)]
+    around = [*asked, *amiss]
     findings = [*read.findings, *broken, *around, *_of_journeys(room, read, texts, functions)]
-    return House(home, read.journeys, read.segments, texts, functions, findings, read.sources, tables)
+    return House(home, read.journeys, read.segments, read.campaigns, texts, functions, findings, read.sources, tables)
 
 
 def _tables(room: Path, read: Read) -> tuple[dict[str, str], list[Finding]]:
@@ -128,6 +133,22 @@ def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
     for problem in segment_problems({segment.name: segment.condition for segment in read.segments.values()}):
         pointer = f"segments/{stems[problem.pointer]}"
         severity: Severity = "warning" if problem.code == "no_such_segment" else "error"
+        yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
+
+
+def _of_campaigns(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:
+    """What campaigns lack around them. A segment that is not written here may be another team's: the app knows, and plan asks it."""
+    sound, known = list(read.campaigns.values()), {segment.name for segment in read.segments.values()}
+    found: list[tuple[Problem, Severity]] = [(problem, "error") for problem in missing_around(sound, texts)]
+    if functions is not None:
+        found += [(problem, "error") for problem in missing_functions([], functions, texts, sound)]
+    for campaign in sound:
+        if campaign.segment not in known:
+            words = f"no file here writes a segment {campaign.segment}: write journeys/segments/, unless the app has it from elsewhere"
+            found.append((Problem(campaign.name, "segment_not_known", words), "warning"))
+    stems = {campaign.name: stem for stem, campaign in read.campaigns.items()}
+    for problem, severity in found:
+        pointer = f"campaigns/{stems[problem.pointer.partition('/')[0]]}"
         yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
 
 

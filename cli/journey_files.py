@@ -1,4 +1,4 @@
-"""A house's journeys, segments and sources as Python files, each run by itself: one broken file does not hide the others.
+"""A house's journeys, segments, sources and campaigns as Python files, each run by itself: one broken file does not hide the others.
 
 While they are read, the folder is part of the package `journeys`, so that a file may import what its neighbour holds
 (`from journeys._parts import goodbye`); afterwards nothing of it stays, so that two houses never share a module.
@@ -22,6 +22,7 @@ from cli.findings import Finding
 from cli.source_lines import Lines
 from cli.type_words import type_problems
 from journeys import language
+from journeys.language.campaigns import Campaign
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
 from journeys.language.segments import Segment
@@ -35,7 +36,7 @@ class Sort:
     """What the files of one folder hold: each one name, with a value of one class."""
 
     name: str
-    of: type[Journey] | type[Segment] | type[Source]
+    of: type[Journey] | type[Segment] | type[Source] | type[Campaign]
     package: str
 
     @property
@@ -47,35 +48,42 @@ class Sort:
 JOURNEY = Sort("journey", Journey, "journeys")
 SEGMENT = Sort("segment", Segment, "journeys.segments")
 SOURCE = Sort("source", Source, "journeys.sources")
+CAMPAIGN = Sort("campaign", Campaign, "journeys.campaigns")
 
 
 @dataclass
 class Read:
-    """The journeys, segments and sources by file name without .py, with the lines of each file, and what is wrong.
+    """The journeys, segments, sources and campaigns by file name without .py, with the lines of each file, and what is wrong.
 
-    `lines` of a segment stand under segments/<file name without .py>, those of a source under sources/.
+    `lines` of what is no journey stand under its folder, as segments/<file name without .py>.
     """
 
     journeys: dict[str, Journey] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
     lines: dict[str, Lines] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def found(self, sort: Sort) -> dict[str, Any]:
-        by_sort: dict[Sort, dict[str, Any]] = {JOURNEY: self.journeys, SEGMENT: self.segments, SOURCE: self.sources}
+        by_sort: dict[Sort, dict[str, Any]] = {
+            JOURNEY: self.journeys,
+            SEGMENT: self.segments,
+            SOURCE: self.sources,
+            CAMPAIGN: self.campaigns,
+        }
         return by_sort[sort]
 
 
 def read_journeys(room: Path) -> Read:
-    """Read every journey of the folder `journeys/`, every segment of `journeys/segments/`, and every source of `journeys/sources/`.
+    """Read every journey of the folder `journeys/`, and every segment, source and campaign of the folders in it.
 
     Files that begin with _ are parts of others, and none of these.
     """
     read = Read()
     catalogue = _catalogue(room / CATALOGUE, read)
     with neighbours(room):
-        for sort in (JOURNEY, SEGMENT, SOURCE):
+        for sort in (JOURNEY, SEGMENT, SOURCE, CAMPAIGN):
             _read_folder(room, sort, catalogue, read)
     return read
 
@@ -99,7 +107,7 @@ def neighbours(room: Path) -> Iterator[None]:
     journeys.__path__.insert(0, str(room))
     invalidate_caches()
     try:
-        for sort in (SEGMENT, SOURCE):
+        for sort in (SEGMENT, SOURCE, CAMPAIGN):
             import_module(sort.package).__path__.insert(0, str(room / sort.folder))
         yield
     finally:
@@ -150,7 +158,7 @@ def _read(file: Path, sort: Sort, read: Read, *, is_listed: bool) -> None:
 
 
 def _of(sort: Sort, file: Path, problem: Problem) -> Problem:
-    """A problem of a segment or source is one of its file: it has no steps in which it could be."""
+    """A problem of what is no journey is one of its file: it has no steps in which it could be."""
     return problem if sort is JOURNEY else replace(problem, pointer=f"{sort.folder}{file.name}")
 
 
@@ -191,7 +199,7 @@ def _catalogue(file: Path, read: Read) -> ast.Module | None:
 
 
 def _listed(catalogue: ast.Module, sort: Sort) -> Mapping[str, int]:
-    """The files whose journey, segment or source the catalogue names, with its lines."""
+    """The files whose journey, segment, source or campaign the catalogue names, with its lines."""
     return {
         node.value.id: node.lineno
         for node in ast.walk(catalogue)

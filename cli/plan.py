@@ -44,7 +44,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     paused: Paused = False,
 ) -> None:
-    """Publish the journeys, segments, sources and templates of this folder, as planned. People inside finish the version they entered.
+    """Publish what this folder holds, exactly as planned. People inside finish the version they entered; campaigns are only published.
 
     At a terminal it shows the plan and asks. Where nobody can be asked it goes ahead, unless journeys would be retired: that needs --yes.
     """
@@ -99,7 +99,7 @@ def _show(answer: Any, weeks: dict[str, str]) -> None:
 
 
 def _tell(applied: Any, publication: Any) -> None:
-    kinds = ("journeys", "segments", "sources", "templates")
+    kinds = ("journeys", "segments", "sources", "campaigns", "templates")
     changed = sum(each["change"] != "same" for kind in kinds for each in applied[kind])
     out.print(f"Published: {changed} {'change' if changed == 1 else 'changes'}." if changed else AS_LIVE)
     if publication.get("paused"):

@@ -16,7 +16,8 @@ Line = tuple[str, str]
 
 
 def differs(answer: Any) -> bool:
-    return any(each["change"] != "same" for each in (*answer["journeys"], *answer["templates"], *answer["segments"], *answer["sources"]))
+    kinds = ("journeys", "templates", "segments", "sources", "campaigns")
+    return any(each["change"] != "same" for kind in kinds for each in answer[kind])
 
 
 def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
@@ -26,15 +27,10 @@ def shown(answer: Any, weeks: Mapping[str, str]) -> Iterator[Line]:
     for each in answer["journeys"]:
         if each["change"] != "same":
             yield from _journey(each, weeks.get(each["name"]))
-    for each in answer["segments"]:
-        if each["change"] != "same":
-            yield from _segment(each)
-    for each in answer["sources"]:
-        if each["change"] != "same":
-            yield from _source(each)
-    for each in answer["templates"]:
-        if each["change"] != "same":
-            yield from _template(each)
+    for kind, told in (("segments", _segment), ("sources", _source), ("campaigns", _campaign), ("templates", _template)):
+        for each in answer[kind]:
+            if each["change"] != "same":
+                yield from told(each)
 
 
 def _journey(change: Any, week: str | None) -> Iterator[Line]:
@@ -104,6 +100,12 @@ def _source(change: Any) -> Iterator[Line]:
     words = "new" if change["change"] == "new" else f"changed (now live: version {change['version']})"
     yield f"{SIGNS[change['change']]} source {change['name']}: {words}", f"bold {COLOURS[change['change']]}"
     yield f"    {change['words']}", ""
+
+
+def _campaign(change: Any) -> Iterator[Line]:
+    words = "new, a draft" if change["change"] == "new" else f"changed (published last: version {change['version']})"
+    yield f"{SIGNS[change['change']]} campaign {change['name']}: {words}", f"bold {COLOURS[change['change']]}"
+    yield from ((f"    ~ {each}", "yellow") for each in change["differences"])
 
 
 def _template(change: Any) -> Iterator[Line]:

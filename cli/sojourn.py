@@ -45,6 +45,7 @@ GROUPS = {
     "journeys": "cli.journeys",
     "segment": "cli.segment",
     "sources": "cli.sources",
+    "campaigns": "cli.campaigns",
     "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",

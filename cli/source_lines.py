@@ -13,7 +13,7 @@ _FIRST = 1
 
 
 class Lines:
-    """The lines of one Python file with a journey, a segment or a source in it. Of a file that is no Python, only the first is known."""
+    """The lines of one Python file with a journey, segment, source or campaign in it. Of what is no Python, only the first is known."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -41,13 +41,13 @@ class Lines:
 
     def _keywords(self, name: str) -> Iterator[int]:
         for node in ast.walk(self._tree):
-            if isinstance(node, ast.Call) and _called(node) == "Journey":
+            if isinstance(node, ast.Call) and _called(node) in ("Journey", "Campaign"):
                 yield from (keyword.lineno for keyword in node.keywords if keyword.arg == name)
 
     def _journeys(self) -> Iterator[int]:
         for node in self._tree.body:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-            if any(isinstance(target, ast.Name) and target.id in ("journey", "segment", "source") for target in targets):
+            if any(isinstance(target, ast.Name) and target.id in ("journey", "segment", "source", "campaign") for target in targets):
                 yield node.lineno
 
 
@@ -66,7 +66,7 @@ def of_template(message: str) -> int:
 def _is_step(node: ast.Call) -> bool:
     """Steps are classes, and so is Journey; what builds values in them (event, email, captured) begins with a small letter."""
     called = _called(node)
-    return called[:1].isupper() and called not in ("Journey", "Segment", "Arm")
+    return called[:1].isupper() and called not in ("Journey", "Segment", "Campaign", "Arm")
 
 
 def _called(node: ast.Call) -> str:

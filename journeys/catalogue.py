@@ -1,6 +1,7 @@
-"""The journeys and segments of this house: a file each, and a line here."""
+"""The journeys, segments and campaigns of this house: a file each, and a line here."""
 
 from journeys import activation, appointment, cart_recovery, nps, onboarding, order_status, renewal, win_back
+from journeys.campaigns import whats_new
 from journeys.segments import lapsed
 
 JOURNEYS = (
@@ -15,3 +16,5 @@ JOURNEYS = (
 )
 
 SEGMENTS = (lapsed.segment,)
+
+CAMPAIGNS = (whats_new.campaign,)

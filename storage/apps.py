@@ -30,7 +30,7 @@ async def ids(connection: Connection) -> list[str]:
 async def settings(connection: Connection, app: str) -> dict[str, Any]:
     """The app's defaults, as far as they are set.
 
-    topic, from, reply_to, postal_address, timezone, quiet_hours, send_windows, caps, holdout, tracking.
+    topic, from, reply_to, postal_address, timezone, quiet_hours, send_windows, caps, holdout, tracking, campaigns_need_approval.
     """
     found: dict[str, Any] | None = (await connection.execute(_SETTINGS, {"app": app})).scalar()
     return found or {}

@@ -62,6 +62,7 @@ from journeys.language.conditions import (
 from journeys.language.durations import Ago, Ahead, Instant
 from journeys.language.errors import OutsideSegment
 from journeys.language.evaluate import rounded_degrees
+from journeys.language.events import Events
 from journeys.language.facts import EventFact, Facts
 from journeys.language.reading import LOCATION, value
 from journeys.language.walk import nodes_in
@@ -142,6 +143,15 @@ def of_segment(condition: AnyCondition, segments: tuple[tuple[str, Definition], 
     """
     compiler = _Compiler(Given(), dict(segments), is_of_segment=True, of_everybody=of_everybody, is_positive=of_everybody)
     return compiler.compile(condition, None)
+
+
+def of_events(meant: Events, event: NamedFromClause) -> Sql:
+    """Whether a row of `events` is one of those meant. Their `.where` reads the event alone: no entry, nothing captured."""
+    names = [
+        and_(event.c.name == each.name, *([] if each.where is None else [_Compiler(Given()).compile(each.where, event)]))
+        for each in meant.any_of
+    ]
+    return or_(false(), *names)
 
 
 @dataclass(frozen=True)

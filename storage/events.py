@@ -332,6 +332,7 @@ _STORE_AND_TELL = text(
         SELECT DISTINCT unnest(v.entry_names) AS name FROM journeys j
         JOIN journey_versions v ON v.app = j.app AND v.journey = j.name AND v.version = j.live_version
         WHERE j.app = :app AND j.retired_at IS NULL AND j.accepts_entries
+        UNION SELECT unnest(c.listens_to) FROM campaigns c WHERE c.app = :app AND c.state = 'running'
     ), listening AS MATERIALIZED (
         SELECT DISTINCT e.user_id, unnest(v.listen_names) AS name FROM enrollments e
         JOIN journey_versions v ON v.app = e.app AND v.journey = e.journey AND v.version = e.version

@@ -19,8 +19,13 @@ def time_ordered_id(began_at: datetime, *parts: str) -> UUID:
     digest = bytearray(hashlib.sha256(length_prefixed(*parts)).digest()[:10])
     digest[0] = (digest[0] & 0x0F) | 0x80
     digest[2] = (digest[2] & 0x3F) | 0x80
-    microseconds = round(began_at.timestamp() * 1_000_000)
-    return UUID(bytes=(microseconds // 1000).to_bytes(6, "big") + bytes(digest))
+    return UUID(bytes=time_bytes(began_at) + bytes(digest))
+
+
+def time_bytes(moment: datetime) -> bytes:
+    """The milliseconds at the beginning of an id."""
+    microseconds = round(moment.timestamp() * 1_000_000)
+    return (microseconds // 1000).to_bytes(6, "big")
 
 
 def message_id(began_at: datetime, app: str, source: str, step: str, visit: int, target: str) -> UUID:

@@ -65,7 +65,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Asked:
-    """What to read. `source`, `step` and `visit` name the rows, `began_at` is the time in their ids."""
+    """What to read. `source`, `step` and `visit` name the rows, `began_at` is the time in their ids.
+
+    `message_id`: only this one of them, where they are those of very many people.
+    """
 
     app: str
     user_id: int | None
@@ -79,6 +82,7 @@ class Asked:
     journey: str | None = None
     enrollment_id: str | None = None
     address_hash: bytes | None = None
+    message_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,15 @@ class Standing:
     """The template has a free text for WhatsApp and nothing that may begin a conversation."""
 
 
-_STANDING = text("""
+_ROWS = """jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
+    m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.repeat_until, m.maybe_doubled) ORDER BY m.id)"""
+_STANDING = text(f"""
 WITH asked AS (
   SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:user_ids AS bigint[]), CAST(:sources AS text[]), CAST(:steps AS text[]),
     CAST(:visits AS integer[]), CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]), CAST(:topics AS text[]), CAST(:templates AS text[]),
-    CAST(:journeys AS text[]), CAST(:enrollment_ids AS uuid[]), CAST(:address_hashes AS bytea[])) WITH ORDINALITY
-    AS w (channel, user_id, source, step, visit, first_id, last_id, topic, template, journey, enrollment_id, address_hash, place)
+    CAST(:journeys AS text[]), CAST(:enrollment_ids AS uuid[]), CAST(:address_hashes AS bytea[]), CAST(:message_ids AS uuid[]))
+    WITH ORDINALITY AS w (channel, user_id, source, step, visit, first_id, last_id, topic, template, journey, enrollment_id, address_hash,
+      message_id, place)
 )
 SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
   EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = w.journey AND j.paused_at IS NOT NULL) AS journey_is_paused,
@@ -132,11 +139,9 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
   (SELECT u.user_id FROM users u WHERE u.app = a.id AND u.id = w.user_id) AS user_id,
   (SELECT o.verdict FROM step_outcomes o
     WHERE o.app = a.id AND o.enrollment_id = w.enrollment_id AND o.step = w.step AND o.visit = w.visit) AS verdict,
-  (SELECT jsonb_agg(jsonb_build_array(m.id, m.target, m.state, m.reason, m.endpoint_id, m.address, m.claim_epoch, m.claim_until,
-                                      m.claimed_at, m.settled_at, m.deferred_until, m.planned_at, m.repeat_until,
-                                      m.maybe_doubled) ORDER BY m.id)
-     FROM messages m WHERE m.app = a.id AND m.source = w.source AND m.step = w.step AND m.visit = w.visit
-      AND m.id >= w.first_id AND m.id <= w.last_id) AS rows,
+  CASE WHEN w.message_id IS NULL THEN (SELECT {_ROWS} FROM messages m
+      WHERE m.app = a.id AND m.source = w.source AND m.step = w.step AND m.visit = w.visit AND m.id >= w.first_id AND m.id <= w.last_id)
+    ELSE (SELECT {_ROWS} FROM messages m WHERE m.app = a.id AND m.id = w.message_id) END AS rows,
   (SELECT jsonb_agg(jsonb_build_array(e.id, e.address, encode(e.address_hash, 'hex'), e.state = 'active', e.confirmed_at, e.device)
                     ORDER BY e.confirmed_at DESC, e.id DESC)
      FROM endpoints e WHERE e.app = a.id AND e.user_id = w.user_id AND e.channel = w.channel) AS endpoints,
@@ -290,6 +295,7 @@ async def read_standings(connection: Connection, app: str, asked: Sequence[Asked
         **{f"{name}s": [getattr(each, name) for each in asked] for name in ("channel", "user_id", "source", "step", "visit", "topic")},
         **{f"{name}s": [getattr(each, name) for each in asked] for name in ("template", "journey", "enrollment_id")},
         "address_hashes": [each.address_hash for each in asked],
+        "message_ids": [each.message_id for each in asked],
     }
     return [_standing(row) for row in await connection.execute(_STANDING, given)]
 

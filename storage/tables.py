@@ -62,6 +62,7 @@ messages = Table(
     Column("step", Text),
     Column("template", Text),
     Column("state", Text),
+    Column("reason", Text),
     _instant("settled_at"),
     _instant("delivered_at"),
     _instant("opened_at"),

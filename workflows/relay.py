@@ -10,7 +10,9 @@ import structlog
 from prometheus_client import Counter, Histogram
 from temporalio.service import RPCError
 
+from activities.campaigns import on_events
 from journeys.language.errors import NotFound, Refused, Unavailable
+from journeys.language.facts import EventFact
 from storage import enrollments, outbox
 from storage.database import Database
 from storage.outbox import EntryRequest, OutboxRow
@@ -147,6 +149,11 @@ class Relay:
                 RELAYED.labels("quarantined").inc()
         chain.is_blocked = failures < MOST_FAILURES
 
+    async def _send_campaigns(self, row: OutboxRow, event: EventFact) -> None:
+        """Plan what campaigns send on this event; an event that was told before finds it planned."""
+        async with self._database.transaction() as connection:
+            await on_events.hear(connection, row.app, row.user_id, event)
+
     async def _tell(self, row: OutboxRow, chain: _Chain) -> None:
         if row.kind == "merged":
             await self._end_merged(row)
@@ -156,6 +163,8 @@ class Relay:
             return
         if row.event is None:
             raise NotFound("the event of this outbox row is gone")
+        if row.enrollment_id is None:
+            await self._send_campaigns(row, row.event)
         # A second look only when a workflow turned out to be gone: its row is closed, and entry decided again.
         for _ in range(2):
             async with self._database.transaction() as connection:

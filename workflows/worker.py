@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper, reports and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, lanes, sweeper, reports and the monthly partitions."""
 
 import asyncio
 import signal
@@ -14,6 +14,10 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.campaigns.lanes import CampaignLanes
+from activities.campaigns.lanes import House as Campaigns
+from activities.campaigns.planning import CampaignRuns
+from activities.campaigns.recovering import JournalLane
 from activities.direct import DirectLane
 from activities.hits import HitLane
 from activities.jobs.catalogue import KINDS
@@ -28,6 +32,9 @@ from storage.database import Database
 from storage.listen import listen
 from storage.notify import DIRECT, OUTBOX
 from workflows import housekeeping
+from workflows.campaign_clock import CampaignClock
+from workflows.campaign_run import CampaignRunWorkflow
+from workflows.campaign_starter import CampaignStarter, attend_campaigns
 from workflows.client import Enrollments, connect
 from workflows.definitions import Definitions
 from workflows.entry import Entry
@@ -45,6 +52,7 @@ log = structlog.get_logger()
 
 PASSED_THROUGH = (
     "journeys",
+    "activities.campaigns.order",
     "activities.jobs.order",
     "activities.errands",
     "activities.move_orders",
@@ -58,6 +66,9 @@ PASSED_THROUGH = (
 )
 DRAIN = timedelta(seconds=25)
 RECONNECT_S = 1.0
+# Campaigns are sent from a queue of their own.
+BULK = "-bulk"
+BULK_HANDS = 2
 POOL = 24
 # Many sends at once queue for a connection; only a database that is away makes them wait this long.
 POOL_WAIT_S = 5.0
@@ -78,7 +89,7 @@ def temporal_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[JourneyWorkflow, JobWorkflow],
+        workflows=[JourneyWorkflow, JobWorkflow, CampaignRunWorkflow],
         activities=activities,
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_cached_workflows=max_cached_workflows,
@@ -89,6 +100,19 @@ def temporal_worker(
         activity_task_poller_behavior=PollerBehaviorSimpleMaximum(40),
         workflow_task_executor=ThreadPoolExecutor(4),
         # A cancellation is heard of with a heartbeat; the usual throttle would let a call run on for 12 seconds.
+        max_heartbeat_throttle_interval=timedelta(seconds=2),
+        graceful_shutdown_timeout=DRAIN,
+    )
+
+
+def bulk_worker(client: Client, task_queue: str, lanes: CampaignLanes) -> Worker:
+    """Beside it: few hands, so that processes share a campaign evenly and what is urgent finds others free."""
+    return Worker(
+        client,
+        task_queue=f"{task_queue}{BULK}",
+        activities=lanes.activities(),
+        max_concurrent_activities=BULK_HANDS,
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(2),
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         graceful_shutdown_timeout=DRAIN,
     )
@@ -134,10 +158,19 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
     jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
-    activities = [*Steps(database).activities(), *out.activities(), *deliveries(made.messages), *jobs.activities()]
+    activities = [
+        *Steps(database).activities(),
+        *out.activities(),
+        *deliveries(made.messages),
+        *jobs.activities(),
+        *CampaignRuns(database).activities(),
+    ]
+    journals = settings.journals
+    lanes_of_campaigns = CampaignLanes(Campaigns(database, made.delivery, journals))
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
-    async with worker, asyncio.TaskGroup() as group:
+    bulk = bulk_worker(client, settings.temporal_task_queue, lanes_of_campaigns)
+    async with worker, bulk, asyncio.TaskGroup() as group:
         log.info("worker ready", process=str(process_id))
         group.create_task(listen(settings.database_url, OUTBOX, relay.wake.set, stopping))
         group.create_task(listen(settings.database_url, DIRECT, woken.set, stopping))
@@ -146,6 +179,8 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(Erasures(database, client).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
         group.create_task(ReportLane(database).run(stopping))
+        group.create_task(CampaignClock(database, CampaignStarter(client, settings.temporal_task_queue)).run(stopping))
+        group.create_task(attend_campaigns(database, CampaignStarter(client, settings.temporal_task_queue), stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
@@ -153,6 +188,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, made.notify).run()),
             group.create_task(ReputationLane(database).run()),
+            group.create_task(JournalLane(database, journals, made.delivery.timing).run()),
         ]
         await stopping.wait()
         for lane in lanes:

@@ -12,7 +12,7 @@ from functools import partial
 
 from aiosmtplib import SMTPResponse
 
-from channels.base import Ambiguous, NotSent, Rejected
+from channels.base import Ambiguous, End, NotSent, Receipt, Rejected, Watch
 from channels.email.connection import DOT, START_INPUT, Connection, judge, left, without_addresses
 from channels.email.mime import Mail
 
@@ -21,10 +21,8 @@ _NO_UTF8 = "the mail server does not take addresses beyond ASCII"
 _STAGES = ("MAIL", "RCPT", "DATA")
 _UNREADABLE = 0
 _YES = 2
+HELD = "sending was stopped before the body"
 _CUT = "the connection was cut before the mail's turn came"
-
-End = str | NotSent | Rejected | Ambiguous
-"""The server's last answer, where it is a yes; else what became of the mail."""
 
 
 class Replies(asyncio.Protocol):
@@ -35,7 +33,7 @@ class Replies(asyncio.Protocol):
         self._lines: list[bytes] = []
         self._ready: deque[SMTPResponse] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._is_over = False
+        self.is_over = False
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -45,20 +43,20 @@ class Replies(asyncio.Protocol):
                 self._ready.append(_answer(self._lines))
                 self._lines = []
         # A server that talks on and on says nothing that could be told apart.
-        self._is_over = self._is_over or len(self._rest) + sum(map(len, self._lines)) > _LONGEST_ANSWER
+        self.is_over = self.is_over or len(self._rest) + sum(map(len, self._lines)) > _LONGEST_ANSWER
         self._wake()
 
     def eof_received(self) -> None:
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is the protocol's
-        self._is_over = True
+        self.is_over = True
         self._wake()
 
     async def next(self) -> SMTPResponse:
         """Wait for the next answer. Raises ConnectionError where there will be none."""
         while not self._ready:
-            if self._is_over:
+            if self.is_over:
                 raise ConnectionError
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -78,27 +76,42 @@ class Pipeline:
         self._timeout_s = timeout_s
         self._replies = Replies()
         self._transport = connection.handed_to(self._replies)
-        self.is_open = True
+        self._is_closed = False
+        self.mails = 0
+        self.idle_since = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return not (self._is_closed or self._replies.is_over)
 
     def close(self) -> None:
-        self.is_open = False
+        self._is_closed = True
         self._transport.close()
 
-    async def deliver(self, mails: Sequence[Mail], deadline: float, begins: Callable[[int], None]) -> list[End]:
-        """Hand over mails in their order; one end each. `begins` is told the place of a mail just before its body leaves."""
-        ends: dict[int, End] = {place: Rejected(_NO_UTF8) for place, mail in enumerate(mails) if not self._connection.takes(mail)}
+    async def deliver(self, mails: Sequence[Mail], deadline: float, watch: Watch) -> list[End]:
+        """Hand over mails in their order; one end each. `watch` is told of a mail just before its body leaves, and of its end."""
+        ends: dict[int, End] = {}
+        for place, mail in enumerate(mails):
+            if not self._connection.takes(mail):
+                ends[place] = Rejected(_NO_UTF8)
+                watch.ended(place, ends[place])
         turns = [place for place in range(len(mails)) if place not in ends]
         envelopes = [_envelope(mails[place]) for place in turns]
         try:
             self._transport.write(b"".join(envelopes[:1]))
             for place, following in zip(turns, [*envelopes[1:], b""], strict=bool(turns)):
-                ends[place] = await self._one(mails[place], following, deadline, partial(begins, place)) if self.is_open else NotSent(_CUT)
+                begins = partial(watch.begins, place)
+                ends[place] = await self._one(mails[place], following, deadline, begins) if self.is_open else NotSent(_CUT)
+                watch.ended(place, ends[place])
         except BaseException:
             self.close()
             raise
+        finally:
+            self.mails += len(mails)
+            self.idle_since = time.monotonic()
         return [ends[place] for place in range(len(mails))]
 
-    async def _one(self, mail: Mail, following: bytes, deadline: float, begins: Callable[[], None]) -> End:
+    async def _one(self, mail: Mail, following: bytes, deadline: float, begins: Callable[[], bool]) -> End:
         """`following` is the envelope of the next mail, which leaves with this one's last bytes."""
         try:
             async with asyncio.timeout(left(deadline, self._timeout_s)):
@@ -112,7 +125,9 @@ class Pipeline:
         if time.monotonic() >= deadline:
             self.close()
             return NotSent("the claim ran out before the body")
-        begins()
+        if not begins():
+            self.close()
+            return NotSent(HELD)
         self._transport.write(_body(mail) + following)
         return await self._final_answer()
 
@@ -141,7 +156,7 @@ class Pipeline:
             return end
         except (NotSent, Rejected) as end:
             return end
-        return without_addresses(answer.message)
+        return Receipt(answer=without_addresses(answer.message)[:200] or None)
 
 
 def _envelope(mail: Mail) -> bytes:

@@ -3,18 +3,19 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from channels.base import NotSent, Outgoing, Receipt
+from channels.base import Ambiguous, End, NotSent, Outgoing, Receipt, Rejected, Renumbered, Watch
 from channels.deadline import refuse_when_late, seconds_left
 from channels.egress import Egress
 from channels.email import mime
 from channels.email.connection import Connection, Gone, SmtpServer
+from channels.email.pipeline import HELD, Pipeline
 from journeys.language.errors import Invalid, Problem
 
 # Servers close idle connections after minutes and long ones after some hundred mails; we go first, and meet a closed one seldom.
@@ -68,6 +69,7 @@ class Smtp:
         self._egress = egress
         self._turns = asyncio.Semaphore(server.connections)
         self._idle: list[Connection] = []
+        self._pipelines: list[Pipeline] = []
         self._context: ssl.SSLContext | None = None
 
     @classmethod
@@ -89,6 +91,64 @@ class Smtp:
                 answer = await self._deliver(mail, outgoing.deadline, None)
         return Receipt(ref=answer[:200] or None)
 
+    async def send_all(self, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
+        """Over one connection, in one write and one round trip each where the server takes PIPELINING."""
+        ends: dict[int, End] = {}
+        mails: dict[int, mime.Mail] = {}
+        for place, outgoing in enumerate(outgoings):
+            try:
+                mails[place] = mime.build(outgoing)
+            except Rejected as end:
+                ends[place] = end
+                watch.ended(place, end)
+        if mails:
+            ends |= await self._deliver_all(mails, outgoings[0], watch)
+        return [ends[place] for place in range(len(outgoings))]
+
+    async def _deliver_all(self, mails: Mapping[int, mime.Mail], first: Outgoing, watch: Watch) -> dict[int, End]:
+        seen = Renumbered(list(mails), watch)
+        try:
+            refuse_when_late(first)
+            async with self._turn(first):
+                ends = await self._over_one_connection(list(mails.values()), first.deadline, seen)
+        except NotSent as end:
+            ends = [end] * len(mails)
+            for place in range(len(mails)):
+                seen.ended(place, end)
+        return dict(zip(mails, ends, strict=True))
+
+    async def _over_one_connection(self, mails: Sequence[mime.Mail], deadline: float, watch: Watch) -> list[End]:
+        if (pipeline := self._reusable_pipeline()) is not None:
+            return await self._through(pipeline, mails, deadline, watch)
+        connection = await self._fresh(deadline)
+        if not connection.takes_pipelining:
+            return await self._one_by_one(connection, mails, deadline, watch)
+        return await self._through(Pipeline(connection, self._server.timeout_s), mails, deadline, watch)
+
+    async def _through(self, pipeline: Pipeline, mails: Sequence[mime.Mail], deadline: float, watch: Watch) -> list[End]:
+        try:
+            return await pipeline.deliver(mails, deadline, watch)
+        finally:
+            if pipeline.is_open and pipeline.mails < _MAILS_PER_CONNECTION:
+                self._pipelines.append(pipeline)
+            else:
+                pipeline.close()
+
+    async def _one_by_one(self, connection: Connection, mails: Sequence[mime.Mail], deadline: float, watch: Watch) -> list[End]:
+        """To a server without PIPELINING."""
+        ends: list[End] = []
+        for place, mail in enumerate(mails):
+            end: End = NotSent(HELD)
+            if connection.is_open and watch.begins(place):
+                try:
+                    end = Receipt(answer=(await connection.deliver(mail, deadline))[:200] or None)
+                except (NotSent, Rejected, Ambiguous) as failed:
+                    end = failed
+            watch.ended(place, end)
+            ends.append(end)
+        connection.close()
+        return ends
+
     async def verify(self) -> None:
         """Connect, secure and log in."""
         connection = await self._fresh(time.monotonic() + self._server.timeout_s)
@@ -97,6 +157,8 @@ class Smtp:
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().quit()
+        while self._pipelines:
+            self._pipelines.pop().close()
 
     async def _deliver(self, mail: mime.Mail, deadline: float, used: Connection | None) -> str:
         connection = used or await self._fresh(deadline)
@@ -107,6 +169,14 @@ class Smtp:
                 self._idle.append(connection)
             else:
                 connection.close()
+
+    def _reusable_pipeline(self) -> Pipeline | None:
+        while self._pipelines:
+            pipeline = self._pipelines.pop()
+            if pipeline.is_open and time.monotonic() - pipeline.idle_since < _IDLE_FOR_S:
+                return pipeline
+            pipeline.close()
+        return None
 
     def _reusable(self) -> Connection | None:
         while self._idle:

@@ -1,4 +1,4 @@
-"""Journeys, conditions and sources as JSON: canonical bytes, their hash, the published schema. Reading checks only types."""
+"""Journeys, conditions, sources and campaigns as JSON: canonical bytes, hashes, the published schema. Reading checks only types."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, TypeAdapter
 
+from journeys.language.campaigns import Campaign
 from journeys.language.conditions import AnyCondition, Condition
 from journeys.language.journey import Journey
 from journeys.language.sources import Source
@@ -13,6 +14,7 @@ from journeys.language.sources import Source
 _JOURNEYS = TypeAdapter(Journey)
 _CONDITIONS: TypeAdapter[AnyCondition] = TypeAdapter(Condition)
 _SOURCES = TypeAdapter(Source)
+_CAMPAIGNS = TypeAdapter(Campaign)
 
 
 def to_json(journey: Journey) -> bytes:
@@ -71,6 +73,27 @@ def source_from_json(text: bytes | str) -> Source:
 def source_hash(source: Source) -> str:
     """SHA-256 in hex over its canonical JSON."""
     return hashlib.sha256(source_to_json(source)).hexdigest()
+
+
+def campaign_to_json(campaign: Campaign) -> bytes:
+    """A campaign: one text for each, as `to_json` writes."""
+    return _canonical(_CAMPAIGNS.dump_python(campaign, mode="json", exclude_none=True))
+
+
+def campaign_from_json(text: bytes | str) -> Campaign:
+    """Read a stored campaign; `campaign_problems` is not asked. Raises pydantic's ValidationError for what is none of this format."""
+    return _CAMPAIGNS.validate_json(text)
+
+
+def campaign_hash(campaign: Campaign) -> str:
+    """SHA-256 in hex over its canonical JSON."""
+    return hashlib.sha256(campaign_to_json(campaign)).hexdigest()
+
+
+def campaign_of_run(definition: str, local_at: str | None) -> str:
+    """A stored campaign as one of its runs sends it: to each person when their own clock shows `local_at`, or at once."""
+    plainly = json.loads(definition)
+    return _canonical({**plainly, "local_at": local_at} if local_at else plainly).decode()
 
 
 def _canonical(value: Any) -> bytes:

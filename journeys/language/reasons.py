@@ -62,7 +62,15 @@ NOT_SENT: Mapping[str, Reason] = {
         "raise the Cap of journey or app; their messages of that time are in `sojourn why {user}`",
     ),
     "superseded": Reason("it held a one-time code, and a newer code has taken its place"),
-    "expired": Reason("what it said, such as a one-time code, did not hold any more when it could have left"),
+    "expired": Reason("what it said, such as a one-time code, did not hold any more when it could have left, or its campaign was over"),
+    "held_out": Reason(
+        "held out of the campaign: measured, and written nothing", "`holdout` of the campaign says how many; the same people always"
+    ),
+    "stopped": Reason("its campaign was stopped before it could leave", "`sojourn campaigns show` says by whom"),
+    "no_winner": Reason(
+        "they waited for the version that wins, and there was none",
+        "`otherwise` of the campaign's winner rule says what they get then; `sojourn campaigns show` tells the run",
+    ),
     "window_closed": Reason(
         "they did not write on WhatsApp within the last 24 hours, and a free text only answers",
         "add whatsapp.toml with an approved template to {template}: it is sent instead",

@@ -193,12 +193,18 @@ INSERT INTO listed_people (app, segment, user_id) VALUES ('demo', 'friends', 1);
 INSERT INTO sources (app, name, live_version) VALUES ('demo', 'product', 1);
 INSERT INTO source_versions (app, source, version, hash, definition) VALUES ('demo', 'product', 1, 'h',
     '{"kind":"source","name":"product","origin":{"kind":"rows","key":"sku"}}');
+INSERT INTO campaigns (app, name, live_version) VALUES ('demo', 'sale', 1);
+INSERT INTO campaign_versions (app, campaign, version, hash, definition, published_by)
+    VALUES ('demo', 'sale', 1, 'h', '{"name": "sale", "segment": "friends", "message": {"channel": "email", "template": "welcome"}}', 'x');
+INSERT INTO campaign_runs (app, id, campaign, version, definition, state, began_at)
+    VALUES ('demo', '00000000-0000-8000-8000-0000000000dd', 'sale', 1, '{}', 'running', now());
 INSERT INTO keys (app, id, kind, secret_hash) VALUES ('demo', 'demokey1', 'secret', 'x');
 INSERT INTO erasures (app, id, asked_by) VALUES ('demo', '00000000-0000-8000-8000-0000000000ee', 'demokey1');
 INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
 INSERT INTO sandbox_messages (app, id, channel, recipient, content)
     VALUES ('demo', '00000000-0000-8000-8000-0000000000bb', 'email', 'a', '{}')
 """
+RUN = "00000000-0000-8000-8000-0000000000dd"
 # What stands in `demo`, asked for with a key of `other`, and the same request for what stands nowhere.
 FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/users/ann", "/v1/users/nobody", None),
@@ -243,6 +249,30 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("PUT", "/v1/sources/product/headers", "/v1/sources/nothing/headers", {"headers": {}}),
     ("POST", "/v1/sources/product/look", "/v1/sources/nothing/look", {"key": "A"}),
     ("DELETE", "/v1/sources/product", "/v1/sources/nothing", None),
+    ("GET", "/v1/campaigns/sale", "/v1/campaigns/nothing", None),
+    ("DELETE", "/v1/campaigns/sale", "/v1/campaigns/nothing", None),
+    ("GET", "/v1/campaigns/sale/versions", "/v1/campaigns/nothing/versions", None),
+    ("GET", "/v1/campaigns/sale/history", "/v1/campaigns/nothing/history", None),
+    ("GET", "/v1/campaigns/sale/missing-variables", "/v1/campaigns/nothing/missing-variables", None),
+    *(
+        ("POST", f"/v1/campaigns/sale/{act}", f"/v1/campaigns/nothing/{act}", body)
+        for act, body in {
+            **dict.fromkeys(("submit", "approve", "send-back", "pause", "resume", "stop")),
+            "launch": {},
+            "dry-run": {},
+            "test-send": {"addresses": ["a@example.com"]},
+        }.items()
+    ),
+    ("GET", "/v1/campaigns/sale/runs", "/v1/campaigns/nothing/runs", None),
+    *(
+        (method, f"/v1/campaigns/sale/runs/{RUN}{rest}", f"/v1/campaigns/sale/runs/{UUID(int=1)}{rest}", body)
+        for method, rest, body in (
+            ("GET", "", None),
+            ("GET", "/results", None),
+            ("POST", "/winner", {"version": None}),
+            ("POST", "/resend", None),
+        )
+    ),
     ("GET", "/v1/users/ann/consents", "/v1/users/nobody/consents", None),
     ("POST", "/v1/users/ann/consents", "/v1/users/nobody/consents", {"channel": "email", "state": "withdrawn"}),
     ("POST", "/v1/providers/email/main/verify", "/v1/providers/email/nothing/verify", None),
@@ -271,6 +301,7 @@ LISTS = (
     "templates",
     "segments",
     "sources",
+    "campaigns",
     "providers",
     "erasures",
     "suppressions",
@@ -315,6 +346,7 @@ def test_every_operation_with_an_id_in_its_path_is_in_the_sweep() -> None:
         ("PUT", "/v1/users/{user_id}"),
         ("PUT", "/v1/segments/{name}"),
         ("PUT", "/v1/sources/{name}"),
+        ("PUT", "/v1/campaigns/{name}"),
         ("PUT", "/v1/providers/{channel}/{name}"),
         ("PATCH", "/v1/users/{user_id}"),
         ("POST", "/v1/users/{user_id}/signature"),

@@ -682,6 +682,16 @@ TEMPLATES = [
         "bad_file", {"whatsapp.toml": "language = 'en'"}, "whatsapp.toml: name must be small letters, digits and _, as WhatsApp shows it"
     ),
     template("bad_file", {"whatsapp.toml": "name = 'a'"}, "whatsapp.toml: language must be a code of WhatsApp's, such as en or en_GB"),
+    files(
+        "not_in_a_campaign",
+        {
+            "journeys/campaigns/sale.py": HEAD
+            + 'from journeys.language.campaigns import Campaign\ncampaign = Campaign("sale", "x", sms("due"))\n',
+            "journeys/templates/due/sms.txt": "{{ entry.total }}",
+            "journeys/templates/due/template.toml": 'required = ["entry.total"]\n[sample.entry]\ntotal = 1\n',
+        },
+        "campaigns/sale.py: template due requires entry.total, and a campaign has none: require what is the user's, or give a default",
+    ),
     template(
         "bad_ssml",
         {"voice.txt": "<speak>Hello"},

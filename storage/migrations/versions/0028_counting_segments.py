@@ -5,7 +5,7 @@ from alembic import op
 from storage.migrations.script import run_beside
 
 revision = "0028"
-down_revision = "0022"
+down_revision = "0027"
 
 _PART_BY_PART = """
 CREATE OR REPLACE FUNCTION instant_of(value jsonb, zone text) RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$

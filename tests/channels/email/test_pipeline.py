@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from channels.base import Ambiguous, NotSent, Rejected
+from channels.base import Ambiguous, End, NotSent, Receipt, Rejected
 from channels.email.connection import Connection, SmtpServer
 from channels.email.mime import Mail
-from channels.email.pipeline import End, Pipeline
+from channels.email.pipeline import HELD, Pipeline
 from tests.channels.email.scripted_server import CUT, SILENCE, ScriptedServer, scripted
 
 Script = Mapping[str, str | list[str]]
@@ -27,9 +27,23 @@ class Rig:
     server: ScriptedServer
     pipeline: Pipeline
     begun: list[int] = field(default_factory=list)
+    ends: dict[int, End] = field(default_factory=dict)
+    stops_before: int | None = None
 
-    async def deliver(self, *mails: Mail, within_s: float = 20) -> list[End]:
-        return await self.pipeline.deliver(mails, time.monotonic() + within_s, self.begun.append)
+    async def deliver(self, *mails: Mail, within_s: float = 20) -> list[str | End]:
+        """The end of each; of a mail that was taken the server's words."""
+        ends = await self.pipeline.deliver(mails, time.monotonic() + within_s, self)
+        assert [self.ends.pop(place) for place in range(len(mails))] == ends, "the end of each is told as it comes"
+        return [end.answer or "" if isinstance(end, Receipt) else end for end in ends]
+
+    def begins(self, place: int) -> bool:
+        if place == self.stops_before:
+            return False
+        self.begun.append(place)
+        return True
+
+    def ended(self, place: int, end: End) -> None:
+        self.ends[place] = end
 
     @property
     def taken(self) -> list[str]:
@@ -69,6 +83,18 @@ async def test_nothing_to_deliver_says_nothing() -> None:
     async with rig() as there:
         assert await there.deliver() == []
         assert await there.deliver(mail_of(0)) == ["taken"]
+
+
+async def test_sending_can_be_stopped_between_two_mails() -> None:
+    async with rig() as there:
+        there.stops_before = 1
+        first, second, third = await there.deliver(mail_of(0), mail_of(1), mail_of(2))
+        assert first == "taken"
+        assert isinstance(second, NotSent)
+        assert second.answer == HELD
+        assert isinstance(third, NotSent)
+        assert there.taken == ["0"]
+        assert not there.pipeline.is_open, "the server waits for a body that never comes"
 
 
 REFUSED: list[tuple[Script, type[Exception], bool]] = [

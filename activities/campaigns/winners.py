@@ -1,0 +1,66 @@
+"""Finds the winner of a run whose versions were tested on a share of its people, and lets the rest have it."""
+
+from uuid import UUID
+
+import structlog
+
+from journeys.language.campaigns import REST
+from journeys.language.experiments import LookAgain, NoWinner, Suspect, Winner, what_next
+from storage import campaign_results, campaign_sends, campaign_winners, campaigns
+from storage.campaign_winners import ToDecide
+from storage.database import Connection, Database
+
+AT_ONCE = 20
+CHUNKS_AT_ONCE = 200
+_log = structlog.get_logger()
+
+
+class Winners:
+    """Asks the rule of each such run when it is due. Any number of processes may: who decides first has decided."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def look(self) -> list[tuple[str, UUID]]:
+        """Look at what is due, each run in a transaction of its own; returns (app, run) of those that are decided now."""
+        async with self._database.transaction() as connection:
+            waiting = await campaign_winners.to_look_at(connection, most=AT_ONCE)
+        decided = []
+        for each in waiting:
+            async with self._database.transaction() as connection:
+                if await _look(connection, each):
+                    decided.append((each.app, each.run_id))
+        return decided + await self._skip_who_gets_nothing()
+
+    async def _skip_who_gets_nothing(self) -> list[tuple[str, UUID]]:
+        async with self._database.transaction() as connection:
+            found = await campaign_winners.without(connection, most=AT_ONCE)
+        for app, run_id, began_at in found:
+            gone = CHUNKS_AT_ONCE
+            while gone == CHUNKS_AT_ONCE:
+                async with self._database.transaction() as connection:
+                    gone = await campaign_sends.skip_left(
+                        connection, app, run_id, began_at, reason="no_winner", most=CHUNKS_AT_ONCE, step=REST
+                    )
+        return [(app, run_id) for app, run_id, _ in found]
+
+
+async def _look(connection: Connection, waiting: ToDecide) -> bool:
+    """Whether it is decided now."""
+    experiment = campaigns.read(waiting.definition).experiment
+    # Without versions, goal and rule nobody waits: check refuses that.
+    assert experiment is not None
+    assert experiment.winner is not None
+    app, run_id = waiting.app, waiting.run_id
+    counts = await campaign_results.exposed(connection, app, run_id, experiment.goal, at=waiting.now)
+    match what_next(experiment, counts, waiting.tested_at, waiting.now):
+        case LookAgain(look_at, because):
+            await campaign_winners.look_again(connection, app, run_id, look_at, because)
+        case Suspect():
+            await campaign_winners.look_again(connection, app, run_id, None, "suspect")
+            _log.warning("a campaign's people are not spread as the weights say", app=app, run=str(run_id))
+        case Winner(variant):
+            return await campaign_winners.decide(connection, app, run_id, variant, "winner")
+        case NoWinner(variant):
+            return await campaign_winners.decide(connection, app, run_id, variant, experiment.winner.otherwise)
+    return False

@@ -1,0 +1,285 @@
+"""Before a campaign goes out: how it looks to some of its people, a test to your own addresses, who lacks what templates require."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from activities.app_settings import holdout_of
+from activities.knowledge import located_in
+from activities.sources import SourceAway
+from api import idempotency
+from api.campaigns import CampaignName, existing
+from api.idempotency import IdempotencyKey
+from api.mails import with_sender
+from api.sends import AcceptedMessages
+from api.strict import App, Body, Db, ReadingApp, SendingApp, Word, management
+from api.templates import PreviewOrder, filled, variables_for
+from channels.render import RenderFailed
+from channels.template_parts import BadFile
+from channels.templates import settings
+from journeys.language import assign
+from journeys.language.campaigns import REST, Campaign
+from journeys.language.conditions import AnyCondition, Exists, InSegment, Not, Trait
+from journeys.language.errors import Invalid, Problem
+from journeys.language.messages import Message
+from storage import apps, campaigns, direct_sends, people, segment_people, segments, templates
+from storage.database import Connection
+from storage.direct_sends import DirectSend
+from storage.endpoints import WITHOUT_ADDRESS, normalised
+from storage.notify import DIRECT
+from storage.people import PersonRow
+from storage.segment_people import Asked
+from storage.standing import Person
+from storage.templates import StoredTemplate
+
+router = management("Campaigns")
+_MARK = "[Test] "
+
+
+class DryRunOrder(Body):
+    """To whom it is shown: to some of its segment, or to these users."""
+
+    people: int = Field(5, ge=1, le=20, description="so many of the segment, always the same ones")
+    user_ids: list[Word] = Field(default_factory=list, max_length=20, description="instead: your ids of users", examples=[["user-4711"]])
+    data: dict[str, Any] = Field(
+        default_factory=dict, description="of a campaign on an event: the event's properties", examples=[{"total": 20}]
+    )
+
+
+class ShownMessage(BaseModel):
+    """What one person would get."""
+
+    user_id: str = Field(examples=["user-4711"])
+    version: str | None = Field(description="null: held out; rest: waits for a winner, shown as the first version", examples=["bold"])
+    channel: str | None = Field(examples=["email"])
+    parts: dict[str, Any] | None = Field(
+        description="null where nothing would be sent", examples=[{"subject": "Spring, Ann", "text": "Hello."}]
+    )
+    problem: str | None = Field(description="why it could not be made: a reason code", examples=[None])
+
+
+class DryRun(BaseModel):
+    """How the campaign looks to some of its people. Nothing was sent."""
+
+    people_in_segment: int = Field(examples=[1280])
+    is_exact: bool = Field(description="false: an estimate")
+    messages: list[ShownMessage]
+
+
+class TestSendOrder(Body):
+    """Where to, and as whom."""
+
+    addresses: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
+        min_length=1, max_length=20, description="on the channel of the version", examples=[["me@example.com"]]
+    )
+    version: Word | None = Field(None, description="which one; the first, if not given", examples=["bold"])
+    user_id: Word | None = Field(
+        None, description="whose attributes fill it in; the template's sample, if not given", examples=["user-4711"]
+    )
+
+
+class MissingVariable(BaseModel):
+    """People of the segment who would be skipped, because they lack what a template requires."""
+
+    version: str = Field(examples=["message"])
+    template: str = Field(examples=["spring-sale"])
+    variable: str = Field(examples=["user.first_name"])
+    people: int = Field(examples=[17])
+    is_exact: bool = Field(description="false: an estimate")
+    sample: list[str] = Field(description="ids of some of them", examples=[["user-4711"]])
+
+
+class MissingVariables(BaseModel):
+    """What is lacking, variable by variable; empty where everybody has everything."""
+
+    at: datetime
+    missing: list[MissingVariable]
+
+
+@router.post("/campaigns/{name}/dry-run", summary="How would a campaign look?")
+async def dry_run_campaign(request: Request, app: ReadingApp, database: Db, name: CampaignName, body: DryRunOrder) -> DryRun:
+    """Its newest version filled in for some of its people, each with the version that is theirs. Nothing is sent."""
+    async with database.transaction(app) as connection:
+        campaign = (await existing(connection, app, name)).campaign
+        asked = await _asked(connection, app, InSegment(campaign.segment))
+        size, some = await segment_people.look(connection, asked, most=body.people)
+        chosen = body.user_ids or [each.user_id for each in some if each.user_id is not None]
+        drafts = [await _draft(connection, app, campaign, await people.person(connection, app, each), body.data) for each in chosen]
+    shown = [await _shown(request, app, *draft) for draft in drafts]
+    return DryRun(people_in_segment=size.people, is_exact=size.is_exact, messages=shown)
+
+
+@router.post("/campaigns/{name}/test-send", status_code=202, summary="Send a test of a campaign", response_model=AcceptedMessages)
+async def send_campaign_test(
+    request: Request, app: SendingApp, database: Db, name: CampaignName, body: TestSendOrder, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """One version of its newest definition to addresses of your own, as it would leave, but marked as a test and without counted links.
+
+    Consent, topics, hours and caps are not asked; suppressions are.
+    """
+    key = idempotency.named(idempotency_key)
+
+    async def work() -> AcceptedMessages:
+        version, message = _version_of((await existing(connection, app, name)).campaign, body.version)
+        parts = await _test_parts(request, connection, app, message, body)
+        sent: list[UUID] = []
+        for place, address in enumerate(body.addresses):
+            send = DirectSend(
+                app=app,
+                request=f"test/{name}/{version}/{key or uuid4()}/{place}",
+                channel=message.channel,
+                message_class="transactional",
+                content={"parts": parts},
+                address=_address(message.channel, address, place),
+            )
+            sent += (await direct_sends.plan_direct(connection, send)).ids
+        return AcceptedMessages(messages=sent)
+
+    async with database.transaction(app) as connection:
+        answer = await idempotency.once(connection, app, request, key, body=body, status=202, work=work)
+    request.app.state.notify(DIRECT)
+    return answer
+
+
+@router.get("/campaigns/{name}/missing-variables", summary="Who lacks what a campaign's templates require?")
+async def find_missing_variables(app: App, database: Db, name: CampaignName) -> MissingVariables:
+    """For each variable of the user that a template requires, who of the segment has none: they would be skipped."""
+    async with database.transaction(app) as connection:
+        campaign = (await existing(connection, app, name)).campaign
+        found, at = [], await campaigns.now(connection)
+        for version, message in campaign.messages.items():
+            stored = await _template(connection, app, message)
+            for path in _required_of_user(stored):
+                asked = await _asked(connection, app, InSegment(campaign.segment) & Not(Exists(Trait(path))))
+                size, some = await segment_people.look(connection, asked, most=10)
+                if size.people:
+                    ids = [each.user_id for each in some if each.user_id is not None]
+                    counted = {"people": size.people, "is_exact": size.is_exact, "sample": ids}
+                    found.append(MissingVariable(version=version, template=stored.name, variable=f"user.{path}", **counted))
+    return MissingVariables(at=at, missing=found)
+
+
+_Draft = tuple[str, str | None, Message | None, StoredTemplate | None, Mapping[str, Any]]
+
+
+async def _draft(connection: Connection, app: str, campaign: Campaign, person: PersonRow, data: Mapping[str, Any]) -> _Draft:
+    """What one person gets, before it is rendered."""
+    user_id = person.user_id or ""
+    version = await _version_for(connection, app, campaign, user_id)
+    if version is None:
+        return user_id, None, None, None, {}
+    message = campaign.messages[next(iter(campaign.messages)) if version == REST else version]
+    return user_id, version, message, await _template(connection, app, message), await _variables(connection, app, person, data)
+
+
+async def _version_for(connection: Connection, app: str, campaign: Campaign, user_id: str) -> str | None:
+    """As the plan of a run draws; None: held out, by the campaign or of all marketing."""
+    holdout = holdout_of(await apps.settings(connection, app)) if campaign.message_class == "marketing" else None
+    if holdout is not None and assign.in_app_holdout(holdout, app, user_id):
+        return None
+    if assign.in_campaign_holdout(campaign.holdout, app, campaign.name, user_id):
+        return None
+    if campaign.winner is not None and not assign.is_tested(campaign.winner.tested, app, campaign.name, user_id):
+        return REST
+    names = list(campaign.messages)
+    return names[assign.variant_place(campaign.versions, app, campaign.name, user_id)] if campaign.versions else names[0]
+
+
+async def _variables(connection: Connection, app: str, person: PersonRow, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = await apps.settings(connection, app)
+    located = await located_in(connection, app, Person(person.id, person.user_id, person.attributes, person.timezone))
+    return {
+        "user": {**person.attributes, "user_id": person.user_id},
+        "entry": dict(data),
+        "captured": {},
+        "visit": 1,
+        "links": {"unsubscribe": "https://example.com/unsubscribe", "preferences": "https://example.com/preferences"},
+        "app": {"name": await apps.name(connection, app), **{key: own.get(key) for key in ("from", "reply_to", "postal_address")}},
+        "source": {},
+        "locale": person.locale or person.attributes.get("locale"),
+        "zone": located.zone.key,
+    }
+
+
+async def _shown(
+    request: Request,
+    app: str,
+    user_id: str,
+    version: str | None,
+    message: Message | None,
+    template: StoredTemplate | None,
+    variables: Mapping[str, Any],
+) -> ShownMessage:
+    if message is None or template is None:
+        return ShownMessage(user_id=user_id, version=None, channel=None, parts=None, problem=None)
+    told = {"user_id": user_id, "version": version, "channel": message.channel}
+    try:
+        content = await filled(request, app, template, message.channel, variables)
+    except RenderFailed as failed:
+        return ShownMessage(**told, parts=None, problem=failed.code)
+    except SourceAway as away:
+        return ShownMessage(**told, parts=None, problem=f"source_away:{away.name}")
+    return ShownMessage(**told, parts=dict(content.parts), problem=None)
+
+
+async def _test_parts(request: Request, connection: Connection, app: str, message: Message, body: TestSendOrder) -> Mapping[str, Any]:
+    """The parts of one message as a direct send takes them. Raises Invalid."""
+    if message.channel in WITHOUT_ADDRESS:
+        words = "this version goes to users, not to addresses: look at it with a dry run"
+        raise Invalid([Problem("/version", "no_address", words)])
+    stored = await _template(connection, app, message)
+    variables = await variables_for(connection, app, stored, PreviewOrder(channel=message.channel, user_id=body.user_id))
+    try:
+        parts = dict((await filled(request, app, stored, message.channel, variables)).parts)
+    except RenderFailed as failed:
+        raise Invalid([Problem("/user_id", failed.code.partition(":")[0], failed.why or failed.code)]) from failed
+    except SourceAway as away:
+        raise Invalid([Problem("/user_id", "source_away", f"{away}: a message would wait for it")]) from away
+    if message.channel != "email":
+        return parts
+    return await with_sender(connection, app, {**parts, "subject": f"{_MARK}{parts['subject']}"})
+
+
+def _version_of(campaign: Campaign, version: str | None) -> tuple[str, Message]:
+    """Raises Invalid."""
+    if version is None:
+        return next(iter(campaign.messages.items()))
+    if version not in campaign.messages:
+        raise Invalid([Problem("/version", "no_such_version", f"the versions are {', '.join(campaign.messages)}")])
+    return version, campaign.messages[version]
+
+
+def _address(channel: str, address: str, place: int) -> str:
+    try:
+        return normalised(channel, address)
+    except Invalid as error:
+        raise Invalid([replace(problem, pointer=f"/addresses/{place}") for problem in error.problems]) from error
+
+
+async def _template(connection: Connection, app: str, message: Message) -> StoredTemplate:
+    """Raises Invalid where it is gone since the campaign was published."""
+    stored = await templates.live(connection, app, message.template)
+    if stored is None:
+        raise Invalid([Problem("", "no_template", f"there is no template {message.template}: publish it first")])
+    return stored
+
+
+def _required_of_user(stored: StoredTemplate) -> Iterator[str]:
+    try:
+        required = settings(stored.files).required
+    except BadFile:
+        return
+    for path in required:
+        root, _, rest = path.partition(".")
+        if root == "user" and rest and rest != "user_id":
+            yield rest
+
+
+async def _asked(connection: Connection, app: str, condition: AnyCondition) -> Asked:
+    named = await segments.come_to(connection, app, condition)
+    return Asked(app, condition, named, await campaigns.now(connection))

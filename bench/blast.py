@@ -1,0 +1,222 @@
+"""A campaign of 100,000 mails of 5 KB by two worker processes, beside the bare loop: same render, MIME and SMTP, no ledger, no rules.
+
+On cores shared by all of it: workers, Postgres, Temporal, SMTP server. Every recipient has a ledger row, and consent, topic, suppression
+and a cap are looked at in its claim; each mail has two counted links, a pixel and a way out. The rate is that of sent mails, from the
+launch, its plan included, until the last row is settled.
+
+python -m bench.blast bare PORT MAILS CONNECTIONS is one process of the bare loop; it waits for a line before it begins.
+"""
+
+import asyncio
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import uvloop
+
+from activities.contents import Contents, Filled, variables_of
+from activities.tracking import Sent, Tracker
+from bench import blasting, harness
+from bench.machine import cpu_s, memory_mb
+from channels.base import End, Outgoing
+from channels.email.connection import SmtpServer
+from channels.email.smtp import Smtp
+from channels.links import preferences_url, unsubscribe_url
+from channels.render import Renderer
+from channels.wishes import About
+from cli.collector import spare_the_collector
+from cli.embedded_postgres import EmbeddedPostgres
+from storage.database import Database
+from storage.standing import Person, Standing
+
+PEOPLE = blasting.setting("PEOPLE", 100_000)
+ROUNDS = blasting.setting("ROUNDS", 3)
+SWEEP = blasting.setting("SWEEP", 10_000)
+GROWN = blasting.setting("GROWN", 0)
+"""With 1,000,000: that many recipients once, to see what grows."""
+CONNECTIONS = 10
+PROCESSES = 2
+CHUNK = 50
+LANES = 12
+GOAL = 0.7
+_OURS = "https://acme.example", "a secret of at least 32 characters"
+
+
+def main() -> None:
+    with harness.folder() as place, harness.postgres(place) as server, harness.temporal(place, server) as address:
+        os.environ["TEMPORAL_ADDRESS"] = address
+        os.environ["SOJOURN_DATABASE_URL"] = server.url
+        asyncio.run(_people(server, PEOPLE))
+        ours, bare = _side_by_side(place, server)
+        if SWEEP:
+            _sweep(place, server)
+        if GROWN:
+            _grow(place, server)
+    harness.report("blast", statistics.median(ours), "mails/s", limit=statistics.median(bare), goal=GOAL)
+
+
+async def _people(server: EmbeddedPostgres, people: int) -> None:
+    database = Database(server.url)
+    await blasting.prepare(database)
+    await blasting.fill(database, people)
+    await database.close()
+
+
+def _side_by_side(place: Path, server: EmbeddedPostgres) -> tuple[list[float], list[float]]:
+    ours: list[float] = []
+    limits: list[float] = []
+    with blasting.sink(place) as (port, sink), blasting.workers(place, server, port, connections=CONNECTIONS) as pids:
+        postgres = server.postmaster_pid()
+        for number in range(ROUNDS):
+            limit, bare_us = _bare(port, PEOPLE)
+            limits.append(limit)
+            before = cpu_s(*pids), cpu_s(postgres), cpu_s(sink)
+            done = asyncio.run(_run(server))
+            used = [now - was for now, was in zip((cpu_s(*pids), cpu_s(postgres), cpu_s(sink)), before, strict=True)]
+            ours.append(done.sent / done.lasted_s)
+            each = ", ".join(
+                f"{name} {seconds / done.sent * 1e6:,.0f}" for name, seconds in zip(("workers", "Postgres", "SMTP"), used, strict=True)
+            )
+            print(
+                f"round {number}: {ours[-1]:,.0f}/s ({done.sent} sent, planned in {done.planned_s:.1f} s), bare {limits[-1]:,.0f}/s; "
+                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {memory_mb(*pids):.0f} MB in {PROCESSES} workers",
+                flush=True,
+            )
+    return ours, limits
+
+
+async def _run(server: EmbeddedPostgres, most: int | None = None) -> blasting.Done:
+    database = Database(server.url)
+    try:
+        return await blasting.run(database, most=most)
+    finally:
+        await database.close()
+
+
+def _bare(port: int, mails: int, connections: int = CONNECTIONS) -> tuple[float, float]:
+    """Mails a second of as many processes, from the moment when all are ready, and microseconds of their CPU a mail."""
+    used = _children_s()
+    command = [sys.executable, "-m", "bench.blast", "bare", str(port), str(mails // PROCESSES), str(connections)]
+    children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
+    began = time.perf_counter()
+    for child in children:
+        _tell(child)
+    for child in children:
+        child.wait()
+    lasted, sent = time.perf_counter() - began, mails // PROCESSES * PROCESSES
+    return sent / lasted, (_children_s() - used) / sent * 1e6
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _tell(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+
+
+def _sweep(place: Path, server: EmbeddedPostgres) -> None:
+    """What connections are worth, also to a server that takes its time."""
+    for delay_ms in (0, 5):
+        for connections in (1, 10, 50):
+            environment = {"SINK_DELAY_MS": str(delay_ms)}
+            with (
+                blasting.sink(place, environment) as (port, _),
+                blasting.workers(place, server, port, connections=connections),
+            ):
+                done = asyncio.run(_run(server, most=SWEEP))
+                bare, _ = _bare(port, SWEEP, connections)
+            rate = done.sent / (done.lasted_s - done.planned_s)
+            print(
+                f"{connections} connections a worker, {delay_ms} ms a mail: {rate:,.0f}/s without the plan, bare {bare:,.0f}/s", flush=True
+            )
+
+
+def _grow(place: Path, server: EmbeddedPostgres) -> None:
+    """The cost of a mail with ten and a hundred times the recipients."""
+    asyncio.run(_fill(server))
+    with blasting.sink(place) as (port, _), blasting.workers(place, server, port) as pids:
+        for people in (GROWN // 100, GROWN // 10, GROWN):
+            before = cpu_s(*pids, server.postmaster_pid())
+            done = asyncio.run(_run(server, most=people))
+            cost = (cpu_s(*pids, server.postmaster_pid()) - before) / done.sent * 1e6
+            print(f"{people} recipients: {cost:,.0f} microseconds of CPU a mail (workers, Postgres), {memory_mb(*pids):.0f} MB", flush=True)
+
+
+async def _fill(server: EmbeddedPostgres) -> None:
+    database = Database(server.url)
+    await blasting.fill(database, GROWN)
+    await database.close()
+
+
+class _NobodyWatches:
+    def begins(self, _place: int) -> bool:
+        return True
+
+    def ended(self, _place: int, _end: End) -> None:
+        """Nothing is written down."""
+
+
+async def _bare_process(port: int, mails: int, connections: int) -> None:
+    database = Database(os.environ["SOJOURN_DATABASE_URL"])
+    contents = Contents(database, Renderer(), Tracker(database, *_OURS))
+    adapter = Smtp(SmtpServer("127.0.0.1", port, tls="none", connections=connections))
+    await _outgoing(contents, 0)
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    left = iter(range(0, mails, CHUNK))
+
+    async def lane() -> None:
+        for first in left:
+            outgoings = [await _outgoing(contents, number) for number in range(first, min(first + CHUNK, mails))]
+            await adapter.send_all(outgoings, _NobodyWatches())
+
+    await asyncio.gather(*(lane() for _ in range(max(LANES, connections))))
+
+
+_NOW = datetime.now(UTC)
+_SETTINGS = {"from": "Acme <hello@acme.example>", "postal_address": "1 Way"}
+_LEAVE = partial(unsubscribe_url, *_OURS)
+_CHOOSE = partial(preferences_url, *_OURS)
+
+
+async def _outgoing(contents: Contents, number: int) -> Outgoing:
+    """As a lane makes it."""
+    person = Person(number + 1, f"user-{number}", {"name": f"Ann {number}", "plan": "gold"}, None)
+    message_id = UUID(int=number + 1)
+    leave = _LEAVE("demo", person.id, person.id, "general")
+    standing = Standing(now=_NOW, app_name="Demo", settings=_SETTINGS)
+    variables = variables_of(person, standing, unsubscribe_url=leave, preferences_url=_CHOOSE("demo", person.id, person.id))
+    sent = Sent("demo", message_id, About("Demo", "email", "marketing", "news", "message", "news"), _SETTINGS)
+    content = await contents.compose(Filled("demo", "news", 1, "email", variables), sent)
+    return Outgoing(
+        message_id=message_id,
+        app="demo",
+        address=f"ann{number}@example.org",
+        content=content,
+        message_class="marketing",
+        topic="general",
+        deadline=time.monotonic() + 60,
+        unsubscribe_url=leave,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["bare"]:
+        spare_the_collector()
+        uvloop.run(_bare_process(*map(int, sys.argv[2:5])))
+    else:
+        main()

@@ -1,0 +1,218 @@
+"""`sojourn campaigns`: where each stands, trying one out, launching, watching, pausing and stopping it, and sending again what failed."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.campaign_progress import counted, watch_run
+from cli.client import Client, client
+from cli.console import notes, out
+from cli.options import Most
+from cli.options import segment as part
+from journeys.language.errors import NotFound, Refused
+
+app = typer.Typer(help="Campaigns: list, show, try out, launch, watch, pause, stop.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="the campaign's name")]
+Run = Annotated[str | None, typer.Option("--run", help="the id of a run; the newest, if not given")]
+
+
+@app.command("list")
+def list_campaigns(most: Most = 50) -> None:
+    """List them, by name."""
+    table = Table("campaign", "state", "segment", "version", "next", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages("/v1/campaigns", most):
+            row = (each["name"], each["state"].replace("_", " "), each["segment"], str(each["version"]), _next(each))
+            table.add_row(*map(escape, row))
+    out.print(table if table.row_count else "None: no campaign is published.")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Say where a campaign stands, what was done to it by whom, and what its runs came to."""
+    with client() as sojourn:
+        each = sojourn.get(_path(name))
+        runs = list(sojourn.pages(_path(name, "runs"), 5))
+        lines = [*_stands(each), *_done(sojourn, name), *(line for run in runs for line in _of_run(sojourn, name, run))]
+    for line in lines:
+        out.print(escape(line))
+
+
+@app.command()
+def check(
+    name: Name,
+    people: Annotated[int, typer.Option(min=1, max=20, help="to how many people it is shown")] = 3,
+    user: Annotated[list[str] | None, typer.Option(help="to this user; may be given again")] = None,
+) -> None:
+    """Show what some of its people would get, and who lacks what its templates require. Nothing is sent.
+
+    Exits with 1 where somebody lacks something.
+    """
+    with client() as sojourn:
+        shown = sojourn.post(_path(name, "dry-run"), {"people": people, "user_ids": user or []})
+        missing = sojourn.get(_path(name, "missing-variables"))["missing"]
+    about = "" if shown["is_exact"] else "about "
+    out.print(escape(f"{name} goes to {about}{_people(shown['people_in_segment'])}."))
+    for each in shown["messages"]:
+        for line in _message(each):
+            out.print(escape(line))
+    for each in missing:
+        of = f"{_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']})"
+        notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(', '.join(each['sample']))}")
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command("test")
+def send_test(
+    name: Name,
+    addresses: Annotated[list[str], typer.Argument(help="addresses of your own")],
+    version: Annotated[str | None, typer.Option(help="which one; the first, if not given")] = None,
+    user: Annotated[str | None, typer.Option(help="whose attributes fill it in; the template's sample, if not given")] = None,
+) -> None:
+    """Send one version to addresses of your own, marked as a test."""
+    with client() as sojourn:
+        sent = sojourn.post(_path(name, "test-send"), {"addresses": addresses, "version": version, "user_id": user})
+    out.print(f"{len(sent['messages'])} on the way: " + ", ".join(sent["messages"]))
+
+
+@app.command()
+def submit(name: Name) -> None:
+    """Ask for a review of its newest version."""
+    with client() as sojourn:
+        sojourn.post(_path(name, "submit"))
+    out.print(escape(f"{name} is in review: somebody with another key approves it with `sojourn campaigns approve {name}`."))
+
+
+@app.command()
+def approve(name: Name) -> None:
+    """Approve its newest version, which somebody else has submitted."""
+    with client() as sojourn:
+        each = sojourn.post(_path(name, "approve"))
+    out.print(escape(f"Version {each['version']} of {name} may be launched."))
+
+
+@app.command()
+def launch(
+    name: Name,
+    again: Annotated[bool, typer.Option("--again", help="though this version went out before: it writes to the same people again")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Let it go out: now, or as its `when` says. It asks first, unless --yes."""
+    with client() as sojourn:
+        each = sojourn.get(_path(name))
+        size = sojourn.get(f"/v1/segments/{part(each['segment'])}/size")
+        about = "" if size["is_exact"] else "about "
+        if not yes and not typer.confirm(f"Launch version {each['version']} of {name} to {about}{_people(size['people'])}?"):
+            raise Refused("nothing was launched")
+        each = sojourn.post(_path(name, "launch"), {"again": again})
+    out.print(escape(f"{name} is {each['state']}{_begins(each)}. Watch it with `sojourn campaigns watch {name}`."))
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Claim nothing more of it, and begin no run, until it is resumed."""
+    _act(name, "pause", "Go on with `sojourn campaigns resume {name}`.")
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Let it go on where it was."""
+    _act(name, "resume", "Watch it with `sojourn campaigns watch {name}`.")
+
+
+@app.command()
+def stop(name: Name) -> None:
+    """Stop it for good: what has not left does not leave."""
+    _act(name, "stop", "")
+
+
+@app.command()
+def resend(name: Name, run: Run = None) -> None:
+    """Send again what failed in a run, and only that."""
+    with client() as sojourn:
+        failed = run or _newest(sojourn, name)["id"]
+        begun = sojourn.post(_path(name, "runs", failed, "resend"))
+    out.print(escape(f"Run {begun['id']} begins. Watch it with `sojourn campaigns watch {name}`."))
+
+
+@app.command()
+def watch(name: Name, run: Run = None) -> None:
+    """Watch a run to its end, and tell what it came to."""
+    with client() as sojourn:
+        told = watch_run(sojourn, _path(name, "runs", run or _newest(sojourn, name)["id"]), name)
+    for line in counted(told):
+        out.print(escape(line))
+
+
+def _path(name: str, *rest: str) -> str:
+    return "/".join(["/v1/campaigns", part(name), *rest])
+
+
+def _act(name: str, act: str, then: str) -> None:
+    with client() as sojourn:
+        each = sojourn.post(_path(name, act))
+    out.print(escape(f"{name} is {each['state']}. {then.format(name=name)}".rstrip()))
+
+
+def _newest(sojourn: Client, name: str) -> Any:
+    """Raises NotFound where it has not begun yet."""
+    found = next(sojourn.pages(_path(name, "runs"), 1), None)
+    if found is None:
+        raise NotFound(f"{name} has no run yet: `sojourn campaigns show {name}` says when one begins")
+    return found
+
+
+def _stands(each: Any) -> Iterator[str]:
+    yield f"{each['name']} is {each['state'].replace('_', ' ')}; it goes to segment {each['segment']}{_begins(each)}"
+    launched = f", launched: version {each['launched_version']}" if each["launched_version"] else ", never launched"
+    yield f"    version {each['version']}, published by {each['published_by']} {_time(each['published_at'])}{launched}"
+    if each["approved_version"] == each["version"]:
+        yield f"    approved by {each['approved_by']}"
+
+
+def _done(sojourn: Client, name: str) -> Iterator[str]:
+    for each in sojourn.pages(_path(name, "history"), 10):
+        version = f" version {each['version']}" if each["version"] else ""
+        yield f"    {_time(each['at'])} {each['act'].replace('_', ' ')}{version}, by {each['done_by']}"
+
+
+def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
+    told = sojourn.get(_path(name, "runs", run["id"]))
+    again = f", what failed in {run['repeats']}" if run["repeats"] else ""
+    yield f"run {run['id']}: {run['state']}, begun {_time(run['began_at'])}{again}"
+    yield from (f"    {line}" for line in counted(told))
+
+
+def _message(each: Any) -> Iterator[str]:
+    if each["version"] is None:
+        yield f"{each['user_id']}: nothing, held out"
+        return
+    yield f"{each['user_id']}: {each['version']}, {each['channel']}" + (f", not made: {each['problem']}" if each["problem"] else "")
+    for name, text in (each["parts"] or {}).items():
+        if isinstance(text, str) and name != "html":
+            yield f"    {name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def _next(each: Any) -> str:
+    if each["next_local_at"]:
+        return f"{each['next_local_at'].replace('T', ' ')} on everybody's own clock"
+    return f"{_time(each['next_at'])} UTC" if each["next_at"] else "-"
+
+
+def _begins(each: Any) -> str:
+    return f"; the next run: {_next(each)}" if each["next_at"] else ""
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
+def _time(at: str) -> str:
+    return at[:16].replace("T", " ")
+
+
+_LONGEST = 200

@@ -1,0 +1,114 @@
+"""A campaign: one message, or variants of it, to everybody of a segment. A value: no clock, no I/O.
+
+Written in Python it is checked as a whole; read from JSON it is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator
+from pydantic import Field as Bound
+
+from journeys.language.check_campaigns import campaign_problems
+from journeys.language.durations import Duration, hours
+from journeys.language.errors import Invalid
+from journeys.language.events import Events, Goal
+from journeys.language.experiments import Experiment, Variant, WinnerRule
+from journeys.language.messages import Cap, Message, MessageClass, QuietHours, SendWindow
+from journeys.language.nodes import KW_ONLY, Node, node
+from journeys.language.timing import Once, Recurring, cron, daily, monthly, once, weekly
+
+__all__ = [
+    "ONLY",
+    "REST",
+    "Campaign",
+    "Version",
+    "When",
+    "WinnerRule",
+    "cron",
+    "daily",
+    "monthly",
+    "once",
+    "weekly",
+]
+
+ONLY = "message"
+"""What the ledger calls the one message of a campaign without variants, where a journey has the id of a step."""
+REST = "rest"
+"""The same of those who wait for a winner."""
+
+When: TypeAlias = Annotated[Once | Recurring | Events, Bound(discriminator="kind")]
+
+
+@node
+class Version(Node):
+    """One of several versions of a campaign's message, to so many percent of those to whom variants are sent. The first is the control."""
+
+    name: str
+    weight: int | float
+    message: Message
+    _: KW_ONLY
+    kind: Literal["version"] = "version"
+
+
+def _checked_when_written(cls: type["Campaign"]) -> type["Campaign"]:
+    build = cls.__init__
+
+    def __init__(self: "Campaign", *given: Any, **named: Any) -> None:  # noqa: N807 - it becomes the class's own
+        build(self, *given, **named)
+        if found := campaign_problems(self):
+            raise Invalid(found)
+
+    cls.__init__ = wraps(build)(__init__)  # type: ignore[method-assign]
+    return cls
+
+
+@_checked_when_written
+@node
+class Campaign(Node):
+    """See the fields in docs/how-to/campaigns.md. Raises Invalid with every problem when it is written in Python.
+
+    `local_at` is set in the definition of a run: it writes to each person when their own clock shows that.
+    """
+
+    name: str
+    segment: str
+    message: Message | None = None
+    _: KW_ONLY
+    when: When | None = None
+    versions: Annotated[Sequence[Version], AfterValidator(tuple)] = ()
+    goal: Goal | None = None
+    winner: WinnerRule | None = None
+    holdout: int | float = 0
+    message_class: MessageClass = "marketing"
+    topic: str | None = None
+    quiet_hours: QuietHours | None = None
+    send_window: SendWindow | None = None
+    caps: Annotated[Sequence[Cap], AfterValidator(tuple)] | None = None
+    most_people: int | None = None
+    per_second: int | float | None = None
+    lasts: Duration = hours(72)
+    local_at: str | None = None
+    kind: Literal["campaign"] = "campaign"
+
+    @property
+    def messages(self) -> Mapping[str, Message]:
+        """What each version sends, by its name."""
+        if self.versions:
+            return {each.name: each.message for each in self.versions}
+        assert self.message is not None
+        return {ONLY: self.message}
+
+    @property
+    def trigger(self) -> Events | None:
+        """The events that send it, one message each; None: it is sent in runs."""
+        return self.when if isinstance(self.when, Events) else None
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """What is compared; None without versions or without a goal."""
+        if not self.versions or self.goal is None:
+            return None
+        variants = [Variant(each.name, each.weight) for each in self.versions]
+        return Experiment(variants, self.goal, winner=self.winner, holdout=self.holdout)

@@ -1,0 +1,275 @@
+"""A run is planned as of one moment and sent in chunks: everybody once, whatever stands against it explained, whoever dies."""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.campaigns.order import RunOrder
+from activities.ways import SIDE_BY_SIDE
+from journeys.language import days, email, event, hours
+from journeys.language.campaigns import Version
+from journeys.language.errors import Unavailable
+from journeys.language.events import Goal
+from journeys.language.experiments import Experiment, Variant, WinnerRule, part_of
+from storage.database import Database
+from storage.ids import message_id
+from tests.activities.campaigns import victim
+from tests.activities.campaigns.blast import Blast
+
+ROOT = Path(__file__).parents[3]
+
+
+async def test_everybody_of_the_segment_gets_it_once(blast: Blast) -> None:
+    await blast.add_people(230)
+    order = await blast.launch()
+    assert await blast.tallies(order) == {("planned", None): 230}
+    await blast.send(order)
+    await blast.send(order)
+    assert Counter(blast.town.provider.taken) == Counter(f"p{n}@example.com" for n in range(1, 231))
+    assert await blast.ends() == {("sent", None): 230}
+    for row in await blast.town.rows():
+        assert row.source == f"campaign:{order.run_id}"
+        assert row.id == message_id(began_of(row.id), "demo", row.source, "message", 1, row.target), "the id is computed, as everywhere"
+    assert await blast.tallies(order) == {("planned", None): 230, ("sent", None): 230}
+    assert (await blast.look(order)).chunks == 0
+    assert await blast.town.listed() == []
+    assert list(blast.folder.iterdir()) == [], "journals are gone with their lanes"
+
+
+def began_of(number: UUID) -> datetime:
+    return datetime.fromtimestamp((number.int >> 80) / 1000, tz=UTC)
+
+
+async def test_who_comes_after_the_plan_is_not_written_to(blast: Blast) -> None:
+    await blast.add_people(3)
+    order = await blast.launch()
+    await blast.add_people(2)
+    await blast.send(order)
+    assert len(blast.town.provider.taken) == 3
+
+
+async def test_what_stands_against_a_message_is_found_at_its_claim_and_told(blast: Blast) -> None:
+    await blast.add_people(7)
+    order = await blast.launch()
+    people = {row.user_id: row.id for row in await blast.town.run("SELECT user_id, id FROM users WHERE user_id LIKE 'p%'")}
+    await blast.town.suppress("p1@example.com")
+    blast.town.user_id = people["p2"]
+    await blast.town.say("withdrawn", channel="email")
+    blast.town.user_id = people["p3"]
+    await blast.town.say("withdrawn", channel="email", topic="general")
+    blast.town.user_id = people["p4"]
+    await blast.town.say("granted", channel="email")
+    await blast.town.run("UPDATE endpoints SET state = 'inactive' WHERE address = 'p5@example.com'")
+    await blast.send(order)
+    told: dict[tuple[str, str | None], int] = {
+        ("skipped", "suppressed"): 1,
+        ("skipped", "opted_out"): 1,
+        ("skipped", "unsubscribed"): 1,
+        ("skipped", "inactive_endpoint"): 1,
+    }
+    assert await blast.ends() == {**told, ("sent", None): 3}
+    assert await blast.tallies(order) == {("planned", None): 7, **told, ("sent", None): 3}
+    assert sorted(blast.town.provider.taken) == ["p4@example.com", "p6@example.com", "p7@example.com"]
+    assert await blast.town.listed() == []
+
+
+async def test_who_has_no_address_has_a_row_that_says_so(blast: Blast) -> None:
+    await blast.add_people(2)
+    await blast.town.run("DELETE FROM endpoints WHERE address = 'p1@example.com'")
+    await blast.town.run("UPDATE endpoints SET state = 'inactive' WHERE address = 'p2@example.com'")
+    order = await blast.launch()
+    assert await blast.ends() == {("skipped", "no_endpoint"): 1, ("skipped", "inactive_endpoint"): 1}
+    assert (await blast.look(order)).chunks == 0
+
+
+async def test_a_cap_counts_what_others_sent(blast: Blast) -> None:
+    await blast.town.run("""UPDATE apps SET settings = '{"caps": [{"kind": "cap", "at_most": 1, "per": "day"}]}'""")
+    await blast.add_people(60)
+    first, second = await blast.launch(), await blast.launch()
+    await blast.send(first)
+    await blast.send(second)
+    assert await blast.ends() == {("sent", None): 60, ("skipped", "capped"): 60}
+
+
+async def test_quiet_hours_put_it_off_by_the_clock_of_each(blast: Blast) -> None:
+    quiet = '{"quiet_hours": [{"kind": "quiet_hours", "start": "00:00", "end": "23:59", "then": "wait"}]}'
+    await blast.town.run("UPDATE apps SET settings = CAST(:quiet AS text)::jsonb", quiet=quiet)
+    await blast.add_people(5, zone="Pacific/Kiritimati")
+    order = await blast.launch()
+    await blast.send(order)
+    assert blast.town.provider.taken == []
+    assert await blast.ends() == {("deferred", "quiet_hours"): 5}
+    standing = await blast.look(order)
+    assert standing.chunks == 1, "they wait together"
+    [row, *_] = await blast.town.rows()
+    assert standing.due_at == row.deferred_until
+
+
+@pytest.mark.crash
+async def test_a_killed_lane_leaves_to_the_next_what_its_journal_proves(blast: Blast, database_url: str, tmp_path: Path) -> None:
+    await blast.add_people(120)
+    order = await blast.launch()
+    taken = await killed(blast, order, database_url, tmp_path)
+    assert len(taken) == victim.ENOUGH
+    assert await blast.recover() == 2
+    assert await blast.recover() == 0
+    await blast.send(order)
+    ends = await blast.ends()
+    # Two lanes, each with as many under way as an account is given that takes them one by one.
+    assert ends == {("sent", None): 120 - 2 * SIDE_BY_SIDE, ("unknown", "unconfirmed"): 2 * SIDE_BY_SIDE}
+    assert set(Counter([*taken, *blast.town.provider.taken]).values()) == {1}, "nobody is written to twice"
+    assert await blast.tallies(order) == {("planned", None): 120, **ends}
+    assert (await blast.look(order)).chunks == 0
+
+
+@pytest.mark.crash
+async def test_without_its_journal_all_that_it_had_claimed_is_unconfirmed(blast: Blast, database_url: str, tmp_path: Path) -> None:
+    await blast.add_people(120)
+    order = await blast.launch()
+    taken = await killed(blast, order, database_url, tmp_path)
+    for path in blast.folder.iterdir():
+        path.unlink()
+    await blast.send(order)
+    assert (await blast.look(order)).chunks == 2, "the leases are not over"
+    await blast.let_leases_end()
+    await blast.send(order)
+    ends = await blast.ends()
+    assert ends == {("sent", None): 20, ("unknown", "unconfirmed"): 100}
+    assert set(Counter([*taken, *blast.town.provider.taken]).values()) == {1}
+    assert await blast.tallies(order) == {("planned", None): 120, **ends}
+    assert await blast.town.listed() == ["unknown"] * 100
+
+
+async def killed(blast: Blast, order: RunOrder, url: str, tmp_path: Path) -> list[str]:
+    """Whom a process wrote to that was killed in the middle."""
+    record = tmp_path / "record"
+    record.touch()
+    given = (url, str(blast.folder), order.run_id, str(record))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.activities.campaigns.victim", *given, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"here\n"
+    process.kill()
+    await process.communicate()
+    return record.read_text().split()
+
+
+async def test_a_pause_is_seen_in_the_middle_and_resuming_loses_nothing(blast: Blast) -> None:
+    await blast.add_people(200)
+    blast.town.provider.is_held = True
+    order = await blast.launch()
+    sending = asyncio.create_task(blast.send(order))
+    await blast.town.provider.called.wait()
+    assert await blast.change(order, "paused")
+    await asyncio.sleep(1)
+    blast.town.provider.released.set()
+    await sending
+    seen = len(blast.town.provider.taken)
+    await blast.send(order)
+    assert len(blast.town.provider.taken) == seen < 201, "it is paused"
+    assert await blast.change(order, "running")
+    await blast.let_leases_end()
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 200}
+    assert set(Counter(blast.town.provider.taken).values()) == {1}
+
+
+async def test_a_stopped_run_skips_what_has_not_left(blast: Blast) -> None:
+    await blast.add_people(120)
+    order = await blast.launch()
+    assert await blast.change(order, "stopped")
+    await blast.send(order)
+    await ActivityEnvironment().run(blast.runs.skip_left, order, "stopped")
+    assert await blast.ends() == {("skipped", "stopped"): 120}
+    assert (await blast.look(order)).chunks == 0
+    assert not await blast.change(order, "running"), "it is over"
+
+
+async def test_what_was_certainly_not_sent_is_tried_again_and_what_failed_can_be_sent_by_another_run(blast: Blast) -> None:
+    await blast.add_people(4)
+    blast.town.provider.script[:] = ["not_sent", "rejected", "ambiguous", "ok"]
+    order = await blast.launch()
+    await blast.send(order)
+    assert await blast.ends() == {
+        ("planned", "not_sent"): 1,
+        ("rejected", "rejected"): 1,
+        ("unknown", "unconfirmed"): 1,
+        ("sent", None): 1,
+    }
+    await blast.let_leases_end()
+    await blast.send(order)
+    assert (await blast.ends())["sent", None] == 2
+    again = await blast.begin(repeats=UUID(order.run_id))
+    await blast.runs.plan(again)
+    assert await blast.tallies(again) == {("planned", None): 1}
+    await blast.send(again)
+    assert (await blast.ends())["sent", None] == 3, "what nobody knows of is left alone"
+
+
+async def test_a_campaign_leaves_at_the_same_time_on_everybodys_clock(blast: Blast) -> None:
+    """Nine in the morning comes to Kiritimati, beyond the date line, 25 hours before it comes to Pago Pago."""
+    await blast.add_people(3, zone="Pacific/Kiritimati")
+    await blast.add_people(3, zone="Pacific/Pago_Pago")
+    now = datetime.now(UTC)
+    order = await blast.launch(local_at=(now + timedelta(hours=1)).replace(tzinfo=None).isoformat())
+    await blast.send(order)
+    assert sorted(blast.town.provider.taken) == [f"p{n}@example.com" for n in (1, 2, 3)]
+    standing = await blast.look(order)
+    assert standing.due_at is not None
+    assert timedelta(hours=11) < standing.due_at - now < timedelta(hours=13)
+
+
+async def test_versions_holdout_and_those_who_wait_for_a_winner_are_drawn_as_python_draws_them(blast: Blast) -> None:
+    await blast.add_people(400)
+    versions = (Version("a", 30, email("welcome")), Version("b", 70, email("welcome")))
+    rule = WinnerRule(50, after=hours(1), until=hours(2))
+    goal = Goal(event("bought"), days(1))
+    await blast.launch(message=None, versions=versions, holdout=20, winner=rule, goal=goal)
+    experiment = Experiment((Variant("a", 30), Variant("b", 70)), goal, winner=rule, holdout=20)
+    parts = {f"p{n}": part_of(experiment, "demo", "spring-sale", f"p{n}") for n in range(1, 401)}
+    wanted = Counter("held_out" if part == "held_out" else part if isinstance(part, str) else part.name for part in parts.values())
+    rows = await blast.town.run("SELECT u.user_id, m.step, m.reason FROM messages m JOIN users u ON u.id = m.user_id")
+    assert Counter("held_out" if row.reason == "held_out" else row.step for row in rows) == wanted
+    for row in rows:
+        part = parts[row.user_id]
+        assert (row.reason == "held_out") == (part == "held_out")
+        assert row.reason == "held_out" or row.step == (part if isinstance(part, str) else part.name)
+    due = await blast.town.run("SELECT step, bool_and(due_at = 'infinity') AS waits FROM campaign_chunks GROUP BY step ORDER BY step")
+    assert [(row.step, row.waits) for row in due] == [("a", False), ("b", False), ("rest", True)]
+
+
+async def test_a_bound_on_messages_a_second_is_kept_by_all_lanes_together(blast: Blast) -> None:
+    await blast.add_people(200)
+    order = await blast.launch(per_second=100)
+    began = time.monotonic()
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 200}
+    assert time.monotonic() - began > 1.4, "the first chunk leaves at once, then one each half second"
+
+
+async def test_a_claim_whose_commit_was_not_answered_is_not_unconfirmed(blast: Blast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is cut after COMMIT: the lane hears that nothing happened, and its journal knows better."""
+    await blast.add_people(50)
+    order = await blast.launch()
+    run, cuts = Database.run, iter([True])
+
+    async def cut_once(database: Database, work: Any) -> Any:
+        found = await run(database, work)
+        if "take_and_claim" in str(work) and next(cuts, False):
+            raise Unavailable("cut")
+        return found
+
+    monkeypatch.setattr(Database, "run", cut_once)
+    await blast.send(order)
+    await blast.let_leases_end()
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 50}

@@ -1,0 +1,178 @@
+"""Runs of campaigns over HTTP: how far they are, what their versions came to, sending again, deciding by hand."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from api.campaign_runs import progress_of
+from journeys.language import days, event, hours, prop
+from journeys.language.campaigns import Campaign, Version, WinnerRule
+from storage import campaign_winners
+from storage.campaign_runs import Left, Run, Tally
+from storage.database import Connection, Database
+from tests.api.campaigning import MAIL, SALE, act, end_runs, put, runs, settle, tally
+
+GOAL = event("order_placed").where(prop("total") > 20).within(days(3))
+VERSIONS = [Version("plain", 50, MAIL), Version("bold", 50, MAIL)]
+TESTED = Campaign("spring-sale", "golden", versions=VERSIONS, goal=GOAL, winner=WinnerRule(20, hours(2), hours(24)), holdout=10)
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+RUN = Run("demo", UUID(int=1), "spring-sale", 1, "{}", "running", NOW - timedelta(seconds=70), planned_at=NOW - timedelta(seconds=60))
+
+
+@pytest.fixture(autouse=True)
+async def _town(database: Database) -> None:
+    await settle(database)
+
+
+async def begun(manager: httpx.AsyncClient, campaign: Campaign = SALE) -> str:
+    assert (await put(manager, campaign)).status_code == 200
+    assert (await act(manager, "launch")).status_code == 200
+    found: str = (await runs(manager))[0]["id"]
+    return found
+
+
+def test_rate_and_end_are_told_by_what_was_done_since_the_plan() -> None:
+    tallies = [
+        Tally("message", "planned", None, 1000),
+        Tally("message", "sent", None, 590),
+        Tally("message", "skipped", "unsubscribed", 10),
+        Tally("message", "skipped", "held_out", 50),
+        Tally("message", "unknown", None, 2),
+    ]
+    told = progress_of(RUN, tallies, Left(8, 400, NOW), NOW)
+    assert (told.planned, told.done, told.left, told.sent, told.unknown) == (1000, 600, 400, 590, 2)
+    assert told.skipped == {"unsubscribed": 10, "held_out": 50}
+    assert (told.per_second, told.ends_at) == (10.0, NOW + timedelta(seconds=40))
+
+
+@pytest.mark.parametrize(
+    ("state", "left"),
+    [("paused", Left(1, 10, NOW)), ("running", Left(0, 0, None)), ("running", Left(20, 1000, NOW))],
+    ids=["paused", "nothing left", "nothing done yet"],
+)
+def test_where_no_end_can_be_told_none_is(state: Any, left: Left) -> None:
+    run = Run(**{**vars(RUN), "state": state})
+    assert progress_of(run, [Tally("message", "planned", None, 1000)], left, NOW).ends_at is None
+
+
+async def test_a_run_tells_how_far_it_is(manager: httpx.AsyncClient, database: Database) -> None:
+    run_id = await begun(manager)
+    async with database.transaction() as connection:
+        await tally(connection, run_id, ("message", "planned", "", 50), ("message", "sent", "", 50))
+        await connection.exec_driver_sql(
+            "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)"
+            f" VALUES ('demo', '{run_id}', 'message', ARRAY[gen_random_uuid()], 'infinity')"
+        )
+    told = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}")).json()
+    assert (told["planned"], told["done"], told["left"], told["next_due_at"]) == (50, 49, 1, None)
+    assert told["outcomes"] == [{"version": "message", "state": "sent", "reason": None, "messages": 50}]
+    assert (await manager.get(f"/v1/campaigns/autumn-sale/runs/{run_id}")).status_code == 404
+    assert (await manager.get("/v1/campaigns/spring-sale/runs/nonsense")).status_code == 404
+
+
+async def message(connection: Connection, run_id: str, user: int, step: str, state: str = "sent", reason: str = "") -> None:
+    """A message that was settled two days ago."""
+    await connection.exec_driver_sql(
+        "INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state, reason, settled_at)"
+        f" VALUES (gen_random_uuid(), 'demo', {user}, 'campaign:{run_id}', '{step}', 1, '{user}', 'email', 'marketing', '{state}',"
+        f" nullif('{reason}', ''), now() - interval '2 days')"
+    )
+
+
+async def order(connection: Connection, user: int, total: int, ago: str) -> None:
+    await connection.exec_driver_sql(
+        "INSERT INTO events (app, received_at, user_id, event_id, name, properties, occurred_at)"
+        f" VALUES ('demo', now(), {user}, gen_random_uuid()::text, 'order_placed', '{{\"total\": {total}}}', now() - interval '{ago}')"
+    )
+
+
+async def test_results_count_people_who_reached_the_goal_within_its_window_from_the_send(
+    manager: httpx.AsyncClient, database: Database
+) -> None:
+    run_id = await begun(manager, TESTED)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(11, 19)")
+        for user, step in ((11, "plain"), (12, "plain"), (13, "plain"), (14, "bold"), (15, "bold"), (16, "bold")):
+            await message(connection, run_id, user, step)
+        await message(connection, run_id, 17, "bold", "skipped", "held_out")
+        await message(connection, run_id, 18, "bold", "skipped", "unsubscribed")
+        await message(connection, run_id, 19, "rest")
+        # Two devices are one person.
+        await message(connection, run_id, 16, "bold")
+        await order(connection, 11, 50, "1 day")
+        await order(connection, 12, 10, "1 day")  # too small an order
+        await order(connection, 13, 50, "3 days")  # before the send
+        for user in (14, 15, 15, 17, 18):
+            await order(connection, user, 50, "1 day")
+        # Who was joined into somebody since, and orders as that one.
+        await connection.exec_driver_sql("UPDATE users SET merged_into = 1001 WHERE app = 'demo' AND id = 16")
+        await order(connection, 1001, 50, "1 hour")
+    told = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}/results")).json()
+    assert [(each["version"], each["people"], each["converted"]["n"]) for each in told["versions"]] == [
+        ("plain", 3, 1),
+        ("bold", 3, 3),
+        ("rest", 1, 0),
+    ]
+    assert (told["held_out"]["people"], told["held_out"]["converted"]["n"]) == (1, 1)
+    plain, bold, _ = told["versions"]
+    assert (plain["against_first"], round(bold["against_first"]["rate"], 2)) == (None, 0.67)
+    assert (told["is_mismatched"], told["winner"]) == (False, None)
+
+
+async def test_a_campaign_without_a_goal_measures_nothing(manager: httpx.AsyncClient) -> None:
+    run_id = await begun(manager)
+    answer = await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}/results")
+    assert (answer.status_code, "has no goal" in answer.json()["detail"]) == (409, True)
+
+
+async def test_a_person_can_decide_what_the_rest_get_once(manager: httpx.AsyncClient, database: Database) -> None:
+    run_id = await begun(manager, TESTED)
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)"
+            f" VALUES ('demo', '{run_id}', 'rest', ARRAY[gen_random_uuid()], 'infinity')"
+        )
+    path = f"/v1/campaigns/spring-sale/runs/{run_id}/winner"
+    assert [each["code"] for each in (await manager.post(path, json={"version": "loud"})).json()["errors"]] == ["no_such_version"]
+    decided = await manager.post(path, json={"version": "bold"})
+    assert (decided.status_code, decided.json()["next_due_at"] is not None) == (200, True)
+    assert (await manager.post(path, json={"version": None})).status_code == 409
+    async with database.transaction() as connection:
+        assert await campaign_winners.of_run(connection, "demo", UUID(run_id)) == "bold"
+    told = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}/results")).json()
+    assert (told["winner"]["version"], told["winner"]["because"]) == ("bold", "by_hand")
+    assert (await manager.get("/v1/campaigns/spring-sale/history")).json()["items"][0]["act"] == "decide"
+
+
+async def test_nobody_decides_where_nothing_is_tested(manager: httpx.AsyncClient) -> None:
+    run_id = await begun(manager)
+    assert (await manager.post(f"/v1/campaigns/spring-sale/runs/{run_id}/winner", json={"version": None})).status_code == 409
+
+
+async def test_what_failed_is_sent_again_by_a_run_of_its_own_and_once(manager: httpx.AsyncClient, database: Database) -> None:
+    run_id = await begun(manager)
+    path = f"/v1/campaigns/spring-sale/runs/{run_id}/resend"
+    assert "goes on" in (await manager.post(path)).json()["detail"]
+    async with database.transaction() as connection:
+        await end_runs(connection)
+        await connection.exec_driver_sql("UPDATE campaigns SET state = 'finished'")
+    first = await manager.post(path, headers={"idempotency-key": "one"})
+    assert (first.status_code, first.json()["repeats"], first.json()["state"]) == (202, run_id, "planning")
+    assert (await manager.post(path, headers={"idempotency-key": "one"})).json() == first.json()
+    assert "sent again already" in (await manager.post(path)).json()["detail"]
+    assert (await manager.get("/v1/campaigns/spring-sale")).json()["state"] == "running"
+    assert [each["repeats"] for each in await runs(manager)] == [run_id, None]
+
+
+async def test_runs_come_in_pages(manager: httpx.AsyncClient, database: Database) -> None:
+    await begun(manager)
+    for _ in range(2):
+        await act(manager, "stop")
+        await act(manager, "launch", again=True)
+    first = (await manager.get("/v1/campaigns/spring-sale/runs?limit=2")).json()
+    second = (await manager.get("/v1/campaigns/spring-sale/runs", params={"cursor": first["next"]})).json()
+    assert (len(first["items"]), len(second["items"]), second["next"]) == (2, 1, None)
+    assert len({each["id"] for each in (*first["items"], *second["items"])}) == 3

@@ -1,0 +1,104 @@
+"""Before a campaign goes out: dry runs, tests to one's own addresses, and people who lack what a template requires."""
+
+import httpx
+import pytest
+
+from journeys.language import email, event
+from journeys.language.campaigns import Campaign, Version
+from storage.database import Database
+from tests.api.campaigning import MAIL, SALE, act, put, settle
+
+
+@pytest.fixture(autouse=True)
+async def _town(database: Database) -> None:
+    await settle(database)
+
+
+async def test_a_dry_run_shows_what_people_of_the_segment_would_get(manager: httpx.AsyncClient, database: Database) -> None:
+    await put(manager, SALE)
+    told = (await act(manager, "dry-run")).json()
+    assert (told["people_in_segment"], told["is_exact"]) == (2, True)
+    shown = {each["user_id"]: each for each in told["messages"]}
+    assert shown["ann"]["parts"]["subject"] == "Spring, Ann"
+    assert (shown["bob"]["parts"], shown["bob"]["problem"]) == (None, "missing_variable:user.first_name")
+    async with database.transaction() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM messages")).scalar_one() == 0
+
+
+async def test_a_dry_run_gives_each_person_their_own_version_and_nothing_to_who_is_held_out(manager: httpx.AsyncClient) -> None:
+    versions = [Version("plain", 50, MAIL), Version("bold", 50, MAIL)]
+    assert (await put(manager, Campaign("spring-sale", "golden", versions=versions, holdout=40))).status_code == 200
+    names = [f"user-{number}" for number in range(20)]
+    for name in names:
+        await manager.put(f"/v1/users/{name}", json={"attributes": {"first_name": name}})
+    shown = (await act(manager, "dry-run", user_ids=names)).json()["messages"]
+    assert {each["version"] for each in shown} == {"plain", "bold", None}
+    assert all((each["parts"] is None) == (each["version"] is None) for each in shown)
+    assert shown == (await act(manager, "dry-run", user_ids=names)).json()["messages"]
+
+
+async def test_a_dry_run_of_a_triggered_campaign_takes_the_event_that_is_given(manager: httpx.AsyncClient) -> None:
+    files = {
+        "template.toml": 'from = "a@example.com"\nrequired = ["entry.total"]\n[sample.entry]\ntotal = 1\n',
+        "subject.txt": "Thanks for {{ entry.total }}",
+        "body.txt": "{{ links.unsubscribe }}",
+    }
+    assert (await manager.post("/v1/templates/thanks/versions", json={"files": files})).json().get("errors") is None
+    await put(manager, Campaign("thanks", "golden", email("thanks"), when=event("order_placed")))
+    told = (await act(manager, "dry-run", "thanks", user_ids=["ann"], data={"total": 20})).json()
+    assert told["messages"][0]["parts"]["subject"] == "Thanks for 20"
+    refused = await put(manager, Campaign("thanks-to-all", "golden", email("thanks")))
+    assert [each["code"] for each in refused.json()["errors"]] == ["not_in_a_campaign"]
+
+
+async def test_a_test_goes_to_addresses_of_ones_own_and_says_that_it_is_one(manager: httpx.AsyncClient, database: Database) -> None:
+    await put(manager, SALE)
+    addresses = ["me@example.com", "you@example.com"]
+    answer = await act(manager, "test-send", addresses=addresses, user_id="ann")
+    assert (answer.status_code, len(answer.json()["messages"])) == (202, 2)
+    async with database.transaction() as connection:
+        rows = (await connection.exec_driver_sql("SELECT content #>> '{parts,subject}' FROM direct_sends")).scalars().all()
+        sent_to = (await connection.exec_driver_sql("SELECT address FROM messages ORDER BY address")).scalars().all()
+    assert (rows, sent_to) == (["[Test] Spring, Ann"] * 2, addresses)
+
+
+async def test_a_test_is_sent_once_with_its_key_and_takes_the_sample_without_a_user(manager: httpx.AsyncClient, database: Database) -> None:
+    await put(manager, SALE)
+    order = {"addresses": ["me@example.com"]}
+    for _ in range(2):
+        await manager.post("/v1/campaigns/spring-sale/test-send", json=order, headers={"idempotency-key": "one"})
+    async with database.transaction() as connection:
+        subjects = (await connection.exec_driver_sql("SELECT content #>> '{parts,subject}' FROM direct_sends")).scalars().all()
+    assert subjects == ["[Test] Spring, Sam"]
+
+
+@pytest.mark.parametrize(
+    ("order", "pointer", "code"),
+    [
+        ({"addresses": ["no address"]}, "/addresses/0", "invalid_email"),
+        ({"addresses": ["me@example.com"], "version": "loud"}, "/version", "no_such_version"),
+        ({"addresses": ["me@example.com"], "user_id": "bob"}, "/user_id", "missing_variable"),
+        ({"addresses": []}, "/addresses", "too_short"),
+    ],
+)
+async def test_a_test_that_cannot_be_sent_says_why(manager: httpx.AsyncClient, order: dict[str, object], pointer: str, code: str) -> None:
+    await put(manager, SALE)
+    answer = await manager.post("/v1/campaigns/spring-sale/test-send", json=order)
+    assert (answer.status_code, [(each["pointer"], each["code"]) for each in answer.json()["errors"]]) == (422, [(pointer, code)])
+
+
+async def test_who_lacks_a_required_variable_is_named_before_anything_leaves(manager: httpx.AsyncClient) -> None:
+    await put(manager, SALE)
+    told = (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()
+    assert told["missing"] == [
+        {
+            "version": "message",
+            "template": "spring-sale",
+            "variable": "user.first_name",
+            "people": 1,
+            "is_exact": True,
+            "sample": ["bob"],
+        }
+    ]
+    await manager.patch("/v1/users/bob", json={"attributes": {"first_name": "Bob"}})
+    assert (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()["missing"] == []

@@ -1,0 +1,31 @@
+"""The child processes of templates come when they are needed and go when they are not."""
+
+import asyncio
+
+from channels.render_pool import Children
+
+CHECK = {"do": "check", "files": {"body.txt": "Hello", "subject.txt": "Hello"}}
+
+
+async def test_one_after_the_other_needs_one_child_and_two_at_once_two() -> None:
+    children = Children(2, wall_s=10)
+    for _ in range(3):
+        await children.ask(CHECK)
+    assert len(children.pids) == 1
+    await asyncio.gather(children.ask(CHECK), children.ask(CHECK))
+    assert len(children.pids) == 2
+    await children.close()
+    assert children.pids == []
+
+
+async def test_a_child_that_nobody_needs_ends_and_comes_back() -> None:
+    children = Children(2, wall_s=10, idle_s=0.2)
+    await children.ask(CHECK)
+    [first] = children.pids
+    async with asyncio.timeout(10):
+        while children.pids:  # noqa: ASYNC110 - it ends by itself
+            await asyncio.sleep(0.05)
+    answer = await children.ask(CHECK)
+    assert "findings" in answer
+    assert children.pids != [first]
+    await children.close()

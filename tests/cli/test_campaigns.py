@@ -1,0 +1,134 @@
+"""`sojourn campaigns` against a served API, and campaigns in files through check, plan and apply."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from storage.database import Database
+from tests.api.campaigning import end_runs, tally
+from tests.cli.conftest import Command
+
+GOLDEN = 'from journeys.language import Segment, trait\nsegment = Segment("golden", trait("plan") == "gold")\n'
+SALE = """
+from journeys.language import email
+from journeys.language.campaigns import Campaign, once
+campaign = Campaign("spring-sale", "golden", email("spring-sale"))
+"""
+TEMPLATE = {
+    "template.toml": 'from = "a@example.com"\nrequired = ["user.first_name"]\n[sample.user]\nfirst_name = "Sam"\n',
+    "subject.txt": "Spring, {{ user.first_name }}",
+    "body.txt": "Hello. {{ links.unsubscribe }}",
+}
+
+
+@pytest.fixture
+async def room(served: FastAPI) -> Path:
+    room = Path("journeys")
+    for folder in ("segments", "campaigns", "templates/spring-sale"):
+        (room / folder).mkdir(parents=True)
+    (room / "segments" / "golden.py").write_text(GOLDEN)
+    (room / "campaigns" / "spring_sale.py").write_text(SALE)
+    for name, text in TEMPLATE.items():
+        (room / "templates" / "spring-sale" / name).write_text(text)
+    return room
+
+
+async def run_id(database: Database) -> str:
+    async with database.transaction() as connection:
+        return str((await connection.exec_driver_sql("SELECT id FROM campaign_runs ORDER BY began_at DESC LIMIT 1")).scalar_one())
+
+
+async def test_a_campaign_in_a_file_is_checked_planned_and_published_as_a_draft(sojourn: Command, room: Path) -> None:
+    assert "0 journeys, 1 segment, 1 campaign and 1 template are in order." in await sojourn("check")
+    assert "+ campaign spring-sale: new, a draft" in await sojourn("plan", "--no-history")
+    assert "Published: 3 changes." in await sojourn("apply")
+    assert await sojourn("plan", "--no-history") == "Nothing differs from what is live."
+    assert "spring-sale  draft" in await sojourn("campaigns", "list")
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace('"golden", ', '"golden", holdout=5, message='))
+    told = await sojourn("plan", "--no-history")
+    assert "~ campaign spring-sale: changed (published last: version 1)\n    ~ holdout is 5, was 0" in told
+
+
+async def test_what_is_wrong_with_a_campaign_is_told_with_its_file(sojourn: Command, room: Path) -> None:
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("email(", "push(").replace("import email", "import push"))
+    told = await sojourn("check", code=1)
+    assert "campaigns/spring_sale.py:4" in told
+    assert "has nothing for push" in told
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("))", '), when=once("2026-02-30T09:00"))'))
+    assert "there is no such day" in await sojourn("check", code=1)
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("golden", "nowhere"))
+    assert "no file here writes a segment nowhere" in await sojourn("check")
+    assert "there is no segment nowhere" in await sojourn("apply", code=1)
+
+
+async def test_a_kept_plan_holds_only_while_the_campaign_is_as_it_was(sojourn: Command, room: Path) -> None:
+    await sojourn("plan", "--no-history", "--out", "kept")
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace('"golden", ', '"golden", holdout=5, message='))
+    await sojourn("apply")
+    assert "campaign spring-sale was published (version 1)" in await sojourn("apply", "kept", code=1)
+
+
+async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "gold", "first_name": "Ann"}')
+    told = await sojourn("campaigns", "check", "spring-sale")
+    assert "spring-sale goes to 1 person." in told
+    assert "ann: message, email\n    subject: Spring, Ann" in told
+    await sojourn("users", "set", "bob", '{"plan": "gold"}')
+    told = await sojourn("campaigns", "check", "spring-sale", code=1)
+    assert "bob: message, email, not made: missing_variable:user.first_name" in told
+    assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
+
+
+async def test_a_test_is_sent_to_addresses_of_ones_own(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    assert "1 on the way: " in await sojourn("campaigns", "test", "spring-sale", "me@example.com")
+
+
+async def test_a_campaign_is_launched_paused_resumed_and_stopped(sojourn: Command, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await sojourn("apply")
+    assert "has no run yet" in await sojourn("campaigns", "watch", "spring-sale", code=1)
+    monkeypatch.setattr("typer.confirm", lambda _: False)
+    assert "nothing was launched" in await sojourn("campaigns", "launch", "spring-sale", code=1)
+    told = await sojourn("campaigns", "launch", "spring-sale", "--yes")
+    assert told == "spring-sale is running. Watch it with `sojourn campaigns watch spring-sale`."
+    for act, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        assert f"spring-sale is {state}." in await sojourn("campaigns", act, "spring-sale")
+    assert "this campaign is stopped" in await sojourn("campaigns", "pause", "spring-sale", code=1)
+    assert "say so with `again`" in await sojourn("campaigns", "launch", "spring-sale", "--yes", code=1)
+    shown = await sojourn("campaigns", "show", "spring-sale")
+    assert "launched: version 1" in shown
+    assert "stop version 1, by " in shown
+
+
+async def test_a_time_is_told_in_the_zone_in_which_it_counts(sojourn: Command, room: Path) -> None:
+    when = 'email("spring-sale"), when=once("2099-12-01T09:00", local=True))'
+    (room / "campaigns" / "spring_sale.py").write_text(SALE.replace('email("spring-sale"))', when))
+    await sojourn("apply")
+    told = await sojourn("campaigns", "launch", "spring-sale", "--yes")
+    assert "is scheduled; the next run: 2099-12-01 09:00 on everybody's own clock." in told
+
+
+async def test_a_run_is_watched_to_its_end_and_what_failed_is_sent_again(sojourn: Command, room: Path, database: Database) -> None:
+    await sojourn("apply")
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    async with database.transaction() as connection:
+        rows = (("message", "planned", "", 12), ("message", "sent", "", 9), ("message", "unknown", "", 1))
+        await tally(
+            connection, await run_id(database), *rows, ("message", "skipped", "unsubscribed", 2), ("message", "skipped", "no_endpoint", 5)
+        )
+        await end_runs(connection)
+        await connection.exec_driver_sql("UPDATE campaigns SET state = 'finished'")
+    told = await sojourn("campaigns", "watch", "spring-sale")
+    assert "finished: 12 of 12 messages done, 9 sent" in told
+    assert "unconfirmed, and not sent again: 1 (`sojourn unconfirmed list`)" in told
+    assert "skipped: no_endpoint 5, unsubscribed 2" in told
+    assert "begins. Watch it with" in await sojourn("campaigns", "resend", "spring-sale")
+    assert "what failed in " in await sojourn("campaigns", "show", "spring-sale")
+
+
+async def test_a_campaign_is_submitted_and_not_approved_by_the_same_key(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    assert "spring-sale is in review" in await sojourn("campaigns", "submit", "spring-sale")
+    assert "another key" in await sojourn("campaigns", "approve", "spring-sale", code=1)
