@@ -22,6 +22,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Journeys": ("What is published, and publishing.", (SECRET,)),
     "Templates": ("What messages say, in versions.", (SECRET,)),
     "Segments": ("Named conditions over users, and lists of people.", (SECRET,)),
+    "Files": ("What is uploaded to be imported, and what exports have made.", (SECRET,)),
+    "Imports": ("Users, events and lists out of files, and people into files.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),

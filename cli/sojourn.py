@@ -44,6 +44,8 @@ GROUPS = {
     "suppressions": "cli.suppressions",
     "journeys": "cli.journeys",
     "segment": "cli.segment",
+    "import": "cli.imports",
+    "export": "cli.exports",
     "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",

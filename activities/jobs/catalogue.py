@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from activities.jobs.backtest import backtest
 from activities.jobs.by_hand import advances, exits, sends_events
+from activities.jobs.exporting import exports
+from activities.jobs.importing import imports
 from activities.jobs.moving import moves
 from activities.jobs.releasing import releases
 from activities.jobs.work import Chunk
@@ -15,4 +17,6 @@ KINDS: Mapping[str, Chunk] = {
     "advance": advances,
     "event": sends_events,
     "release": releases,
+    "import": imports,
+    "export": exports,
 }

@@ -27,6 +27,7 @@ REPEATABLE = {
     "POST /v1/templates/{name}/activate": "a switch",
     "POST /v1/journeys/plan": "only looks",
     "POST /v1/templates/{name}/preview": "only looks",
+    "POST /v1/files": "a file that nothing names does nothing, and is gone after a day",
     "POST /v1/segments/preview": "only looks",
     "POST /v1/segments/{name}/members": "who is on the list stays on it, and who is off it stays off",
     "POST /v1/journeys/apply": "the same content again is the same version",
