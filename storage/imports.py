@@ -63,56 +63,51 @@ class Brought(NamedTuple):
     changed: int
 
 
-# A session's own table, without a column for the app: it holds rows of one import, and only while a transaction lasts.
+# Tables of a session, without a column for the app: they hold rows of one import, and only while a transaction lasts.
 _TABLES = (
-    """CREATE TEMP TABLE IF NOT EXISTS incoming_people (user_id text, line bigint, attributes text, clock text, timezone text, locale text,
-        id bigint, is_new boolean, turn integer) ON COMMIT DELETE ROWS""",
-    """CREATE TEMP TABLE IF NOT EXISTS incoming_events (event_id text, hash bytea, body_hash bytea, user_id text, name text,
-        properties text, occurred_at timestamptz, n integer, id bigint) ON COMMIT DELETE ROWS""",
+    """CREATE TEMP TABLE IF NOT EXISTS incoming_people (user_id text, line bigint, attributes text, clock text, timezone text, locale text)
+        ON COMMIT DELETE ROWS""",
+    """CREATE TEMP TABLE IF NOT EXISTS found_people (id bigint, is_new boolean, turn integer, user_id text, attributes jsonb, clock jsonb,
+        timezone text, locale text) ON COMMIT DELETE ROWS""",
+    """CREATE TEMP TABLE IF NOT EXISTS incoming_events (n integer, user_id bigint, is_new boolean, event_id text, name text,
+        properties text, occurred_at timestamptz) ON COMMIT DELETE ROWS""",
 )
 _PEOPLE = ("user_id", "line", "attributes", "clock", "timezone", "locale")
-_EVENTS = ("event_id", "hash", "body_hash", "user_id", "name", "properties", "occurred_at", "n")
+_EVENTS = ("n", "user_id", "is_new", "event_id", "name", "properties", "occurred_at")
 
-# LATERAL with LIMIT probes the index once a person, whatever the statistics say.
-_CREATE = text("""
-    WITH missing AS MATERIALIZED (
-        SELECT p.*, nextval('users_id_seq') AS made FROM incoming_people p
-        WHERE NOT EXISTS (SELECT FROM identities i WHERE i.app = :app AND i.kind = 'u' AND i.value = p.user_id LIMIT 1)
-    ), linked AS (
-        INSERT INTO identities (app, kind, value, user_id) SELECT :app, 'u', m.user_id, m.made FROM missing m ORDER BY m.user_id
-        ON CONFLICT DO NOTHING RETURNING value, user_id
-    ), made AS (
-        INSERT INTO users (app, id, user_id, attributes, attribute_clock, timezone, locale) OVERRIDING SYSTEM VALUE
-        SELECT :app, m.made, m.user_id, CAST(m.attributes AS jsonb), CAST(m.clock AS jsonb), m.timezone, m.locale
-        FROM missing m JOIN linked l ON l.value = m.user_id
-    )
-    UPDATE incoming_people p SET id = l.user_id, is_new = true FROM linked l WHERE l.value = p.user_id
-""")
+# LATERAL with LIMIT probes the index once a row, whatever the statistics say; joins of what was just copied would be planned for few rows.
 _FIND = text("""
-    UPDATE incoming_people p SET id = f.id, is_new = false, turn = f.turn FROM (
-        SELECT p.user_id, i.id, row_number() OVER (PARTITION BY i.id ORDER BY p.line) AS turn FROM incoming_people p
-        CROSS JOIN LATERAL (SELECT i.user_id AS id FROM identities i
-            WHERE i.app = :app AND i.kind = 'u' AND i.value = p.user_id LIMIT 1) AS i
-        WHERE p.id IS NULL
-    ) AS f WHERE f.user_id = p.user_id
+    INSERT INTO found_people (id, is_new, turn, user_id, attributes, clock, timezone, locale)
+    SELECT coalesce(i.id, nextval('users_id_seq')), i.id IS NULL, row_number() OVER (PARTITION BY i.id ORDER BY p.line),
+        p.user_id, CAST(p.attributes AS jsonb), CAST(p.clock AS jsonb), p.timezone, p.locale
+    FROM incoming_people p LEFT JOIN LATERAL (SELECT i.user_id AS id FROM identities i
+        WHERE i.app = :app AND i.kind = 'u' AND i.value = p.user_id LIMIT 1) AS i ON true
+""")
+_MAKE = text("""
+    INSERT INTO users (app, id, user_id, attributes, attribute_clock, timezone, locale) OVERRIDING SYSTEM VALUE
+    SELECT :app, id, user_id, attributes, clock, timezone, locale FROM found_people WHERE is_new
+""")
+_NAME = text("""
+    INSERT INTO identities (app, kind, value, user_id) SELECT :app, 'u', user_id, id FROM found_people WHERE is_new ORDER BY user_id
+    ON CONFLICT DO NOTHING
 """)
 _LOCK = text("""
-    WITH known AS MATERIALIZED (SELECT DISTINCT id FROM incoming_people WHERE NOT is_new ORDER BY id), locked AS MATERIALIZED (
+    WITH known AS MATERIALIZED (SELECT DISTINCT id FROM found_people WHERE NOT is_new ORDER BY id), locked AS MATERIALIZED (
         SELECT k.id, u.found, u.merged_into FROM known k LEFT JOIN LATERAL (
             SELECT id AS found, merged_into FROM users WHERE app = :app AND id = k.id FOR NO KEY UPDATE
         ) AS u ON true
     )
     SELECT (SELECT count(*) FROM locked WHERE found IS NULL OR merged_into IS NOT NULL) AS gone,
-        (SELECT coalesce(max(turn), 0) FROM incoming_people) AS turns
+        (SELECT coalesce(max(turn), 0) FROM found_people WHERE NOT is_new) AS turns
 """)
 # Per key the later (occurred_at, event id) wins, as storage/attributes.py says it; two ids of one person take turns, in their order.
 _CHANGE = text(f"""
     WITH said AS MATERIALIZED (
         SELECT p.id, c.key, c.value AS stamp, CASE c.key WHEN '{TIMEZONE}' THEN to_jsonb(p.timezone) WHEN '{LOCALE}' THEN to_jsonb(p.locale)
-            ELSE CAST(p.attributes AS jsonb) -> c.key END AS value
-        FROM incoming_people p
+            ELSE p.attributes -> c.key END AS value
+        FROM found_people p
         JOIN LATERAL (SELECT attribute_clock FROM users WHERE app = :app AND id = p.id LIMIT 1) AS u ON true
-        CROSS JOIN LATERAL jsonb_each(CAST(p.clock AS jsonb)) AS c (key, value)
+        CROSS JOIN LATERAL jsonb_each(p.clock) AS c (key, value)
         WHERE NOT p.is_new AND p.turn = :turn AND (u.attribute_clock -> c.key IS NULL OR (
             CAST(u.attribute_clock -> c.key ->> 0 AS bigint), (u.attribute_clock -> c.key ->> 1) COLLATE "C")
             < (CAST(c.value ->> 0 AS bigint), (c.value ->> 1) COLLATE "C"))
@@ -136,7 +131,7 @@ _CHANGE = text(f"""
     )
     SELECT count(*) FILTER (WHERE differs) FROM written
 """)
-_IDS = text("SELECT user_id, id FROM incoming_people")
+_IDS = text("SELECT user_id, id, is_new FROM found_people")
 
 
 async def bring_people(connection: Connection, app: str, people: Sequence[ImportedPerson]) -> Brought:
@@ -152,8 +147,10 @@ async def bring_people(connection: Connection, app: str, people: Sequence[Import
 
 
 async def _settle_people(connection: Connection, app: str) -> Brought:
-    created = (await connection.execute(_CREATE, {"app": app})).rowcount
     await connection.execute(_FIND, {"app": app})
+    created = (await connection.execute(_MAKE, {"app": app})).rowcount
+    if (await connection.execute(_NAME, {"app": app})).rowcount < created:
+        raise Contended("others are creating the same people")
     lock = (await connection.execute(_LOCK, {"app": app})).one()
     if lock.gone:
         raise Contended("a person was joined with another, or erased, meanwhile")
@@ -247,27 +244,20 @@ _COUNT_ROWS = text("""
     ON CONFLICT (app, job_id, hash) DO UPDATE SET times = r.times + excluded.times
     RETURNING hash, times
 """)
-_CLAIM = text("""
-    WITH claimed AS (
-        INSERT INTO event_ids (hash, received_at, body_hash) SELECT e.hash, :received_at, e.body_hash FROM incoming_events e ORDER BY e.hash
-        ON CONFLICT (hash) DO NOTHING RETURNING hash
-    )
-    DELETE FROM incoming_events e WHERE NOT EXISTS (SELECT FROM claimed c WHERE c.hash = e.hash)
-""")
-_OF_EVENTS = text("""
-    INSERT INTO incoming_people (user_id, line, attributes, clock) SELECT user_id, min(n), '{}', '{}' FROM incoming_events GROUP BY user_id
-""")
 # Ids are forgotten after 30 days; what stands in the table of events is not.
-_DROP_OLD = text("""
-    DELETE FROM incoming_events i USING incoming_people p
-    WHERE p.user_id = i.user_id AND NOT p.is_new AND EXISTS (
-        SELECT FROM events e WHERE e.app = :app AND e.user_id = p.id AND e.name = i.name AND e.occurred_at = i.occurred_at
-            AND e.event_id = i.event_id)
-""")
 _STORE = text("""
     INSERT INTO events (app, received_at, user_id, event_id, name, properties, occurred_at, is_history)
-    SELECT :app, :received_at, p.id, i.event_id, i.name, CAST(i.properties AS jsonb), i.occurred_at, true
-    FROM incoming_events i JOIN incoming_people p ON p.user_id = i.user_id ORDER BY i.n
+    SELECT :app, :received_at, i.user_id, i.event_id, i.name, CAST(i.properties AS jsonb), i.occurred_at, true
+    FROM incoming_events i LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM events e WHERE NOT i.is_new AND e.app = :app AND e.user_id = i.user_id AND e.name = i.name
+            AND e.occurred_at = i.occurred_at AND e.event_id = i.event_id LIMIT 1
+    ) AS k ON true
+    WHERE k.is_there IS NULL ORDER BY i.n
+""")
+_CLAIM = text("""
+    INSERT INTO event_ids (hash, received_at, body_hash)
+    SELECT e.hash, :received_at, e.body_hash FROM unnest(CAST(:hashes AS bytea[]), CAST(:bodies AS bytea[])) AS e (hash, body_hash)
+    ORDER BY e.hash ON CONFLICT (hash) DO NOTHING RETURNING hash
 """)
 
 
@@ -282,18 +272,20 @@ async def bring_events(connection: Connection, app: str, items: Sequence[Importe
 
     Ids in one call differ. Raises Contended: then do the whole transaction again.
     """
-    await _copy(connection, "incoming_events", _EVENTS, [_event(app, n, each) for n, each in enumerate(items)])
-    await connection.execute(_CLAIM, {"app": app, "received_at": received_at})
-    await connection.execute(_OF_EVENTS)
+    hashed = {event_hash(app, each.event_id): each for each in items}
+    claims = {"hashes": list(hashed), "bodies": [each.body_hash for each in hashed.values()], "received_at": received_at}
+    claimed = set((await connection.execute(_CLAIM, claims)).scalars())
+    fresh = [each for hash_, each in hashed.items() if hash_ in claimed]
+    if not fresh:
+        return 0, 0
+    people = dict.fromkeys(each.user_id for each in fresh)
+    await _copy(connection, "incoming_people", _PEOPLE, [(each, n, "{}", "{}", None, None) for n, each in enumerate(people)])
     brought = await _settle_people(connection, app)
-    await connection.execute(_DROP_OLD, {"app": app})
+    found = {row.user_id: (row.id, row.is_new) for row in await connection.execute(_IDS)}
+    rows = [(n, *found[e.user_id], e.event_id, e.name, _json(e.properties), e.occurred_at) for n, e in enumerate(fresh)]
+    await _copy(connection, "incoming_events", _EVENTS, rows)
     stored = (await connection.execute(_STORE, {"app": app, "received_at": received_at})).rowcount
     return stored, brought.created
-
-
-def _event(app: str, n: int, item: ImportedEvent) -> tuple[Any, ...]:
-    hash_ = event_hash(app, item.event_id)
-    return item.event_id, hash_, item.body_hash, item.user_id, item.name, _json(item.properties), item.occurred_at, n
 
 
 # Bad rows ---------------------------------------------------------------------------------------------------------------

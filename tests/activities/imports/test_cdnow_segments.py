@@ -93,7 +93,8 @@ async def members(database: Database, condition: AnyCondition, day: Any) -> set[
     at = datetime.combine(day, time(), UTC)
     named: dict[str, Any] = {"big": BIG, "lapsed": LAPSED, "listed": "listed"}
     asked = Asked("demo", condition, named, at)
-    async with database.transaction("demo") as connection:
+    # As workers ask: they name the app in each statement.
+    async with database.transaction() as connection:
         people = await segment_people.page(connection, asked, after=None, most=100_000)
     return {each.user_id for each in people if each.user_id is not None}
 
