@@ -1,19 +1,17 @@
 """Files behind addresses that somebody else wrote: fetched from public places as a stream, and put there."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import urljoin
 
 import httpx
 
 from channels.base import NotSent, Rejected
 from channels.egress import Egress
 
-_MOST_HOPS = 3
 _SILENT_FOR_S = 30.0
 
 
 class Downloads:
-    """Fetches over HTTP from where `egress` lets us go; each redirect is judged anew."""
+    """Fetches over HTTP from where `egress` lets us go, and follows nothing."""
 
     def __init__(self, egress: Egress | None = None, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._egress = egress or Egress()
@@ -22,17 +20,12 @@ class Downloads:
     async def fetch(self, url: str) -> AsyncIterator[bytes]:
         """The bytes of a file, as they come. Raises Rejected where it must not or will never be had, NotSent where not now."""
         async with self._client() as client:
-            for _ in range(_MOST_HOPS + 1):
-                response = await self._ask(client, "GET", url)
-                try:
-                    if not response.is_redirect:
-                        async for piece in _pieces(response):
-                            yield piece
-                        return
-                    url = urljoin(url, response.headers["location"])
-                finally:
-                    await response.aclose()
-        raise Rejected("the address leads from one to another again and again")
+            response = await self._ask(client, "GET", url)
+            try:
+                async for piece in _pieces(response):
+                    yield piece
+            finally:
+                await response.aclose()
 
     async def put(self, url: str, content: AsyncIterator[bytes], size_bytes: int) -> None:
         """Put a file where an address such as a presigned one takes it. Raises Rejected, NotSent."""
@@ -77,6 +70,8 @@ def _must_be_good(response: httpx.Response) -> None:
     if response.is_success:
         return
     words = f"HTTP {response.status_code}"
+    if response.is_redirect:
+        raise Rejected(f"{words}: name the address to which this one leads")
     if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise NotSent(words)
     raise Rejected(words)

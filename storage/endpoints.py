@@ -27,6 +27,8 @@ UNSIGNED = "unsigned"
 """Reason of an inactive endpoint: a browser key brought it to a known person without a signed user id."""
 GONE = "gone"
 """Reason of an inactive device: its provider said that the app is not there any more, or its browser has taken the subscription back."""
+IMPORTED = "imported"
+"""Reason of an inactive endpoint: the file that brought it says that it is not used."""
 REPLACED = "replaced"
 """Reason of an inactive device: its provider knows it by another address, which is an endpoint of its own."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from storage import endpoints
 from storage.attributes import LOCALE, TIMEZONE, Profile
 from storage.database import Connection, Contended
-from storage.endpoints import Confirmed
+from storage.endpoints import IMPORTED, Confirmed
 from storage.ids import address_hash, event_hash
 
 MOST_BAD_ROWS = 10_000
@@ -169,7 +169,7 @@ def _person(person: ImportedPerson) -> tuple[Any, ...]:
 
 
 _INACTIVE = text("""
-    UPDATE endpoints e SET state = 'inactive', reason = 'imported' FROM (
+    UPDATE endpoints e SET state = 'inactive', reason = :reason FROM (
         SELECT * FROM unnest(CAST(:users AS bigint[]), CAST(:channels AS text[]), CAST(:hashes AS bytea[])) AS i (user_id, channel, hash)
     ) AS i
     WHERE e.app = :app AND e.user_id = i.user_id AND e.channel = i.channel AND e.address_hash = i.hash AND e.created_at = now()
@@ -197,7 +197,7 @@ async def _confirm(connection: Connection, app: str, people: Sequence[ImportedPe
             "channels": [each.channel for _, each in inactive],
             "hashes": [address_hash(app, each.channel, each.address) for _, each in inactive],
         }
-        await connection.execute(_INACTIVE, {"app": app, **values})
+        await connection.execute(_INACTIVE, {"app": app, "reason": IMPORTED, **values})
 
 
 async def _opt_out(connection: Connection, app: str, people: Sequence[ImportedPerson], ids: Mapping[str, int]) -> None:
