@@ -91,12 +91,18 @@ class Settings(BaseSettings):
         10, ge=0, description="requests a second that one user's clients may make with their token, in each api process; 0: no limit"
     )
     stream_limit: int = Field(1000, ge=0, description="streams of in-app messages that one api process holds open")
+    file_limit: int = Field(2 * 1024**3, description="bytes that a file to import may have, unpacked")
+    file_places: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="beginnings of s3:// and gs:// addresses that imports may read and exports may write, separated by commas;"
+        " {app} stands for the app; empty: none",
+    )
     outbox_limit: int = Field(50_000_000, description="outbox rows above which ingest answers 503")
 
     @model_validator(mode="before")
     @classmethod
     def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in ("payload_keys", "credential_keys", "suppression_keys", "retired_secrets"):
+        for name in ("payload_keys", "credential_keys", "suppression_keys", "retired_secrets", "file_places"):
             raw = values.get(name)
             if isinstance(raw, str):
                 values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())

@@ -17,14 +17,10 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import Malformed, TooLarge, UnsupportedMediaType, pointer
 from journeys.language.errors import Invalid, Problem, Unavailable
+from storage.item_rules import DEPTH, KEY_BYTES, KEYS, LARGEST_INTEGER, broken
 
 READ_WITHIN_S = 20.0
 MOST_BYTES = 1024 * 1024
-DEPTH = 32
-KEYS = 500
-KEY_BYTES = 128
-STRING_BYTES = 8 * 1024
-LARGEST_INTEGER = 2**53
 
 # What makes long runs of digits visible in one pass: every digit becomes 0, everything else a space.
 _ZEROS = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else ord(" ") for byte in range(256))
@@ -32,7 +28,6 @@ _ROUNDED_DIGITS = b"0" * 19
 _LARGE_DIGITS = b"0" * len(str(LARGEST_INTEGER))
 _MOST_DIGITS = 1000
 _JSON = frozenset({"application/json"})
-_PLAIN_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 async def read_json(request: Request, *, most_bytes: int = MOST_BYTES, types: frozenset[str] = _JSON) -> Any:
@@ -176,59 +171,5 @@ def _integer(digits: str) -> int:
 
 def broken_rule(value: Any) -> Problem | None:
     """The first limit that a JSON value breaks, with where, or None. A key that breaks one is not named, only its object."""
-    found = _broken(value, 1)
+    found = broken(value)
     return None if found is None else Problem(pointer(found[0][::-1]), found[1])
-
-
-def _broken(value: Any, level: int) -> tuple[list[str | int], str] | None:
-    """(path from the leaf up, code). Its callers walk every value of every item: it is written for speed."""
-    kind = type(value)
-    if kind is str:
-        return _broken_text(value)
-    if kind is dict:
-        return _broken_object(value, level)
-    if kind is list:
-        return _broken_list(value, level)
-    if kind is int and not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
-        return [], "integer_too_large"
-    return None
-
-
-def _broken_text(value: str) -> tuple[list[str | int], str] | None:
-    if "\x00" in value:
-        return [], "nul"
-    # Most text is ASCII, and that is known without looking at it.
-    if not value.isascii() and _PLAIN_SURROGATES.search(value):
-        return [], "lone_surrogate"
-    if len(value) > STRING_BYTES // 4 and len(value.encode()) > STRING_BYTES:
-        return [], "string_too_long"
-    return None
-
-
-def _broken_object(value: Mapping[str, Any], level: int) -> tuple[list[str | int], str] | None:
-    if level > DEPTH:
-        return [], "too_deep"
-    if len(value) > KEYS:
-        return [], "too_many_keys"
-    for key, inner in value.items():
-        if len(key) > KEY_BYTES // 4 and len(key.encode(errors="surrogatepass")) > KEY_BYTES:
-            return [], "key_too_long"
-        broken_key = _broken_text(key)
-        if broken_key is not None:
-            return broken_key
-        found = _broken(inner, level + 1)
-        if found is not None:
-            found[0].append(key)
-            return found
-    return None
-
-
-def _broken_list(value: list[Any], level: int) -> tuple[list[str | int], str] | None:
-    if level > DEPTH:
-        return [], "too_deep"
-    for index, inner in enumerate(value):
-        found = _broken(inner, level + 1)
-        if found is not None:
-            found[0].append(index)
-            return found
-    return None

@@ -24,6 +24,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Sources": ("Outside data that templates look up by a key.", (SECRET,)),
     "Segments": ("Named conditions over users, and lists of people.", (SECRET,)),
     "Campaigns": ("One message to a segment, from draft to finished.", (SECRET,)),
+    "Files": ("What is uploaded to be imported, and what exports have made.", (SECRET,)),
+    "Imports": ("Users, events and lists out of files, and people into files.", (SECRET,)),
     "Enrollments": ("Who is in which journey, and where they stand.", (SECRET,)),
     "Jobs": ("Long work: how far it is, stopping it and going on.", (SECRET,)),
     "One-time codes": ("Codes that show that an address is somebody's.", (SECRET,)),

@@ -20,11 +20,12 @@ from api.auth import is_signed, key_ring, written_key
 from api.body import broken_rule, is_plain, parse, read_raw
 from api.errors import Answer, Forbidden, TooManyRequests, Unauthenticated, answer_to, problem, problem_of, retry_after
 from api.ingest_words import said
-from api.segment import KINDS, Envelope, Read, read_item, read_time
+from api.segment import KINDS, Envelope, Read, read_item
 from journeys.language.errors import Invalid, Problem, SojournError, Unavailable
 from storage import events, keys
 from storage.database import Connection
 from storage.events import Accepted, Trust
+from storage.item_rules import read_time
 from storage.keys import StoredKey
 
 BATCH_BYTES = 500 * 1024

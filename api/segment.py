@@ -3,34 +3,23 @@
 Codes and pointers are public; pointers are relative to the item. No value is ever repeated.
 """
 
-import re
-import unicodedata
-import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 import orjson
 
-from api.body import STRING_BYTES, broken_rule, is_small
+from api.body import broken_rule, is_small
 from journeys.language.errors import Invalid, Problem
 from storage.consents import EVERY, ConsentRecord
 from storage.endpoints import PUSH, normalised
 from storage.events import Address, Incoming, Trust
+from storage.item_rules import ID_BYTES, ITEM_BYTES, STRING_BYTES, broken_event_name, broken_id, is_locale, is_visible, read_time, zones
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
-RESERVED = frozenset(
-    {
-        "page_viewed", "screen_viewed", "identified", "grouped", "message_opened", "message_clicked", "message_replied", "segment_entered",
-        "segment_left",
-    }
-)  # fmt: skip
-ITEM_BYTES = 32 * 1024
-ID_BYTES = 256
 MOST_CONSENTS = 50
 FUTURE = timedelta(minutes=5)
 
@@ -38,9 +27,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What a library changes when it sends the same call again.
 _NOT_THE_CALL = frozenset({"sentAt", "receivedAt", "writeKey", "integrations", "_metadata"})
 _NOT_KEPT = frozenset({"traits", "signedUserId"})
-_UNSAFE_ID = re.compile(r"\.\./|%2e%2e", re.IGNORECASE)
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 _CHANNELS = frozenset({EVERY, "email", "sms", "whatsapp", "voice", "push", "in_app", "webhook", "custom"})
 _STATES = frozenset({"granted", "withdrawn"})
 
@@ -94,17 +80,6 @@ def _said_if_shallow(raw: Mapping[str, Any]) -> bytes:
 
 def _said(raw: Mapping[str, Any]) -> bytes:
     return orjson.dumps({key: value for key, value in raw.items() if key not in _NOT_THE_CALL}, option=orjson.OPT_SORT_KEYS)
-
-
-def read_time(value: Any) -> datetime | None:
-    """An ISO 8601 time as UTC (without a zone it is UTC), or None when it is none or lies outside what UTC can hold."""
-    if type(value) is not str:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 class _Reader:
@@ -166,7 +141,7 @@ class _Reader:
         if type(value) is not str:
             self.add(f"/{name}", "not_a_string")
             return None
-        code = _broken_id(value)
+        code = broken_id(value)
         if code:
             self.add(f"/{name}", code)
         return value
@@ -207,10 +182,9 @@ class _Reader:
             self.add("/event", "required")
         elif type(name) is not str:
             self.add("/event", "not_a_string")
-        elif name in RESERVED:
-            self.add("/event", "reserved_event_name", "this name belongs to an event that Sojourn makes itself")
-        elif len(name.encode()) > ID_BYTES or not _is_visible(name):
-            self.add("/event", "invalid_event_name")
+        elif code := broken_event_name(name):
+            words = "this name belongs to an event that Sojourn makes itself" if code == "reserved_event_name" else ""
+            self.add("/event", code, words)
         return str(name)
 
     def object(self, name: str) -> Mapping[str, Any]:
@@ -290,7 +264,7 @@ class _Reader:
         zone = context.get("timezone")
         if zone is None or zone == "":
             return None
-        if type(zone) is not str or zone not in _zones():
+        if type(zone) is not str or zone not in zones():
             self.add("/context/timezone", "invalid_timezone", "an IANA zone such as Europe/Berlin")
             return None
         return zone
@@ -331,7 +305,7 @@ class _Reader:
     def consent(self, index: int, given: Any, context: Mapping[str, Any]) -> ConsentRecord | None:
         known = given if type(given) is dict else {}
         channel, topic, state = known.get("channel", EVERY), known.get("topic", EVERY), known.get("state")
-        is_topic = type(topic) is str and 0 < len(topic.encode()) <= ID_BYTES and _is_visible(topic)
+        is_topic = type(topic) is str and 0 < len(topic.encode()) <= ID_BYTES and is_visible(topic)
         if not isinstance(channel, str) or channel not in _CHANNELS or not isinstance(state, str) or state not in _STATES or not is_topic:
             self.add(f"/context/consents/{index}", "invalid_consent", "channel, topic, and state granted or withdrawn")
             return None
@@ -345,22 +319,8 @@ class _Reader:
         return {**kept, "timestampInFuture": True} if "time_in_future" in self.notes else kept
 
 
-@lru_cache(maxsize=65536)
-def _broken_id(value: str) -> str | None:
-    if len(value.encode()) > ID_BYTES:
-        return "id_too_long"
-    return None if _is_visible(value) and not _UNSAFE_ID.search(value) else "invalid_id"
-
-
-def _is_visible(text: str) -> bool:
-    """No control characters, and none that change the direction or the look of what stands around them."""
-    if text.isascii():
-        return text.isprintable()
-    return all(unicodedata.category(character) not in _UNSAFE_CATEGORIES for character in text)
-
-
 def _locale(value: Any) -> str | None:
-    return value if type(value) is str and _LOCALE.fullmatch(value) else None
+    return value if type(value) is str and is_locale(value) else None
 
 
 def _software(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -371,8 +331,3 @@ def _software(context: Mapping[str, Any]) -> dict[str, Any]:
         if type(part) is dict and part.get(member) is not None:
             found[key] = part[member]
     return found
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())

@@ -122,7 +122,7 @@ async def put_segment(app: App, database: Db, name: SegmentName, body: SegmentBo
     async with database.transaction(app) as connection:
         await journeys.lock_publishing(connection, app)
         if body.condition is None:
-            await _make_static(connection, app, name)
+            await make_static(connection, app, name)
         else:
             await publish(connection, app, [segment_publishing.read(name, body.condition, "/condition")], "/condition")
         return whole(await existing(connection, app, name))
@@ -189,7 +189,8 @@ async def existing(connection: Connection, app: str, name: str) -> StoredSegment
     return row
 
 
-async def _make_static(connection: Connection, app: str, name: str) -> None:
+async def make_static(connection: Connection, app: str, name: str) -> None:
+    """Make a list, unless there is one. Raises Invalid for the name, Conflict where a condition has it."""
     if found := segment_publishing.name_problems(name):
         raise Invalid(found)
     known = await segments.get(connection, app, name)

@@ -11,6 +11,8 @@ from cli.local_keys import read_keys
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem, Refused, Unavailable
 
 TIMEOUT_S = 30.0
+# A large file is unpacked and written down before it is answered.
+UPLOAD_S = 3600.0
 
 
 class Client:
@@ -33,6 +35,23 @@ class Client:
 
     def delete(self, path: str) -> Any:
         return self._ask("DELETE", path)
+
+    def upload(self, path: str, content: Iterator[bytes], **query: Any) -> Any:
+        """Post a file as it is, piece by piece."""
+        return self._ask(
+            "POST", path, content=content, params=query, headers={"content-type": "application/octet-stream"}, timeout=UPLOAD_S
+        )
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file, as they come."""
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _error(answer)
+                yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self._http.base_url} did not answer to the end ({type(error).__name__})") from error
 
     def pages(self, path: str, most: int, **query: Any) -> Iterator[Any]:
         """The first `most` items of a list, page after page."""

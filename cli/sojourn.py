@@ -46,6 +46,8 @@ GROUPS = {
     "segment": "cli.segment",
     "sources": "cli.sources",
     "campaigns": "cli.campaigns",
+    "import": "cli.imports",
+    "export": "cli.exports",
     "templates": "cli.templates",
     "enrollments": "cli.enrollments",
     "quarantine": "cli.quarantine",

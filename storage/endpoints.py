@@ -27,9 +27,14 @@ UNSIGNED = "unsigned"
 """Reason of an inactive endpoint: a browser key brought it to a known person without a signed user id."""
 GONE = "gone"
 """Reason of an inactive device: its provider said that the app is not there any more, or its browser has taken the subscription back."""
+IMPORTED = "imported"
+"""Reason of an inactive endpoint: the file that brought it says that it is not used."""
 REPLACED = "replaced"
 """Reason of an inactive device: its provider knows it by another address, which is an endpoint of its own."""
 
+# No dot at an end or beside another, nothing that needs quotes, and at most 64 characters.
+_PLAIN_LOCAL = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+_MOST_EMAIL = 254
 _PHONE = re.compile(r"\+[0-9][0-9 ().\-/]{4,30}")
 _PHONE_CHANNELS = frozenset({"sms", "whatsapp", "voice"})
 _MOST_BYTES = 4096
@@ -56,6 +61,24 @@ def normalised(channel: str, address: str) -> str:
 def _email(address: str) -> str:
     if "=?" in address:  # an encoded word: some Pythons write it as a header of its own
         raise _invalid("invalid_email", "one address, such as name@example.com")
+    # The library takes its time for the domain, and most addresses of an import share theirs.
+    local, _, domain = address.rpartition("@")
+    if _PLAIN_LOCAL.fullmatch(local) and len(address) <= _MOST_EMAIL and address.isascii() and (known := _plain_domain(domain)):
+        return f"{local}@{known}".lower()
+    return _whole_email(address)
+
+
+@lru_cache(maxsize=4096)
+def _plain_domain(domain: str) -> str:
+    """The one way to write a domain in ASCII; empty where the whole address must be looked at."""
+    try:
+        written = _whole_email(f"a@{domain}").removeprefix("a@")
+    except Invalid:
+        return ""
+    return written if written.isascii() else ""
+
+
+def _whole_email(address: str) -> str:
     try:
         # Receivers do not tell apart Ann@ and ann@, so suppressions must not either.
         return validate_email(address, check_deliverability=False).normalized.lower()

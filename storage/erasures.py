@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from journeys.language.errors import NotFound
-from storage import idempotency, people
+from storage import files, idempotency, people
 from storage.database import Connection
 
 EVENTS_AT_ONCE = 5000
@@ -151,6 +151,7 @@ async def erase(connection: Connection, app: str, user_id: str, asked_by: str, *
     hashes = [idempotency.about(app, known) for known in user_ids]
     removed["idempotency_keys"] = (await connection.execute(_FORGET_ANSWERS, {"app": app, "hashes": hashes})).rowcount
     await connection.execute(_FORGET_JOBS, {"app": app, "user_ids": user_ids})
+    await files.forget_unread(connection, app)
     return await _write_down(connection, app, asked_by, removed, workflows)
 
 

@@ -1,6 +1,6 @@
-"""Everything that is held about one person, section by section, for a copy that they may ask for."""
+"""What goes out: everything that is held about one person, section by section, and people as rows of a file."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import TextClause, text
@@ -91,3 +91,37 @@ async def rows_of(database: Database, app: str, internal_id: int, section: str) 
 
 async def _rows(connection: Connection, statement: TextClause, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(statement, values)).mappings()]
+
+
+# People as rows ---------------------------------------------------------------------------------------------------------
+
+_IDS = text("SELECT id FROM users WHERE app = :app AND merged_into IS NULL AND id > :after ORDER BY id LIMIT :most")
+_NAMES = text("""
+    SELECT k.name FROM users u CROSS JOIN LATERAL jsonb_object_keys(u.attributes) AS k (name)
+    WHERE u.app = :app AND u.merged_into IS NULL GROUP BY k.name ORDER BY k.name LIMIT :most
+""")
+_ROWS = text("""
+    SELECT u.user_id, u.timezone, u.locale, u.attributes, coalesce((
+        SELECT jsonb_object_agg(e.channel, e.address) FROM (
+            SELECT DISTINCT ON (channel) channel, address FROM endpoints
+            WHERE app = u.app AND user_id = u.id AND state = 'active' ORDER BY channel, confirmed_at DESC, id DESC
+        ) AS e
+    ), '{}') AS addresses
+    FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS w (id, n) JOIN users u ON u.app = :app AND u.id = w.id
+    WHERE u.user_id IS NOT NULL ORDER BY w.n
+""")
+
+
+async def ids(connection: Connection, app: str, after: int, most: int) -> list[int]:
+    """Internal ids of everybody, in their order, behind `after`."""
+    return list((await connection.execute(_IDS, {"app": app, "after": after, "most": most})).scalars())
+
+
+async def attribute_names(connection: Connection, app: str, most: int) -> list[str]:
+    """The names of all attributes that anybody has."""
+    return list((await connection.execute(_NAMES, {"app": app, "most": most})).scalars())
+
+
+async def rows(connection: Connection, app: str, ids: Sequence[int]) -> list[Mapping[str, Any]]:
+    """user_id, timezone, locale, attributes and the newest active address of each channel, of those who have a user id."""
+    return [dict(row) for row in (await connection.execute(_ROWS, {"app": app, "ids": list(ids)})).mappings()]

@@ -11,6 +11,7 @@ from storage import (
     best_hours,
     direct_sends,
     events,
+    files,
     idempotency,
     in_app,
     jobs,
@@ -29,6 +30,7 @@ EVENT_IDS_FOR = timedelta(days=30)
 ANSWERS_FOR = timedelta(hours=48)
 JOBS_FOR = timedelta(days=30)
 CODES_FOR = timedelta(days=1)
+FILES_FOR = timedelta(days=1)
 ACCOUNT_HOURS_FOR = timedelta(days=30)
 # Longer than a message may wait for a source.
 SOURCE_WAITS_FOR = timedelta(days=4)
@@ -53,7 +55,7 @@ async def keep_house(database: Database) -> None:
     """Make the partitions of the next months, count when people read, and forget what is kept for a while.
 
     Event ids, ended jobs, events of providers and the counts of them go after 30 days, answers to idempotent requests after two,
-    one-time codes after one; what a caller gave for a direct message, once it is over; since when a message waited for
+    one-time codes and files after one; what a caller gave for a direct message, once it is over; since when a message waited for
     a source after four days.
     Where the links of one message led is forgotten after 400 days: then they are unknown. In-app messages go when they are over.
     """
@@ -64,6 +66,7 @@ async def keep_house(database: Database) -> None:
             "event_ids": await events.forget_ids(connection, datetime.now(UTC) - EVENT_IDS_FOR),
             "answers": await idempotency.forget(connection, ANSWERS_FOR),
             "jobs": await jobs.forget(connection, JOBS_FOR),
+            "files": await files.forget(connection, FILES_FOR),
             "codes": await one_time_codes.forget(connection, CODES_FOR),
             "contents": await direct_sends.forget_over(connection),
             "provider_events": await provider_events.forget(connection),

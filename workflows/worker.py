@@ -20,6 +20,7 @@ from activities.campaigns.planning import CampaignRuns
 from activities.campaigns.recovering import JournalLane
 from activities.direct import DirectLane
 from activities.hits import HitLane
+from activities.imports.places import Places
 from activities.jobs.catalogue import KINDS
 from activities.jobs.runner import Jobs
 from activities.jobs.work import Work
@@ -157,7 +158,8 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     temporal = Enrollments(client, settings.temporal_task_queue)
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
-    jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
+    places = Places(settings.file_places)
+    jobs = Jobs(Work(database, client, settings.temporal_task_queue, places=places, file_limit=settings.file_limit), KINDS)
     activities = [
         *Steps(database).activities(),
         *out.activities(),

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from activities.jobs.backtest import backtest
 from activities.jobs.by_hand import advances, exits, sends_events
+from activities.jobs.exporting import exports
 from activities.jobs.freezing import freezes
+from activities.jobs.importing import imports
 from activities.jobs.moving import moves
 from activities.jobs.releasing import releases
 from activities.jobs.work import Chunk
@@ -17,4 +19,6 @@ KINDS: Mapping[str, Chunk] = {
     "event": sends_events,
     "release": releases,
     "freeze": freezes,
+    "import": imports,
+    "export": exports,
 }

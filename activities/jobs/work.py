@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from temporalio.client import Client
 
+from activities.imports.places import Places
 from activities.jobs.cores import Cores
 from storage.database import Database
 from storage.jobs import Job, Progress
@@ -12,12 +13,18 @@ from storage.jobs import Job, Progress
 
 @dataclass(frozen=True)
 class Work:
-    """What jobs of one process share. `client` and `task_queue` lead to the workflows of enrollments; `cores` is for what only computes."""
+    """What jobs of one process share.
+
+    `client` and `task_queue` lead to the workflows of enrollments; `cores` is for what only computes; `places` are where files lie
+    outside, and `file_limit` is how many bytes one may have.
+    """
 
     database: Database
     client: Client
     task_queue: str
     cores: Cores = field(default_factory=Cores)
+    places: Places = field(default_factory=Places)
+    file_limit: int = 2 * 1024**3
 
 
 Chunk = Callable[[Work, Job], Awaitable[Progress]]

@@ -28,6 +28,7 @@ REPEATABLE = {
     "POST /v1/segments/{name}/activate": "a switch",
     "POST /v1/journeys/plan": "only looks",
     "POST /v1/templates/{name}/preview": "only looks",
+    "POST /v1/files": "a file that nothing names does nothing, and is gone after a day",
     "POST /v1/segments/preview": "only looks",
     "POST /v1/campaigns/{name}/submit": "a switch",
     "POST /v1/campaigns/{name}/approve": "a switch",

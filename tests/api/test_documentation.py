@@ -94,7 +94,7 @@ def _has_examples(operation: dict[str, Any]) -> bool:
     body = operation.get("requestBody")
     if body is None:
         return True
-    media = body["content"]["application/json"]
+    [media] = body["content"].values()
     if "example" in media:
         return True
     shape = SCHEMA["components"]["schemas"][media["schema"]["$ref"].rsplit("/", 1)[1]]
@@ -201,6 +201,8 @@ INSERT INTO campaign_runs (app, id, campaign, version, definition, state, began_
 INSERT INTO keys (app, id, kind, secret_hash) VALUES ('demo', 'demokey1', 'secret', 'x');
 INSERT INTO erasures (app, id, asked_by) VALUES ('demo', '00000000-0000-8000-8000-0000000000ee', 'demokey1');
 INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000cc', 'counting', 'running');
+INSERT INTO jobs (app, id, kind, state) VALUES ('demo', '00000000-0000-8000-8000-0000000000dd', 'import', 'done');
+INSERT INTO files (app, id, name, is_whole) VALUES ('demo', '00000000-0000-8000-8000-0000000000ff', 'people.csv', true);
 INSERT INTO sandbox_messages (app, id, channel, recipient, content)
     VALUES ('demo', '00000000-0000-8000-8000-0000000000bb', 'email', 'a', '{}')
 """
@@ -288,6 +290,8 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("GET", "/v1/jobs/00000000-0000-8000-8000-0000000000cc", f"/v1/jobs/{UUID(int=1)}", None),
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/stop", f"/v1/jobs/{UUID(int=1)}/stop", {}),
     ("POST", "/v1/jobs/00000000-0000-8000-8000-0000000000cc/resume", f"/v1/jobs/{UUID(int=1)}/resume", {}),
+    ("GET", "/v1/files/00000000-0000-8000-8000-0000000000ff", f"/v1/files/{UUID(int=1)}", None),
+    ("GET", "/v1/imports/00000000-0000-8000-8000-0000000000dd/bad-rows", f"/v1/imports/{UUID(int=1)}/bad-rows", None),
     ("GET", "/v1/messages/00000000-0000-8000-8000-0000000000bb", f"/v1/messages/{UUID(int=1)}", None),
     ("POST", "/v1/messages/00000000-0000-8000-8000-0000000000bb/resolve", f"/v1/messages/{UUID(int=1)}/resolve", {"went_out": True}),
     ("POST", "/v1/unclear-replies/1/decide", "/v1/unclear-replies/2/decide", {"decision": "stays"}),

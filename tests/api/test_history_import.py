@@ -19,7 +19,7 @@ from storage import keys
 from storage.database import Database
 from tests.api.serving import serving
 
-DATA = Path(os.environ.get("SOJOURN_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+DATA = Path(os.environ.get("SOJOURN_TEST_DATA") or Path(__file__).parents[1] / "corpus")
 PER_REQUEST, AT_ONCE = 2_000, 4
 
 

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from channels.base import NotSent, Rejected, SendFailed
 from channels.calls import Caller, Request
+from channels.downloads import Downloads
 from channels.egress import Egress, Resolve
 from channels.fetching import Fetching
 from channels.lookups import CannotBeLookedUp, Lookups
@@ -73,6 +74,12 @@ async def by_sns(egress: Egress, url: str, trusted: ssl.SSLContext | None = None
         await fetching.close()
 
 
+async def by_download(egress: Egress, url: str, trusted: ssl.SSLContext | None = None) -> None:
+    downloads = Downloads(egress, transport=httpx.AsyncHTTPTransport(verify=trusted) if trusted else None)
+    async for _ in downloads.fetch(url):
+        pass
+
+
 def _subscription(url: str, browser: str) -> str:
 
     return orjson.dumps({"endpoint": url, "keys": {"p256dh": browser, "auth": to_base64url(b"a" * 16)}}).decode()
@@ -94,6 +101,7 @@ FETCHERS: dict[str, Fetch] = {
     "web push": by_web_push,
     "sns": by_sns,
     "lookup": by_lookup,
+    "download": by_download,
 }
 
 

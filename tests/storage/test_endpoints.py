@@ -1,8 +1,13 @@
 """How each channel writes an address; what the rows do is in test_events.py."""
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from journeys.language.errors import Invalid
+from storage import endpoints
 from storage.endpoints import normalised
 
 P256DH = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
@@ -74,3 +79,22 @@ def test_what_is_no_address_is_refused_without_being_repeated(channel: str, writ
         normalised(channel, written)
     assert refused.value.problems[0].code == code
     assert not written.strip("+") or written not in str(refused.value)
+
+
+LOCALS = st.text(st.sampled_from("aZ0._+-'\"@ é"), max_size=66) | st.integers(60, 70).map("x".__mul__)
+DOMAINS = st.sampled_from(
+    ["example.com", "EXAMPLE.com", "a..b", "", "localhost", "example.test", "xn--bcher-kva.example", "bücher.de", "[1.2.3.4]"]
+)
+
+
+@given(LOCALS, DOMAINS | st.integers(180, 250).map(lambda n: ".".join(["d" * 60] * (n // 61)) + ".com"))
+def test_the_quick_look_at_an_email_sees_what_the_long_one_sees(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    assert _outcome(endpoints._email, address) == _outcome(endpoints._whole_email, address)
+
+
+def _outcome(read: Callable[[str], str], address: str) -> str | None:
+    try:
+        return read(address)
+    except Invalid:
+        return None
