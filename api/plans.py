@@ -19,7 +19,7 @@ from api.strict import App, Body, Db, LongTextRoute, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import journeys, outbox, providers, reports, segments, templates
+from storage import enrollments, journeys, outbox, providers, reports, segments, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 from storage.segments import StoredSegment
@@ -208,6 +208,8 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
     if found:
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
     definitions = {stored.journey: stored.definition for stored in await journeys.latest(connection, app)}
+    if past := publishing.gone_by(written, definitions, await enrollments.database_now(connection)):
+        raise Invalid(past)
     states = await journeys.states(connection, app)
     is_paused = await journeys.is_app_paused(connection, app)
     return _Plan(

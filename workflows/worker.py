@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, direct lane, sweeper, reports and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, schedules, lanes, sweeper, reports and the monthly partitions."""
 
 import asyncio
 import signal
@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.dates import DateLane
 from activities.direct import DirectLane
 from activities.hits import HitLane
 from activities.jobs.catalogue import KINDS
@@ -21,6 +22,7 @@ from activities.jobs.runner import Jobs
 from activities.jobs.work import Work
 from activities.one_time_codes import CodeLane, Pepper
 from activities.reputation import ReputationLane
+from activities.schedules import Schedules
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
 from settings import Settings
@@ -40,6 +42,8 @@ from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
 from workflows.reports import ReportLane
+from workflows.schedule import ScheduleWorkflow
+from workflows.schedule_keeper import ScheduleKeeper
 
 log = structlog.get_logger()
 
@@ -50,6 +54,7 @@ PASSED_THROUGH = (
     "activities.move_orders",
     "activities.orders",
     "activities.questions",
+    "activities.schedule_order",
     "workflows.inputs",
     "pydantic",
     "pydantic_core",
@@ -78,7 +83,7 @@ def temporal_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[JourneyWorkflow, JobWorkflow],
+        workflows=[JourneyWorkflow, JobWorkflow, ScheduleWorkflow],
         activities=activities,
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_cached_workflows=max_cached_workflows,
@@ -134,7 +139,14 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
     jobs = Jobs(Work(database, client, settings.temporal_task_queue), KINDS)
-    activities = [*Steps(database).activities(), *out.activities(), *deliveries(made.messages), *jobs.activities()]
+    let_in = Schedules(database, per_second=settings.entries_per_second)
+    activities = [
+        *Steps(database).activities(),
+        *out.activities(),
+        *deliveries(made.messages),
+        *jobs.activities(),
+        *let_in.activities(),
+    ]
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     async with worker, asyncio.TaskGroup() as group:
@@ -146,6 +158,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(Erasures(database, client).run(stopping))
         group.create_task(housekeeping.run(database, stopping))
         group.create_task(ReportLane(database).run(stopping))
+        group.create_task(ScheduleKeeper(database, client, settings.temporal_task_queue).run(stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
@@ -153,6 +166,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, made.notify).run()),
             group.create_task(ReputationLane(database).run()),
+            group.create_task(DateLane(database, per_second=settings.entries_per_second).run()),
         ]
         await stopping.wait()
         for lane in lanes:
