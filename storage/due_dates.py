@@ -20,7 +20,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
-    and_,
+    any_,
     bindparam,
     delete,
     func,
@@ -28,6 +28,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL, insert
@@ -41,7 +42,7 @@ from storage.expressions import APP, INSTANT, WALL, Given, Sql, interval_of, jso
 from storage.tables import due_dates as due
 from storage.tables import users
 
-FILLED_AT_ONCE = 20_000
+FILLED_AT_ONCE = 5_000
 CHANGED_AT_ONCE = 1_000
 _ONLY_ONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended('sojourn due dates', 0))")
 _JOURNEY: Sql = bindparam("journey", type_=Text)
@@ -185,12 +186,10 @@ async def _read(connection: Connection, asked: DateJourney, people: dict[int, da
 # Whose moment has come -------------------------------------------------------------------------------------------------
 
 _TAKE = text("""
-    WITH due AS (
-        SELECT d.app, d.journey, d.user_id FROM due_dates d JOIN date_journeys j ON j.app = d.app AND j.journey = d.journey
-        WHERE d.due_at <= clock_timestamp() AND j.filled_zone IS NOT NULL ORDER BY d.due_at LIMIT :most FOR UPDATE OF d SKIP LOCKED
-    )
-    DELETE FROM due_dates d USING due WHERE d.app = due.app AND d.journey = due.journey AND d.user_id = due.user_id
-    RETURNING d.app, d.journey, d.user_id, d.due_at
+    DELETE FROM due_dates WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM due_dates d JOIN date_journeys j ON j.app = d.app AND j.journey = d.journey
+        WHERE d.due_at <= clock_timestamp() AND j.filled_zone IS NOT NULL ORDER BY d.due_at LIMIT :most FOR UPDATE OF d SKIP LOCKED))
+    RETURNING app, journey, user_id, due_at
 """)
 _CLOCK = text("SELECT clock_timestamp()")
 
@@ -212,8 +211,7 @@ async def take(connection: Connection, most: int) -> tuple[list[Reached], dateti
 def _of_everybody(entry: DateEntry) -> Insert:
     """For the people of a piece: what was still to come when the journey was published."""
     piece = users.c.id.between(bindparam("after", type_=BigInteger) + 1, bindparam("upto", type_=BigInteger))
-    found = _found(entry, sql_cast(bindparam("known_at"), INSTANT), users.outerjoin(due, _is_theirs()))
-    return _written(found.where(piece))
+    return _written(_found(entry, sql_cast(bindparam("known_at"), INSTANT), users).where(piece))
 
 
 @lru_cache(maxsize=256)
@@ -221,63 +219,83 @@ def _of_some(entry: DateEntry) -> Insert:
     """For some people: what was still to come at the time that is given with each."""
     ids, known = bindparam("ids", type_=ARRAY(BigInteger)), bindparam("known", type_=ARRAY(INSTANT))
     asked = func.unnest(ids, known).table_valued(Column("id", BigInteger), Column("known_at", INSTANT), name="asked").render_derived()
-    return _written(_found(entry, asked.c.known_at, users.join(asked, asked.c.id == users.c.id).outerjoin(due, _is_theirs())))
-
-
-def _is_theirs() -> Sql:
-    return and_(due.c.app == APP, due.c.journey == _JOURNEY, due.c.user_id == users.c.id)
+    return _written(_found(entry, asked.c.known_at, users.join(asked, asked.c.id == users.c.id)))
 
 
 def _found(entry: DateEntry, known: Sql, source: FromClause) -> Select[Any]:
     """People with their next moment, or NULL. One written down that has come stays, if it is one of theirs: it is not taken yet."""
     moments = _moments(entry, known)
-    next_one = select(func.min(moments.c.at)).where(or_(moments.c.at > known, moments.c.at == due.c.due_at))
+    # Asked for one by one: of a table that is just being filled the planner knows too little to join it well.
+    of_one = (due.c.app == APP, due.c.journey == _JOURNEY, due.c.user_id == users.c.id)
+    written = select(due.c.due_at).where(*of_one).correlate(users).scalar_subquery()
+    next_one = select(func.min(moments.c.at)).where(or_(moments.c.at > known, moments.c.at == written))
     columns = (users.c.id.label("user_id"), next_one.scalar_subquery().label("due_at"))
     return select(*columns).select_from(source).where(users.c.app == APP, users.c.merged_into.is_(None))
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What is read of a person, once for all moments: their zone, the time on their wall, and the instant that the text says."""
+
+    zone: Sql
+    wall: Sql
+    instant: Sql
+
+
 def _moments(entry: DateEntry, known: Sql) -> Subquery:
+    given = select(_json_of(entry.moment).label("value"), _ZONE.label("zone")).correlate(users).offset(0).subquery("given")
+    wall = func.wall_of(given.c.value, given.c.zone, type_=WALL)
     if entry.every is None:
-        return select(_instant(entry.moment, None).label("at")).correlate(users).offset(0).subquery()
-    first = func.extract("year", func.timezone("UTC", _instant(entry.moment, literal(0, Integer))))
+        read = _Read(given.c.zone, wall, func.instant_of(given.c.value, given.c.zone, type_=INSTANT))
+        return select(_instant(entry.moment, read).label("at")).offset(0).subquery()
+    walls = select(given.c.zone, wall.label("wall")).offset(0).subquery("walls")
+    first = func.extract("year", func.timezone("UTC", _instant(entry.moment, _years_later(walls, literal(0, Integer)))))
     around = sql_cast(func.extract("year", func.timezone("UTC", known)) - first, Integer)
-    years = func.generate_series(func.greatest(around - 2, 0), func.greatest(around + 2, 0), type_=Integer).column_valued("years")
-    return select(_instant(entry.moment, years).label("at")).correlate(users).offset(0).subquery()
+    series = func.generate_series(func.greatest(around - 2, 0), func.greatest(around + 2, 0))
+    years = series.table_valued(Column("n", Integer), name="years").render_derived().lateral()
+    found = select(_instant(entry.moment, _years_later(walls, years.c.n)).label("at")).select_from(walls.join(years, true()))
+    return found.offset(0).subquery()
 
 
-def _instant(moment: TimeExpression, years: Sql | None) -> Sql:
-    """The moment, where years are given as many after what is read, on the person's wall."""
+def _years_later(walls: Subquery, years: Sql) -> _Read:
+    wall = func.wall_within_years(walls.c.wall + func.make_interval(years), type_=WALL)
+    return _Read(walls.c.zone, wall, func.wall_to_instant(wall, walls.c.zone, type_=INSTANT))
+
+
+def _instant(moment: TimeExpression, read: _Read) -> Sql:
     match moment:
         case Shifted(inner, by):
-            return within_years(_instant(inner, years) + interval_of(by))
+            return within_years(_instant(inner, read) + interval_of(by))
         case Timed():
-            return func.wall_to_instant(_wall(moment, years), _ZONE, type_=INSTANT)
-        case _ if years is None:
-            return func.instant_of(_read_of(moment), _ZONE, type_=INSTANT)
+            return func.wall_to_instant(_wall(moment, read), read.zone, type_=INSTANT)
         case _:
-            return func.wall_to_instant(_wall(moment, years), _ZONE, type_=INSTANT)
+            return read.instant
 
 
-def _wall(moment: TimeExpression, years: Sql | None) -> Sql:
+def _wall(moment: TimeExpression, read: _Read) -> Sql:
     match moment:
         case Timed(inner, clock):
-            return sql_cast(func.date_trunc("day", _wall(inner, years)), WALL) + sql_cast(literal(clock, Text), INTERVAL)
+            return sql_cast(func.date_trunc("day", _wall(inner, read)), WALL) + sql_cast(literal(clock, Text), INTERVAL)
         case Shifted(inner, by):
-            return func.wall_within_years(_wall(inner, years) + interval_of(by), type_=WALL)
+            return func.wall_within_years(_wall(inner, read) + interval_of(by), type_=WALL)
         case _:
-            read = func.wall_of(_read_of(moment), _ZONE, type_=WALL)
-            return read if years is None else func.wall_within_years(read + func.make_interval(years), type_=WALL)
+            return read.wall
 
 
-def _read_of(moment: TimeExpression) -> Sql:
-    assert isinstance(moment, (Trait, Location))
-    return json_of(moment, Given(), None)
+def _json_of(moment: TimeExpression) -> Sql:
+    match moment:
+        case Shifted(inner, _) | Timed(inner, _):
+            return _json_of(inner)
+        case _:
+            assert isinstance(moment, (Trait, Location))
+            return json_of(moment, Given(), None)
 
 
 def _written(found: Select[Any]) -> Insert:
     """Write moments down, and remove what has none any more, in one statement."""
     theirs = found.cte("found")
-    gone = delete(due).where(due.c.app == APP, due.c.journey == _JOURNEY, due.c.user_id == theirs.c.user_id, theirs.c.due_at.is_(None))
+    no_more = func.array(select(theirs.c.user_id).where(theirs.c.due_at.is_(None)).scalar_subquery(), type_=ARRAY(BigInteger))
+    gone = delete(due).where(due.c.app == APP, due.c.journey == _JOURNEY, due.c.user_id == any_(no_more))
     rows = select(APP, _JOURNEY, theirs.c.user_id, theirs.c.due_at).where(theirs.c.due_at.is_not(None))
     write = insert(due).from_select(["app", "journey", "user_id", "due_at"], rows).add_cte(gone.cte("gone"))
     changed = due.c.due_at.is_distinct_from(write.excluded.due_at)

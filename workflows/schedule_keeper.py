@@ -33,6 +33,7 @@ log = structlog.get_logger()
 
 EVERY_S = 5.0
 COMPARED_EVERY_S = 300.0
+WOKEN_EVERY_S = 20.0
 OVERDUE = timedelta(seconds=20)
 LEFT_ALONE_S = 60.0
 # What was missed is known from Postgres: Temporal need not start it again and again.
@@ -48,6 +49,7 @@ class ScheduleKeeper:
         self._client = client
         self._task_queue = task_queue
         self._compared_at = float("-inf")
+        self._woken_at = float("-inf")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look every few seconds until `stopping` is set."""
@@ -66,13 +68,15 @@ class ScheduleKeeper:
         if time.monotonic() - self._compared_at > COMPARED_EVERY_S:
             await self.compare()
             self._compared_at = time.monotonic()
+        wakes = time.monotonic() - self._woken_at > WOKEN_EVERY_S
         for live in await self._every_one():
             if live.is_gone:
                 await self._remove(live)
             elif live.made_from != live.entry_text:
                 await self._make(live)
-            else:
+            elif wakes:
                 await self._wake(live)
+        self._woken_at = time.monotonic() if wakes else self._woken_at
 
     async def compare(self) -> None:
         """Make again what Temporal has lost, and delete what is of no journey: a restored database, on either side, heals so."""

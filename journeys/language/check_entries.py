@@ -13,6 +13,7 @@ from journeys.language.walk import nodes_in
 from journeys.language.zones import is_zone
 
 SHORTEST_S = 60
+MOST_A_DAY = 96
 FASTEST = 1000
 
 
@@ -32,7 +33,7 @@ def time_problems(start: WayIn, place: Place) -> Iterator[Problem]:
 def _schedule(start: ScheduleEntry, place: Place) -> Iterator[Problem]:
     match start.when:
         case Cron(expression):
-            yield from _cron(expression, place)
+            yield from _cron(expression, start.zone, place)
         case Once(at) if at.second or at.microsecond:
             yield place.problem("once_with_seconds", "once(...) is of a minute: leave the seconds out")
         case Interval(every) if every.seconds < SHORTEST_S:
@@ -49,7 +50,7 @@ def _schedule(start: ScheduleEntry, place: Place) -> Iterator[Problem]:
         )
 
 
-def _cron(expression: str, place: Place) -> Iterator[Problem]:
+def _cron(expression: str, zone: str | None, place: Place) -> Iterator[Problem]:
     try:
         fields = fields_of(expression)
     except NoCron as why:
@@ -57,3 +58,8 @@ def _cron(expression: str, place: Place) -> Iterator[Problem]:
         return
     if never_strikes(fields):
         yield place.problem("cron_never", f'cron("{expression}") names days that no month has: name one that comes')
+    if zone is None and len(fields.hours) * len(fields.minutes) > MOST_A_DAY:
+        yield place.problem(
+            "cron_too_often",
+            f"in the zone of each, cron strikes at most {MOST_A_DAY} times a day: write zone=, or every(...), or fewer times",
+        )

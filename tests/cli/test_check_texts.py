@@ -159,6 +159,11 @@ JOURNEY = [
         '/starts_on: cron("0 9 30 2 *") names days that no month has: name one that comes',
     ),
     of(
+        "cron_too_often",
+        'starts_on=schedule(cron("* * * * *"), segment="vip"), again_after=ALWAYS',
+        "/starts_on: in the zone of each, cron strikes at most 96 times a day: write zone=, or every(...), or fewer times",
+    ),
+    of(
         "once_with_seconds",
         'starts_on=schedule(once("2031-12-01T09:00:30"), segment="vip")',
         "/starts_on: once(...) is of a minute: leave the seconds out",
