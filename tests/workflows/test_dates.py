@@ -103,6 +103,8 @@ async def test_two_lanes_and_the_same_moment_written_down_again_let_nobody_in_tw
     lanes = [DateLane(scene.database) for _ in range(2)]
     await asyncio.gather(*(lane.look() for lane in lanes))
     await scene.relay_all()
+    # So that only the moment, and not that they are inside, keeps them from entering again.
+    await scene.execute("UPDATE enrollments SET state = 'closed', ended_at = now(), end_reason = 'completed'")
     await scene.execute(
         "INSERT INTO due_dates (app, journey, user_id, due_at)"
         " SELECT app, journey, user_id, entered_at FROM enrollments WHERE journey = 'renewal-date'"
