@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         description="keys that hide suppressed addresses in Postgres: 32 bytes in base64, the newest first, separated by commas;"
         " needed in production, and never to be lost: with them go the suppressions",
     )
+    entries_per_second: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="how many people a second date(...) lets into journeys, and each schedule(...) that has no per_second= of its own",
+    )
     hash_user_ids: bool = Field(False, description="hash user ids in workflow ids and search attributes")
     lane_journals: Path = Field(
         Path("~/.local/state/sojourn/lanes"),

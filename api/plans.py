@@ -25,7 +25,7 @@ from api.strict import App, Body, Db, LongTextRoute, Who, management
 from channels.render import Renderer
 from channels.templates import content_hash
 from journeys.language.errors import Conflict, Invalid, Problem
-from storage import campaigns, journeys, outbox, providers, reports, segments, sources, templates
+from storage import campaigns, enrollments, journeys, outbox, providers, reports, segments, sources, templates
 from storage.database import Connection, Database
 from storage.reports import Counted
 from storage.segments import StoredSegment
@@ -268,6 +268,8 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
         raise Invalid([Problem("/journeys", problem.code, f"{problem.pointer}: {problem.message}") for problem in found])
     kept = await campaigns.all_of(connection, app)
     definitions = {stored.journey: stored.definition for stored in await journeys.latest(connection, app)}
+    if past := publishing.gone_by(written, definitions, await enrollments.database_now(connection)):
+        raise Invalid(past)
     states = await journeys.states(connection, app)
     is_paused = await journeys.is_app_paused(connection, app)
     return _Plan(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from difflib import unified_diff
 from typing import Any, Literal
 
@@ -15,16 +16,21 @@ from journeys.language.check import problems
 from journeys.language.codec import content_hash, from_json, to_json
 from journeys.language.describe import duration_words
 from journeys.language.diff import Difference, differences, stays
-from journeys.language.durations import Always
+from journeys.language.durations import Always, Once
+from journeys.language.entries import ScheduleEntry
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
+from journeys.language.schedules import next_strike
 from journeys.language.steps import Split
 from journeys.language.walk import all_steps
+from journeys.language.zones import zone_of
 from storage.journeys import JourneyState
 from storage.templates import StoredTemplate
 
 Kind = Literal["new", "changed", "same", "retired", "back"]
 HALF = 0.5
+WESTERNMOST = "Etc/GMT+12"
+"""The zone that comes to a time on the wall last."""
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FILE_NAME = re.compile(r"(?:(?:_layouts|_partials)/)?[a-z0-9_-]{1,40}(?:\.[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3})?\.[a-z]{1,10}")
 
@@ -157,6 +163,21 @@ def at_steps(
         if version in versions
     ]
     return replace(change, at_steps=tuple(found))
+
+
+def gone_by(written: Sequence[Written], live_definitions: Mapping[str, str], now: datetime) -> list[Problem]:
+    """Find what would strike once, and only before now. What is live may stay: it has struck."""
+    found = []
+    for each in written:
+        start = each.journey.starts_on
+        if not isinstance(start, ScheduleEntry) or not isinstance(start.when, Once):
+            continue
+        known = live_definitions.get(each.journey.name)
+        last_zone = zone_of(start.zone or WESTERNMOST)
+        if next_strike(start.when, last_zone, now) is None and (known is None or from_json(known).starts_on != start):
+            words = f"{each.journey.name}/starts_on: once(...) is of a time that is past: write one that comes"
+            found.append(Problem("/journeys", "once_is_past", words))
+    return found
 
 
 def _text_diff(known: StoredTemplate, files: Mapping[str, str]) -> tuple[str, ...]:

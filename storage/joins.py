@@ -76,6 +76,14 @@ _MOVE_IN_APP = text(
 _FORGET_FEED = text("DELETE FROM in_app_feeds WHERE app = :app AND user_id = :loser")
 _MOVE_ENDPOINTS = text("UPDATE endpoints SET user_id = :survivor, updated_at = now() WHERE app = :app AND user_id = :loser")
 _MOVE_CONSENTS = text("UPDATE consents SET user_id = :survivor WHERE app = :app AND user_id = :loser")
+# What is due to either is due to the one that they are; which moment is theirs is read again with their attributes.
+_MOVE_DUE = text(
+    """
+    WITH theirs AS (DELETE FROM due_dates WHERE app = :app AND user_id = :loser RETURNING journey, due_at)
+    INSERT INTO due_dates (app, journey, user_id, due_at) SELECT :app, journey, CAST(:survivor AS bigint), due_at FROM theirs
+    ON CONFLICT DO NOTHING
+    """
+)
 _MOVE_LISTED = text(
     """
     WITH theirs AS (DELETE FROM listed_people WHERE app = :app AND user_id = :loser RETURNING segment, added_at)
@@ -111,6 +119,7 @@ async def merge(connection: Connection, app: str, survivor: int, loser: int, *, 
     else:
         await silence(connection, app, loser)
     await connection.execute(_MOVE_ENDPOINTS, pair)
+    await connection.execute(_MOVE_DUE, pair)
 
 
 async def silence(connection: Connection, app: str, user_id: int) -> None:

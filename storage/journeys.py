@@ -5,7 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from journeys.language.codec import from_json
 from journeys.language.errors import NotFound
+from storage import due_dates, schedules
 from storage.database import Connection
 
 
@@ -70,6 +72,9 @@ async def publish(
         names = {"entry_names": list(entry_names), "listen_names": list(listen_names)}
         await connection.execute(_ADD, {**key, **names, "version": version, "hash": content_hash, "definition": definition})
     await connection.execute(_GO_LIVE, {**key, "version": version, "accepts_entries": accepts_entries})
+    entry = from_json(definition).starts_on
+    await due_dates.follow(connection, app, name, version, entry)
+    await schedules.follow(connection, app, name, entry)
     return int(version)
 
 
@@ -81,7 +86,10 @@ _RETIRE = text(
 
 async def retire(connection: Connection, app: str, names: list[str]) -> list[str]:
     """Close these journeys for entries; people inside finish. Returns those that were not retired before."""
-    return sorted((await connection.execute(_RETIRE, {"app": app, "names": names})).scalars())
+    retired = sorted((await connection.execute(_RETIRE, {"app": app, "names": names})).scalars())
+    await due_dates.forget(connection, app, retired)
+    await schedules.forget(connection, app, retired)
+    return retired
 
 
 _PAUSE = text(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import text
 
 from journeys.language.facts import EventFact
@@ -16,12 +17,17 @@ SHARDS = 64
 
 @dataclass(frozen=True)
 class EntryRequest:
-    """Somebody shall enter a journey though no event says so. `id` takes the place of the entry event's: the same again changes nothing."""
+    """Somebody shall enter a journey though no event says so. `id` takes the place of the entry event's: the same again changes nothing.
+
+    `name` is the entry event's, too. With `received_at` it may be too late, as an event may.
+    """
 
     journey: str
     id: str
     occurred_at: datetime
     properties: Mapping[str, Any]
+    name: str = "requested"
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -147,24 +153,45 @@ async def due(connection: Connection, shards: Sequence[int], per_shard: int) -> 
 
 
 def _request(stored: Mapping[str, Any]) -> EntryRequest:
-    return EntryRequest(stored["journey"], stored["id"], datetime.fromisoformat(stored["occurred_at"]), stored["properties"])
+    received_at = stored.get("received_at")
+    return EntryRequest(
+        stored["journey"],
+        stored["id"],
+        datetime.fromisoformat(stored["occurred_at"]),
+        stored["properties"],
+        stored.get("name", "requested"),
+        datetime.fromisoformat(received_at) if received_at else None,
+    )
 
 
-_ASK = text(
-    "INSERT INTO outbox (shard, app, user_id, kind, request)"
-    " VALUES (hashint8(:user_id) & 63, :app, :user_id, 'request', CAST(:request AS jsonb))"
-)
+_ASK = text("""
+    INSERT INTO outbox (shard, app, user_id, kind, request)
+    SELECT hashint8(r.user_id) & 63, :app, r.user_id, 'request', CAST(r.request AS jsonb)
+    FROM unnest(CAST(:user_ids AS bigint[]), CAST(:requests AS text[])) WITH ORDINALITY AS r (user_id, request, n) ORDER BY r.n
+""")
 
 
 async def ask(connection: Connection, app: str, user_id: int, request: EntryRequest) -> None:
     """Ask that this person (by internal id) enters a journey; the relay decides, after the events that came before."""
-    stored = {
+    await ask_all(connection, app, [(user_id, request)])
+
+
+async def ask_all(connection: Connection, app: str, requests: Sequence[tuple[int, EntryRequest]]) -> None:
+    """The same of several people of an app."""
+    written = [orjson.dumps(_stored(request)).decode() for _, request in requests]
+    await connection.execute(_ASK, {"app": app, "user_ids": [user_id for user_id, _ in requests], "requests": written})
+
+
+def _stored(request: EntryRequest) -> Mapping[str, Any]:
+    late = {} if request.received_at is None else {"received_at": request.received_at.isoformat()}
+    return {
         "journey": request.journey,
         "id": request.id,
         "occurred_at": request.occurred_at.isoformat(),
         "properties": dict(request.properties),
+        "name": request.name,
+        **late,
     }
-    await connection.execute(_ASK, {"app": app, "user_id": user_id, "request": stored})
 
 
 async def delete(connection: Connection, owner: UUID, rows: Sequence[OutboxRow]) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, bindparam, func, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -26,7 +26,7 @@ from storage.conditions import NO_ENROLLMENT, of_segment
 from storage.database import Connection, sqlstate
 from storage.expressions import APP, Sql
 from storage.segments import Definition
-from storage.tables import listed_people, users
+from storage.tables import listed_people, schedule_people, users
 
 QUICK_S = 2.0
 LONGEST_S = 25.0
@@ -214,6 +214,20 @@ def _put_on_list(name: str, people: Select[Any]) -> Insert:
 async def everybody(connection: Connection, app: str) -> int:
     """How many people there are."""
     return int((await connection.execute(_EVERYBODY, {"app": app})).scalar_one())
+
+
+async def gather(connection: Connection, asked: Asked, run: int, zones: Sequence[str], zone: str | None) -> int:
+    """Write down everybody who is in for a run of a schedule, and return how many they are. Raises TooSlow or SqlFailed.
+
+    With `zones` only who is in one of them; `zone` is that of people who have none.
+    """
+    theirs = func.known_zone(func.coalesce(users.c.timezone, bindparam("zone", type_=Text)), type_=Text)
+    there = theirs == any_(bindparam("zones", type_=ARRAY(Text)))
+    found = _people().where(asked.clause, *([there] if zones else [])).subquery()
+    statement = insert(schedule_people).from_select(["app", "run", "user_id"], select(APP, literal(run, BigInteger), found.c.id))
+    where = {"zones": list(zones), "zone": zone} if zones else {}
+    async with _within(connection, LONGEST_S):
+        return (await connection.execute(statement, {**asked.values, **where})).rowcount
 
 
 async def explain(connection: Connection, asked: Asked, user_id: int) -> Explanation:

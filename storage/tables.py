@@ -85,3 +85,18 @@ listed_people = Table(
     Column("segment", Text),
     Column("user_id", BigInteger),
 )
+due_dates = Table(
+    "due_dates",
+    metadata,
+    Column("app", Text),
+    Column("journey", Text),
+    Column("user_id", BigInteger),
+    _instant("due_at"),
+)
+schedule_people = Table(
+    "schedule_people",
+    metadata,
+    Column("app", Text),
+    Column("run", BigInteger),
+    Column("user_id", BigInteger),
+)

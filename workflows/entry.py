@@ -22,8 +22,6 @@ from workflows.inputs import EnrollmentInput
 # More than anybody has between entry and start, even after a day without workers; it only bounds memory.
 MOST_SINCE_ENTRY = 100_000
 LONGEST_ID = 200
-# The name of an entry that no event made, as `entry("$event")` reads it.
-REQUESTED = "requested"
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Entry:
         Any journey may be asked for, whatever starts it otherwise; what its entry event must be like is not asked.
         """
         person, subject = await enrollments.lock_person(connection, app, user_id)
-        event = EventFact(request.id, REQUESTED, request.occurred_at, request.properties)
+        event = EventFact(request.id, request.name, request.occurred_at, request.properties, received_at=request.received_at)
         stored = await journeys.open_to_entries(connection, app, request.journey)
         if isinstance(stored, str):
             if await enrollments.started_by(connection, app, request.journey, event.id) is None:

@@ -1,4 +1,4 @@
-"""A worker process: Temporal's worker, and beside it relay, reconciler, lanes, sweeper, reports and the monthly partitions."""
+"""A worker process: Temporal's worker, and beside it relay, reconciler, schedules, lanes, sweeper, reports and the monthly partitions."""
 
 import asyncio
 import signal
@@ -18,6 +18,7 @@ from activities.campaigns.lanes import CampaignLanes
 from activities.campaigns.lanes import House as Campaigns
 from activities.campaigns.planning import CampaignRuns
 from activities.campaigns.recovering import JournalLane
+from activities.dates import DateLane
 from activities.direct import DirectLane
 from activities.hits import HitLane
 from activities.imports.places import Places
@@ -26,6 +27,7 @@ from activities.jobs.runner import Jobs
 from activities.jobs.work import Work
 from activities.one_time_codes import CodeLane, Pepper
 from activities.reputation import ReputationLane
+from activities.schedules import Schedules
 from activities.steps import Steps, deliveries
 from activities.unknowns import Sweeper
 from settings import Settings
@@ -48,6 +50,8 @@ from workflows.journey import JourneyWorkflow
 from workflows.reconciler import Reconciler
 from workflows.relay import Relay
 from workflows.reports import ReportLane
+from workflows.schedule import ScheduleWorkflow
+from workflows.schedule_keeper import ScheduleKeeper
 
 log = structlog.get_logger()
 
@@ -59,6 +63,7 @@ PASSED_THROUGH = (
     "activities.move_orders",
     "activities.orders",
     "activities.questions",
+    "activities.schedule_order",
     "workflows.inputs",
     "pydantic",
     "pydantic_core",
@@ -90,7 +95,7 @@ def temporal_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[JourneyWorkflow, JobWorkflow, CampaignRunWorkflow],
+        workflows=[JourneyWorkflow, JobWorkflow, CampaignRunWorkflow, ScheduleWorkflow],
         activities=activities,
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         max_cached_workflows=max_cached_workflows,
@@ -160,12 +165,14 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
     relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
     places = Places(settings.file_places)
     jobs = Jobs(Work(database, client, settings.temporal_task_queue, places=places, file_limit=settings.file_limit), KINDS)
+    let_in = Schedules(database, per_second=settings.entries_per_second)
     activities = [
         *Steps(database).activities(),
         *out.activities(),
         *deliveries(made.messages),
         *jobs.activities(),
         *CampaignRuns(database).activities(),
+        *let_in.activities(),
     ]
     journals = settings.journals
     lanes_of_campaigns = CampaignLanes(Campaigns(database, made.delivery, journals))
@@ -183,6 +190,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         group.create_task(ReportLane(database).run(stopping))
         group.create_task(CampaignClock(database, CampaignStarter(client, settings.temporal_task_queue)).run(stopping))
         group.create_task(attend_campaigns(database, CampaignStarter(client, settings.temporal_task_queue), stopping))
+        group.create_task(ScheduleKeeper(database, client, settings.temporal_task_queue).run(stopping))
         group.create_task(attend(database, JobStarter(client, settings.temporal_task_queue), stopping))
         lanes = [
             group.create_task(DirectLane(database, made.delivery, woken).run()),
@@ -191,6 +199,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(HitLane(database, made.notify).run()),
             group.create_task(ReputationLane(database).run()),
             group.create_task(JournalLane(database, journals, made.delivery.timing).run()),
+            group.create_task(DateLane(database, per_second=settings.entries_per_second).run()),
         ]
         await stopping.wait()
         for lane in lanes:

@@ -1,6 +1,6 @@
 """What an author of journeys writes: `from journeys.language import Journey, Send, Wait, days, email, event`."""
 
-from journeys.language.durations import ALWAYS, ago, ahead, at, best_time, days, hours, minutes, on, seconds, weeks
+from journeys.language.durations import ALWAYS, ago, ahead, at, best_time, cron, days, every, hours, minutes, on, once, seconds, weeks
 from journeys.language.entries import date, requested, schedule, segment
 from journeys.language.journey import Journey
 from journeys.language.messages import Cap, QuietHours, SendWindow, custom, email, in_app, push, sms, voice, webhook, whatsapp
@@ -80,6 +80,7 @@ __all__ = [
     "best_time",
     "captured",
     "clicked",
+    "cron",
     "custom",
     "date",
     "days",
@@ -90,6 +91,7 @@ __all__ = [
     "email",
     "entry",
     "event",
+    "every",
     "failed",
     "function",
     "has",
@@ -101,6 +103,7 @@ __all__ = [
     "minutes",
     "near",
     "on",
+    "once",
     "opened",
     "prop",
     "push",

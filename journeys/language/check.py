@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from journeys.language.check_conditions import conditions_in
+from journeys.language.check_entries import time_problems
 from journeys.language.check_hours import hours_problems
 from journeys.language.check_steps import step_problems
 from journeys.language.conditions import Captured, Entry, InSegment
-from journeys.language.durations import Duration
+from journeys.language.durations import Duration, Once
 from journeys.language.entries import DateEntry, Requested, ScheduleEntry, SegmentEntry
 from journeys.language.errors import Problem
 from journeys.language.events import Events
@@ -45,15 +46,30 @@ def problems(journey: "Journey") -> list[Problem]:
 def warnings(journey: "Journey", segments: Collection[str] = ()) -> list[Problem]:
     """Find what is allowed and rarely meant, and what another version will do by itself. `segments` are those that are known."""
     place = Place(journey.name)
-    return [*_starts_nobody(journey, place), *_counts_too_little(journey, place), *_segments(journey, segments, place)]
+    return [
+        *_starts_nobody(journey, place),
+        *_enters_once(journey, place),
+        *_counts_too_little(journey, place),
+        *_segments(journey, segments, place),
+    ]
 
 
 def _starts_nobody(journey: "Journey", place: Place) -> Iterator[Problem]:
     start = journey.starts_on
-    if isinstance(start, (SegmentEntry, ScheduleEntry, DateEntry)):
+    if isinstance(start, SegmentEntry):
         yield place.at("starts_on").problem(
             "starts_nobody",
             f"{start.kind}(...) starts nobody by itself yet: people are started with `sojourn enrollments start {journey.name} USER`",
+        )
+
+
+def _enters_once(journey: "Journey", place: Place) -> Iterator[Problem]:
+    start = journey.starts_on
+    comes_again = (isinstance(start, DateEntry) and start.every) or (isinstance(start, ScheduleEntry) and not isinstance(start.when, Once))
+    if comes_again and journey.again_after is None:
+        yield place.at("starts_on").problem(
+            "enters_once",
+            "this comes again and again, and each person enters once in a lifetime: write again_after=ALWAYS if they shall enter each time",
         )
 
 
@@ -109,6 +125,7 @@ def _fields(journey: "Journey", place: Place) -> Iterator[Problem]:
     everything = place.at("exits_on").after(all_steps(journey.steps))
     yield from conditions_in(journey.exits_on, everything)
     yield from _without(journey.starts_on, place.at("starts_on"), (Entry, Captured), "nothing has been captured before it starts")
+    yield from time_problems(journey.starts_on, place.at("starts_on"))
     yield from conditions_in(journey.goal, place.at("goal"))
 
 

@@ -32,7 +32,8 @@ from journeys.language.conditions import (
     Timed,
     Trait,
 )
-from journeys.language.durations import Ago, Ahead, At, BestTime, Day, Duration, Instant, On
+from journeys.language.durations import Ago, Ahead, At, BestTime, Cron, Day, Duration, Instant, Interval, On, Once
+from journeys.language.entries import ScheduleEntry
 from journeys.language.events import Event, Events, Exits
 from journeys.language.messages import Cap, SendWindow
 from journeys.language.payloads import pairs
@@ -77,6 +78,27 @@ def moment_words(moment: Any) -> str:
             return f"{clock} on {moment_words(of)}"
         case _:
             return value_words(moment)
+
+
+def schedule_words(entry: ScheduleEntry) -> str:
+    """`Mondays at 09:00 in the zone of each, for segment vip`."""
+    match entry.when:
+        case At(clock):
+            when = f"every day at {clock}"
+        case On(weekday, clock):
+            when = f"{weekday.capitalize()}s at {clock}"
+        case Cron(expression):
+            when = f"cron {expression}"
+        case Once(at):
+            when = f"{at:%Y-%m-%d %H:%M}"
+        case Interval(every):
+            when = f"every {duration_words(every)}"
+        case _:
+            assert_never(entry.when)
+    where = "" if isinstance(entry.when, Interval) else f" in {entry.zone or 'the zone of each'}"
+    rate = f", {entry.per_second} people a second" if entry.per_second else ""
+    overlap = ", each waits for the one before" if entry.overlap == "wait" else ""
+    return f"{when}{where}, for segment {entry.segment}{rate}{overlap}"
 
 
 def cap_words(cap: Cap) -> str:

@@ -13,11 +13,13 @@ from journeys.language.describe import (
     duration_words,
     events_words,
     moment_words,
+    schedule_words,
     step_words,
     ways_out_words,
     window_words,
 )
 from journeys.language.durations import Always, At, BestTime, Day, Duration, Instant, On
+from journeys.language.entries import DateEntry, ScheduleEntry
 from journeys.language.events import Events, Exits, Goal
 from journeys.language.journey import Journey
 from journeys.language.messages import Cap, Message, QuietHours, SendWindow
@@ -204,6 +206,10 @@ def words_of(value: Any) -> str:
             return f"{events_words(events)} within {duration_words(within)}"
         case Events() | Exits():
             return ways_out_words(value)
+        case ScheduleEntry():
+            return schedule_words(value)
+        case DateEntry():
+            return f"{moment_words(value.moment)}{', every year' if value.every else ''}"
         case QuietHours():
             return f"{value.start} to {value.end}, then {value.then}"
         case Cap():

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from journeys.language.describe import condition_words, duration_words, events_words, moment_words, step_words, ways_out_words
+from journeys.language.describe import (
+    condition_words,
+    duration_words,
+    events_words,
+    moment_words,
+    schedule_words,
+    step_words,
+    ways_out_words,
+)
 from journeys.language.durations import Always
 from journeys.language.entries import DateEntry, Requested, ScheduleEntry, SegmentEntry
 from journeys.language.events import Events
@@ -98,8 +106,8 @@ def _start(journey: "Journey") -> str:
             return events_words(events)
         case SegmentEntry(name):
             return f"entering segment {name}"
-        case ScheduleEntry(when, name):
-            return f"{moment_words(when)} for segment {name}"
+        case ScheduleEntry() as entry:
+            return schedule_words(entry)
         case DateEntry(moment):
             return f"{moment_words(moment)}{' every year' if journey.starts_on.every else ''}"
         case Requested():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, NaiveDatetime
 from pydantic import Field as Bound
 
 from journeys.language.nodes import KW_ONLY, Node, node
@@ -135,6 +135,33 @@ class BestTime(Node):
     kind: Literal["best_time"] = "best_time"
 
 
+@node
+class Cron(Node):
+    """Minute, hour, day of the month, month and weekday, as cron writes them."""
+
+    expression: str
+    _: KW_ONLY
+    kind: Literal["cron"] = "cron"
+
+
+@node
+class Once(Node):
+    """One time on a wall."""
+
+    at: NaiveDatetime
+    _: KW_ONLY
+    kind: Literal["once"] = "once"
+
+
+@node
+class Interval(Node):
+    """Again and again after so long, counted from 1970-01-01T00:00Z."""
+
+    every: Duration
+    _: KW_ONLY
+    kind: Literal["interval"] = "interval"
+
+
 def ago(duration: Duration) -> Ago:
     return Ago(duration)
 
@@ -153,6 +180,21 @@ def on(weekday: Weekday, time: str) -> On:
 
 def best_time(*, within: Duration) -> BestTime:
     return BestTime(within)
+
+
+def cron(expression: str) -> Cron:
+    """As a schedule: `cron("0 9 * * 1")` is Mondays at 09:00."""
+    return Cron(expression)
+
+
+def once(at: str) -> Once:
+    """As a schedule: a date and a time without an offset, such as `once("2026-12-01T09:00")`."""
+    return Once(datetime.fromisoformat(at))
+
+
+def every(duration: Duration) -> Interval:
+    """As a schedule: exactly so long apart, whatever clocks show."""
+    return Interval(duration)
 
 
 def literal_time(value: datetime | date) -> Instant | Day:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field as Bound
 
 from journeys.language.conditions import TimeExpression
-from journeys.language.durations import At, On
+from journeys.language.durations import At, Cron, Interval, On, Once
 from journeys.language.events import Events
 from journeys.language.nodes import KW_ONLY, Node, node
 
@@ -21,11 +21,18 @@ class SegmentEntry(Node):
 
 @node
 class ScheduleEntry(Node):
-    """Everybody of a segment, each time it strikes in their zone."""
+    """Everybody of a segment, each time it strikes: in `zone`, else in the zone of each.
 
-    when: Annotated[At | On, Bound(discriminator="kind")]
+    At most `per_second` people a second are let in. Where it strikes while people of the last time are still coming in, it is passed
+    over, or waits for them.
+    """
+
+    when: Annotated[At | On | Cron | Once | Interval, Bound(discriminator="kind")]
     segment: str
     _: KW_ONLY
+    zone: str | None = None
+    per_second: int | None = None
+    overlap: Literal["skip", "wait"] | None = None
     kind: Literal["schedule"] = "schedule"
 
 
@@ -54,9 +61,19 @@ def segment(name: str) -> SegmentEntry:
     return SegmentEntry(name)
 
 
-def schedule(when: At | On, *, segment: str) -> ScheduleEntry:
-    """Let in everybody of a segment at `at("09:00")` each day or `on("monday", "09:00")` each week."""
-    return ScheduleEntry(when, segment)
+def schedule(
+    when: At | On | Cron | Once | Interval,
+    *,
+    segment: str,
+    zone: str | None = None,
+    per_second: int | None = None,
+    overlap: Literal["skip", "wait"] | None = None,
+) -> ScheduleEntry:
+    """Let in everybody of a segment: `at("09:00")` each day, `on("monday", "09:00")` each week, `cron(...)`, `once(...)`, `every(...)`.
+
+    It strikes in each person's own zone, or for all at once in `zone`.
+    """
+    return ScheduleEntry(when, segment, zone=zone, per_second=per_second, overlap=overlap)
 
 
 def date(moment: TimeExpression, *, every: Literal["year"] | None = None) -> DateEntry:

@@ -14,6 +14,7 @@ from journeys.language.best_hours import assumed
 from journeys.language.conditions import AnyCondition
 from journeys.language.describe import condition_words
 from journeys.language.durations import BestTime, Duration
+from journeys.language.entries import DateEntry, ScheduleEntry
 from journeys.language.evaluate import holds, value
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.journey import Journey
@@ -449,6 +450,9 @@ class Stage:
 
 
 def _first_way_in(journey: Journey) -> str:
+    """The name that the entry event has: of people whom time lets in it is the way's."""
+    if isinstance(journey.starts_on, (DateEntry, ScheduleEntry)):
+        return journey.starts_on.kind
     return journey.entry_events.any_of[0].name if journey.entry_events else REQUESTED
 
 

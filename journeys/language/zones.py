@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
@@ -25,6 +25,16 @@ def zone_of(name: str | None) -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (KeyError, ValueError, OSError):
         return UTC
+
+
+def is_zone(name: str) -> bool:
+    """Whether the zone data knows it by this name."""
+    return name in all_zones()
+
+
+@lru_cache(maxsize=1)
+def all_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def local_to_utc(naive: datetime, zone: tzinfo) -> datetime:

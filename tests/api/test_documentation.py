@@ -182,6 +182,8 @@ INSERT INTO provider_accounts (app, channel, name, provider) VALUES ('demo', 'em
 INSERT INTO journeys (app, name, live_version) VALUES ('demo', 'onboarding', 1);
 INSERT INTO journey_versions (app, journey, version, hash, definition, entry_names, listen_names)
     VALUES ('demo', 'onboarding', 1, 'h', '{}', '{}', '{}');
+INSERT INTO schedules (app, journey, entry) VALUES
+    ('demo', 'onboarding', '{"kind": "schedule", "segment": "vip", "when": {"kind": "at", "time": "09:00"}}');
 INSERT INTO enrollments (app, id, user_id, subject, journey, version, n, workflow_id, entry_event_id, entry_name, entered_at, state)
     VALUES ('demo', '00000000-0000-8000-8000-0000000000aa', 1, 'ann', 'onboarding', 1, 1, 'w', 'e', 'signed_up', now(), 'open');
 INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state)
@@ -221,6 +223,8 @@ FOREIGN: list[tuple[str, str, str, dict[str, Any] | None]] = [
     ("POST", "/v1/users/ann/endpoints", "/v1/users/nobody/endpoints", {"channel": "email", "address": "a@example.com"}),
     ("GET", "/v1/journeys/onboarding/report", "/v1/journeys/nothing/report", None),
     ("POST", "/v1/journeys/onboarding/report/rebuild", "/v1/journeys/nothing/report/rebuild", None),
+    ("GET", "/v1/journeys/onboarding/schedule", "/v1/journeys/nothing/schedule", None),
+    ("GET", "/v1/journeys/onboarding/schedule/runs", "/v1/journeys/nothing/schedule/runs", None),
     ("GET", "/v1/journeys/onboarding/requests/x", "/v1/journeys/nothing/requests/x", None),
     ("POST", "/v1/journeys/onboarding/enrollments", "/v1/journeys/nothing/enrollments", {"user_id": "ann"}),
     ("GET", "/v1/endpoints/1", "/v1/endpoints/2", None),

@@ -138,6 +138,57 @@ JOURNEY = [
         "/starts_on: segment(...) starts nobody by itself yet: people are started with `sojourn enrollments start checked USER`",
     ),
     of(
+        "enters_once",
+        'starts_on=date(trait("born_on"), every="year")',
+        "/starts_on: this comes again and again, and each person enters once in a lifetime: write again_after=ALWAYS if they shall enter"
+        " each time",
+    ),
+    of(
+        "date_not_followed",
+        'starts_on=date(last_did("x") + days(1))',
+        "/starts_on: date(...) follows what a person's attributes say: read trait(...) or location(...)",
+    ),
+    of(
+        "cron_not_read",
+        'starts_on=schedule(cron("0 25 * * *"), segment="vip"), again_after=ALWAYS',
+        '/starts_on: cron("0 25 * * *") cannot be read: the hour goes from 0 to 23, upwards',
+    ),
+    of(
+        "cron_never",
+        'starts_on=schedule(cron("0 9 30 2 *"), segment="vip"), again_after=ALWAYS',
+        '/starts_on: cron("0 9 30 2 *") names days that no month has: name one that comes',
+    ),
+    of(
+        "cron_too_often",
+        'starts_on=schedule(cron("* * * * *"), segment="vip"), again_after=ALWAYS',
+        "/starts_on: in the zone of each, cron strikes at most 96 times a day: write zone=, or every(...), or fewer times",
+    ),
+    of(
+        "once_with_seconds",
+        'starts_on=schedule(once("2031-12-01T09:00:30"), segment="vip")',
+        "/starts_on: once(...) is of a minute: leave the seconds out",
+    ),
+    of(
+        "interval_too_short",
+        'starts_on=schedule(every(seconds(30)), segment="vip"), again_after=ALWAYS',
+        "/starts_on: every(...) is a minute or longer: write minutes(1) or more, or start on event(...)",
+    ),
+    of(
+        "interval_in_zone",
+        'starts_on=schedule(every(hours(6)), segment="vip", zone="Europe/Berlin"), again_after=ALWAYS',
+        "/starts_on: every(...) is exact and asks no clock: leave zone= out, or write at(...) or cron(...)",
+    ),
+    of(
+        "zone_unknown",
+        'starts_on=schedule(at("09:00"), segment="vip", zone="Europe/Atlantis"), again_after=ALWAYS',
+        "/starts_on: there is no zone Europe/Atlantis: write its IANA name, such as Europe/Berlin",
+    ),
+    of(
+        "per_second_bounds",
+        'starts_on=schedule(at("09:00"), segment="vip", per_second=0), again_after=ALWAYS',
+        "/starts_on: per_second= is from 1 to 1000 people a second: write a number between, or leave it out",
+    ),
+    of(
         "segment_not_known",
         'exits_on=in_segment("vip")',
         "/exits_on: no file here writes a segment vip: write journeys/segments/, unless the app has it from elsewhere",
@@ -710,6 +761,7 @@ SOURCES = (
     "journeys/language/check.py",
     "journeys/language/check_steps.py",
     "journeys/language/check_conditions.py",
+    "journeys/language/check_entries.py",
     "api/completeness.py",
     "cli/journey_files.py",
     "cli/function_names.py",

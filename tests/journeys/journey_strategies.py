@@ -27,13 +27,16 @@ from journeys.language import (
     WaitFor,
     at,
     best_time,
+    cron,
     date,
     days,
     email,
     event,
+    every,
     function,
     hours,
     on,
+    once,
     prop,
     push,
     request,
@@ -197,7 +200,9 @@ def journeys(draw: DrawFn, *, is_run_now: bool = False) -> Journey:
         way_out = condition if way_out is None else way_out | condition
     optional: dict[str, Any] = {}
     if not is_run_now:
-        starts = draw(st.sampled_from((starts, segment("lapsed"), schedule(at("09:00"), segment="vip"), requested(), _DATE)))
+        starts = draw(
+            st.sampled_from((starts, segment("lapsed"), _SCHEDULES[len(list(all_steps(steps))) % len(_SCHEDULES)], requested(), _DATE))
+        )
         optional = {
             "caps": draw(st.sampled_from((None, [], [Cap(3, per=days(7), channel="email"), Cap(1, per="day")], OTHER_CAPS))),
             "send_window": draw(st.sampled_from((None, SendWindow("22:00", "12:00", then="skip")))),
@@ -216,4 +221,9 @@ def journeys(draw: DrawFn, *, is_run_now: bool = False) -> Journey:
     )
 
 
+_SCHEDULES = (
+    schedule(cron("0 9 * * 1"), segment="vip", zone="Europe/Berlin", per_second=100),
+    schedule(once("2031-12-01T09:00"), segment="vip", overlap="wait"),
+    schedule(every(hours(6)), segment="vip", overlap="skip"),
+)
 _DATE = date(trait("renews_on") - days(7), every="year")

@@ -140,6 +140,14 @@ async def make_full_life(scene: Stage, manager: httpx.AsyncClient, who: str) -> 
         name=scene.name("friends"),
         who=who,
     )
+    of_whom = "FROM identities WHERE value = :who"
+    await scene.execute("INSERT INTO date_journeys (app, journey, version) VALUES ('demo', 'once', 1) ON CONFLICT DO NOTHING")
+    await scene.execute(f"INSERT INTO due_dates (app, journey, user_id, due_at) SELECT app, 'once', user_id, now() {of_whom}", who=who)
+    await scene.execute(f"INSERT INTO changed_people (app, user_id) SELECT app, user_id {of_whom}", who=who)
+    await scene.execute("INSERT INTO schedules (app, journey, entry) VALUES ('demo', 'once', '') ON CONFLICT DO NOTHING")
+    run = "INSERT INTO schedule_runs (app, journey, struck_at, zones, state) VALUES ('demo', 'once', now(), '{}', 'running') RETURNING n"
+    number = (await scene.execute(run))[0].n
+    await scene.execute(f"INSERT INTO schedule_people (app, run, user_id) SELECT app, :n, user_id {of_whom}", n=number, who=who)
     await scene.execute(
         "INSERT INTO unclear_replies (app, user_id, channel, body)"
         " SELECT app, user_id, 'sms', 'stop, Quillington' FROM identities WHERE value = :who",

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from journeys.catalogue import JOURNEYS
 from journeys.language import (
+    ALWAYS,
     Arm,
     Call,
     Cap,
@@ -39,6 +40,7 @@ from journeys.language import (
     in_segment,
     last_did,
     near,
+    once,
     prop,
     request,
     requested,
@@ -209,11 +211,21 @@ def test_a_message_may_name_its_provider() -> None:
 
 
 def test_an_entry_that_starts_nobody_by_itself_is_worth_a_warning_and_no_refusal() -> None:
-    for start in (segment("lapsed"), date(trait("renews_on")), schedule(at("09:00"), segment="lapsed")):
-        early = Journey("early", starts_on=start, steps=[HELLO])
-        assert problems(early) == []
-        assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
+    early = Journey("early", starts_on=segment("lapsed"), steps=[HELLO])
+    assert problems(early) == []
+    assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
     assert warnings(Journey("asked", starts_on=requested(), steps=[HELLO])) == []
+
+
+def test_what_comes_again_and_lets_each_person_in_once_is_worth_a_warning() -> None:
+    def warned(start: Any, **more: Any) -> bool:
+        return "enters_once" in [found.code for found in warnings(Journey("again", starts_on=start, steps=[HELLO], **more))]
+
+    assert warned(schedule(at("09:00"), segment="lapsed"))
+    assert warned(date(trait("born_on"), every="year"))
+    assert not warned(schedule(at("09:00"), segment="lapsed"), again_after=ALWAYS)
+    assert not warned(schedule(once("2031-12-01T09:00"), segment="lapsed"))
+    assert not warned(date(trait("renews_on")))
 
 
 def test_a_segment_is_worth_a_warning_at_the_step_that_names_it() -> None:
