@@ -15,6 +15,7 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.direct import DirectLane
+from activities.entering import EnteringLane
 from activities.hits import HitLane
 from activities.jobs.catalogue import KINDS
 from activities.jobs.runner import Jobs
@@ -153,6 +154,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(CodeLane(database, Pepper(settings.secret.get_secret_value()), woken).run()),
             group.create_task(HitLane(database, made.notify).run()),
             group.create_task(ReputationLane(database).run()),
+            group.create_task(EnteringLane(database, made.notify).run()),
         ]
         await stopping.wait()
         for lane in lanes:

@@ -449,7 +449,7 @@ class Stage:
 
 
 def _first_way_in(journey: Journey) -> str:
-    return journey.entry_events.any_of[0].name if journey.entry_events else REQUESTED
+    return journey.starting_events.any_of[0].name if journey.starting_events else REQUESTED
 
 
 def _answer(conditions: Sequence[AnyCondition], found: int | None) -> str:

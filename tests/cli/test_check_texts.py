@@ -134,8 +134,8 @@ JOURNEY = [
     of("no_events", "exits_on=Events([])", "/exits_on: there is no event here: name at least one"),
     of(
         "starts_nobody",
-        'starts_on=segment("lapsed")',
-        "/starts_on: segment(...) starts nobody by itself yet: people are started with `sojourn enrollments start checked USER`",
+        'starts_on=schedule(at("09:00"), segment="lapsed")',
+        "/starts_on: schedule(...) starts nobody by itself yet: people are started with `sojourn enrollments start checked USER`",
     ),
     of(
         "segment_not_known",

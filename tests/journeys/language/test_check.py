@@ -209,15 +209,17 @@ def test_a_message_may_name_its_provider() -> None:
 
 
 def test_an_entry_that_starts_nobody_by_itself_is_worth_a_warning_and_no_refusal() -> None:
-    for start in (segment("lapsed"), date(trait("renews_on")), schedule(at("09:00"), segment="lapsed")):
+    for start in (date(trait("renews_on")), schedule(at("09:00"), segment="lapsed")):
         early = Journey("early", starts_on=start, steps=[HELLO])
         assert problems(early) == []
         assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
-    assert warnings(Journey("asked", starts_on=requested(), steps=[HELLO])) == []
+    for sure in (requested(), segment("lapsed")):
+        assert warnings(Journey("asked", starts_on=sure, steps=[HELLO]), ["lapsed"]) == []
 
 
 def test_a_segment_is_worth_a_warning_at_the_step_that_names_it() -> None:
     inner = If("inner", in_segment("vip"), then=[HELLO])
+    assert [each.pointer for each in warnings(Journey("vips", starts_on=segment("gone"), steps=[HELLO]))] == ["vips/starts_on"]
     found = warnings(Journey("vips", starts_on=X, exits_on=in_segment("gone") | X, steps=[Switch("s", cases=[Case(has("push"), [inner])])]))
     assert [(each.pointer, each.code) for each in found] == [("vips/exits_on", "segment_not_known"), ("vips/inner", "segment_not_known")]
 
