@@ -24,7 +24,7 @@ from storage.events import Own
 from storage.ids import length_hash
 from storage.notify import OUTBOX
 from storage.segment_follows import Follow
-from storage.segment_members import Moved, Note, ReadingFailed
+from storage.segment_members import Answer, Moved, Note, ReadingFailed
 from storage.segments import Definition
 
 MOVES = Counter("sojourn_segment_moves_total", "People who came into a followed segment, or went out of one", ["direction"])
@@ -106,9 +106,19 @@ class EnteringLane:
         meant = (await segment_follows.definitions(connection, app, [follow.segment])).get(follow.segment, {})
         if segment_follows.fingerprint(meant) == follow.fingerprint:
             at = await self._now(connection)
-            await _read(connection, app, follow.segment, meant, people, at)
+            answers = await _read(connection, app, follow.segment, meant, people, at)
+            _count(await segment_members.write(connection, app, follow.segment, answers, at))
             await segment_follows.advance(connection, app, follow.segment, people[-1] if len(people) == self._pace.people else None)
         return len(people)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What one segment says of people; `is_told`: of whom it is told when they move."""
+
+    segment: str
+    answers: Sequence[Answer]
+    is_told: Mapping[int, bool]
 
 
 class _Reading:
@@ -120,19 +130,38 @@ class _Reading:
         self._now = now
 
     async def read(self, notes: Sequence[Note]) -> int:
-        """Read everybody noted, under the lock of their rows; tell who moved. Returns how many were told. Raises Contended."""
-        now = await events.lock_now(self._connection, self._app, {note.user_id for note in notes})
+        """Read everybody noted, then write who moved, under the lock of their rows alone; return how many were told. Raises Contended.
+
+        Ingest waits for a lock of a person, so nobody is locked while segments are read.
+        """
         follows = await segment_follows.followed(self._connection, self._app)
-        meant = await segment_follows.definitions(self._connection, self._app, [each.segment for each in follows])
+        noted = {note.user_id for note in notes}
+        now = await events.known_now(self._connection, self._app, noted)
+        await segment_members.forget(self._connection, self._app, {each for each in noted if now.get(each) != each})
         at = await self._now(self._connection)
-        own: list[Own] = []
+        readings = await self._ask(follows, notes, now, at)
+        movers = {each.user_id for reading in readings for each in reading.answers if each.moves}
+        locked = await events.lock_now(self._connection, self._app, movers)
+        own = [event for reading in readings for event in await self._write(reading, locked, at)]
+        return await events.tell(self._connection, self._app, own) if own else 0
+
+    async def _ask(self, follows: Sequence[Follow], notes: Sequence[Note], now: Mapping[int, int], at: datetime) -> Sequence[_Read]:
+        meant = await segment_follows.definitions(self._connection, self._app, [each.segment for each in follows])
+        readings = []
         for follow in follows:
             is_told = _people(notes, now, follow)
             # Published a moment ago: everybody is read again, these too.
             if is_told and segment_follows.fingerprint(meant.get(follow.segment, {})) == follow.fingerprint:
-                moved = await _read(self._connection, self._app, follow.segment, meant[follow.segment], is_told, at)
-                own += [_event(each, at) for each in moved if is_told[each.user_id]]
-        return await events.tell(self._connection, self._app, own) if own else 0
+                answers = await _read(self._connection, self._app, follow.segment, meant[follow.segment], is_told, at)
+                readings.append(_Read(follow.segment, answers, is_told))
+        return readings
+
+    async def _write(self, reading: _Read, locked: Mapping[int, int], at: datetime) -> Sequence[Own]:
+        """Without those who turned out to be somebody else since: there is a note of who they are."""
+        sure = [each for each in reading.answers if not each.moves or locked.get(each.user_id) == each.user_id]
+        moved = await segment_members.write(self._connection, self._app, reading.segment, sure, at)
+        _count(moved)
+        return [_event(each, at) for each in moved if reading.is_told[each.user_id]]
 
 
 def _people(notes: Iterable[Note], now: Mapping[int, int], follow: Follow) -> Mapping[int, bool]:
@@ -147,18 +176,20 @@ def _people(notes: Iterable[Note], now: Mapping[int, int], follow: Follow) -> Ma
 
 async def _read(
     connection: Connection, app: str, segment: str, meant: Mapping[str, Definition], people: Iterable[int], at: datetime
-) -> Sequence[Moved]:
+) -> Sequence[Answer]:
     try:
-        moved = await segment_members.read_again(connection, app, segment, meant, people, at)
+        return await segment_members.read(connection, app, segment, meant, people, at)
     except ReadingFailed as failed:
         # One segment that cannot be read must not keep the others from being read.
         _log.error("segment_not_read", app=app, segment=segment, reason=str(failed.__cause__).splitlines()[0][:200])
         FAILED.inc()
         await segment_members.read_later(connection, app, segment, people)
         return ()
+
+
+def _count(moved: Iterable[Moved]) -> None:
     for each in moved:
         MOVES.labels("in" if each.is_in else "out").inc()
-    return moved
 
 
 def _event(moved: Moved, at: datetime) -> Own:

@@ -290,6 +290,12 @@ async def lock_now(connection: Connection, app: str, ids: Collection[int]) -> di
     return {row.id: row.now for row in rows}
 
 
+async def known_now(connection: Connection, app: str, ids: Collection[int]) -> dict[int, int]:
+    """As `lock_now`, and nobody is locked: it may be another one a moment later."""
+    rows = await connection.execute(_NOW_KNOWN_AS, {"app": app, "ids": sorted(set(ids))})
+    return {row.id: row.now for row in rows}
+
+
 async def tell(connection: Connection, app: str, own: Sequence[Own]) -> int:
     """Write events of our own into people's streams, each once, told to who listens as if a caller had sent them; return how many.
 

@@ -76,11 +76,11 @@ def fingerprint(meant: Mapping[str, Definition]) -> str:
     return hashlib.sha256(length_prefixed(*parts)).hexdigest()
 
 
-_FOLLOWED = text("SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app ORDER BY segment FOR SHARE")
+_FOLLOWED = text("SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app ORDER BY segment FOR NO KEY UPDATE")
 
 
 async def followed(connection: Connection, app: str) -> Sequence[Follow]:
-    """What is followed, so that no first reading goes on before this transaction ends."""
+    """What is followed. Until this transaction ends nobody else reads for this app: of two readings the older must not win."""
     return [Follow(*row) for row in await connection.execute(_FOLLOWED, {"app": app})]
 
 

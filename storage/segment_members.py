@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Select, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Select, bindparam, exists, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from journeys.language.conditions import InSegment
@@ -17,7 +17,7 @@ from storage.database import Connection, is_deadlock, is_transient
 from storage.edges import next_change
 from storage.expressions import APP
 from storage.segments import Definition
-from storage.tables import users
+from storage.tables import segment_members, users
 
 
 class Note(NamedTuple):
@@ -28,6 +28,19 @@ class Note(NamedTuple):
     segment: str | None
     is_history: bool
     waited_s: float
+
+
+class Answer(NamedTuple):
+    """What a segment says of one person, and when time alone may change it; `was_in` is what was written of them before."""
+
+    user_id: int
+    is_in: bool
+    was_in: bool
+    due_at: datetime | None
+
+    @property
+    def moves(self) -> bool:
+        return self.is_in != self.was_in
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ async def take(connection: Connection, most: int) -> Sequence[Note]:
 
 
 # The people who go stand in arrays: joined with the rows, all members of the segment would be read for each of them.
-_APPLY = text("""
+_WRITE = text("""
     WITH read AS MATERIALIZED (
         SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:is_in AS boolean[]), CAST(:due AS timestamptz[])) AS r (user_id, is_in, due_at)
     ), entered AS (
@@ -95,32 +108,48 @@ _LATER = text("""
 """)
 
 
-async def read_again(
+async def read(
     connection: Connection, app: str, segment: str, meant: Mapping[str, Definition], ids: Iterable[int], at: datetime
-) -> Sequence[Moved]:
-    """Read one segment for some people (internal ids of survivors) as of now, and return who came in or went out. One statement for all.
+) -> Sequence[Answer]:
+    """Read one segment for some people (internal ids of survivors), in one statement and without a lock of theirs. Raises ReadingFailed.
 
-    Their rows must be locked, or no note of theirs may be on its way: of two readings the older would win. Raises ReadingFailed.
+    Nobody else may read it meanwhile: `segment_follows` holds its row. What changes after this has a note, which comes after this.
     """
     asked = {"app": app, "at": at, **NO_ENROLLMENT, "among": sorted(set(ids))}
     try:
         async with connection.begin_nested():
-            rows = (await connection.execute(_question(segment, tuple(sorted(meant.items(), key=itemgetter(0)))), asked)).all()
+            rows = await connection.execute(_question(segment, tuple(sorted(meant.items(), key=itemgetter(0)))), asked)
+            return [Answer(*row) for row in rows]
     except DBAPIError as error:
         if is_transient(error) or is_deadlock(error):
             raise
         raise ReadingFailed(segment) from error
+
+
+async def write(connection: Connection, app: str, segment: str, answers: Sequence[Answer], at: datetime) -> Sequence[Moved]:
+    """Write what was read, and return who came in or went out by it. Who moves is locked, or nobody is to be told of it."""
     found = {
         "app": app,
         "segment": segment,
         "at": at,
-        "ids": [row.id for row in rows],
-        "is_in": [row.is_in for row in rows],
-        "due": [row.due_at for row in rows],
-        "out": [row.id for row in rows if not row.is_in],
-        "never": [row.id for row in rows if row.due_at is None],
+        "ids": [each.user_id for each in answers],
+        "is_in": [each.is_in for each in answers],
+        "due": [each.due_at for each in answers],
+        "out": [each.user_id for each in answers if not each.is_in],
+        "never": [each.user_id for each in answers if each.due_at is None],
     }
-    return [Moved(row.user_id, segment, row.is_in) for row in await connection.execute(_APPLY, found)]
+    return [Moved(row.user_id, segment, row.is_in) for row in await connection.execute(_WRITE, found)]
+
+
+_FORGET_MEMBERS = text("DELETE FROM segment_members WHERE app = :app AND user_id = ANY (CAST(:ids AS bigint[]))")
+_FORGET_DUE = text("DELETE FROM segment_due WHERE app = :app AND user_id = ANY (CAST(:ids AS bigint[]))")
+
+
+async def forget(connection: Connection, app: str, ids: Iterable[int]) -> None:
+    """Forget those who turned out to be somebody else: a reading that was under way may have written them once more."""
+    gone = {"app": app, "ids": sorted(set(ids))}
+    await connection.execute(_FORGET_MEMBERS, gone)
+    await connection.execute(_FORGET_DUE, gone)
 
 
 class ReadingFailed(Exception):
@@ -137,5 +166,7 @@ def _question(segment: str, meant: tuple[tuple[str, Definition], ...]) -> Select
     conditions = [each for _, each in meant if not isinstance(each, str)]
     among = users.c.id == func.any(bindparam("among", type_=ARRAY(BigInteger)))
     answer = of_segment(InSegment(segment), meant).label("is_in")
-    rows = select(users.c.id, answer, next_change(edges(conditions)).label("due_at"))
+    written = (segment_members.c.app == APP, segment_members.c.segment == segment, segment_members.c.user_id == users.c.id)
+    was_in = exists(select(literal(1)).select_from(segment_members).where(*written).correlate(users))
+    rows = select(users.c.id, answer, was_in.label("was_in"), next_change(edges(conditions)).label("due_at"))
     return rows.where(users.c.app == APP, among, users.c.merged_into.is_(None))

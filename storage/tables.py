@@ -83,3 +83,10 @@ listed_people = Table(
     Column("segment", Text),
     Column("user_id", BigInteger),
 )
+segment_members = Table(
+    "segment_members",
+    metadata,
+    Column("app", Text),
+    Column("segment", Text),
+    Column("user_id", BigInteger),
+)

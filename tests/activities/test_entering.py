@@ -162,13 +162,13 @@ async def test_nobody_is_read_before_the_moment_that_matters_to_them(crowd: Crow
         await crowd.does(user, "order_placed", traits={"lifetime_value": 7}, occurred_at=datetime.now(UTC) - timedelta(days=ago_))
     await crowd.settle()
     read: list[int] = []
-    real = segment_members.read_again
+    real = segment_members.read
 
     async def watched(connection: Connection, app: str, segment: str, meant: Any, ids: Any, at: datetime) -> Any:
         read.extend(ids)
         return await real(connection, app, segment, meant, ids, at)
 
-    monkeypatch.setattr(segment_members, "read_again", watched)
+    monkeypatch.setattr(segment_members, "read", watched)
     crowd.ahead = timedelta(days=11)
     await crowd.settle()
     assert (len(read), await crowd.told()) == (1, [("ann", "entered", "lapsed")])
@@ -225,7 +225,7 @@ async def test_a_process_that_is_killed_on_the_way_loses_nothing_and_tells_nothi
     await crowd.listen("gold")
     await crowd.is_like("ann", plan="gold")
     module, name, dies_after = {
-        "after the notes were taken": (events, "lock_now", False),
+        "after the notes were taken": (events, "known_now", False),
         "after the readings": (events, "tell", False),
         "after the events": (events, "tell", True),
     }[where]
@@ -252,7 +252,7 @@ async def test_a_first_reading_that_is_killed_goes_on_where_it_was(crowd: Crowd,
     await crowd.start(Journey("on-gold", starts_on=segment("gold"), steps=[Send("a", email("a"))]))
     await crowd.lane.pass_once()
     pages = 0
-    real = segment_members.read_again
+    real = segment_members.read
 
     async def deadly(*given: Any) -> Any:
         nonlocal pages
@@ -262,7 +262,7 @@ async def test_a_first_reading_that_is_killed_goes_on_where_it_was(crowd: Crowd,
         return await real(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(segment_members, "read_again", deadly)
+        patched.setattr(segment_members, "read", deadly)
         with pytest.raises(DeathError):
             await crowd.settle()
     await crowd.is_like("user 0", plan="free")  # was read
@@ -294,7 +294,7 @@ async def test_a_segment_that_cannot_be_read_keeps_none_from_being_read_and_is_t
     await crowd.publish("bad", did("order_placed"))
     await crowd.publish("good", did("order_placed"))
     await crowd.listen("bad", "good")
-    real = segment_members.read_again
+    real = segment_members.read
 
     async def failing(connection: Connection, app: str, segment: str, *given: Any) -> Any:
         if segment == "bad":
@@ -302,7 +302,7 @@ async def test_a_segment_that_cannot_be_read_keeps_none_from_being_read_and_is_t
         return await real(connection, app, segment, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(segment_members, "read_again", failing)
+        patched.setattr(segment_members, "read", failing)
         await crowd.does("ann", "order_placed")
         await crowd.settle()
     assert await crowd.told() == [("ann", "entered", "good")]

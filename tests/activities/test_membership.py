@@ -19,7 +19,7 @@ from cli.embedded_postgres import EmbeddedPostgres
 from journeys.language import Journey, Send, email, event, in_segment
 from journeys.language.check_segments import definition_problems
 from journeys.language.codec import condition_hash, condition_to_json, content_hash, to_json
-from journeys.language.conditions import AnyCondition
+from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.evaluate import holds
 from journeys.language.facts import EndpointFact, EventFact, Facts, MessageFact
 from journeys.language.segments import mentions
@@ -138,7 +138,7 @@ class Membership(RuleBasedStateMachine):
         )  # fmt: skip
 
     def _publish(self, name: str, condition: Any) -> None:
-        is_circle = name == "lapsed" and in_segment(name) in list(nodes_in(condition))
+        is_circle = name == "lapsed" and any(isinstance(each, InSegment) and each.segment == name for each in nodes_in(condition))
         meant = in_segment(LISTED) if is_circle or definition_problems(name, condition) else condition
         self.conditions[name] = meant
         written = condition_to_json(meant).decode()

@@ -101,7 +101,8 @@ BEGIN
         WHEN w.about = 'identity' THEN c.user_id IS DISTINCT FROM o.user_id
         ELSE false END;
     INSERT INTO segment_changes (app, user_id, is_history)
-    SELECT DISTINCT c.app, c.merged_into, comes_as_history() FROM changed c JOIN was o ON o.app = c.app AND o.id = c.id
+    SELECT DISTINCT c.app, p.user_id, comes_as_history() FROM changed c JOIN was o ON o.app = c.app AND o.id = c.id
+    CROSS JOIN LATERAL (VALUES (c.merged_into), (c.id)) AS p (user_id)
     WHERE c.merged_into IS DISTINCT FROM o.merged_into AND c.merged_into IS NOT NULL AND c.app IN (SELECT app FROM segment_follows);
     RETURN NULL;
 END $$;
