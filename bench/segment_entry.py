@@ -53,6 +53,10 @@ _EVENTS = text("""
     FROM users u CROSS JOIN generate_series(1, 3) n WHERE u.app = 'demo' AND u.id % 2 = 0 AND u.id BETWEEN :first AND :last
 """)
 
+_TOLD = text("""
+    SELECT u.user_id, min(extract(epoch FROM e.received_at)) AS at FROM events e JOIN users u ON u.app = e.app AND u.id = e.user_id
+    WHERE e.app = 'demo' AND e.name = 'segment_entered' GROUP BY 1
+""")
 _READ = "SELECT count(*) FROM segment_follows WHERE followed_at IS NOT NULL"
 
 
@@ -162,6 +166,9 @@ async def measure(server: EmbeddedPostgres, key: str, port: int) -> Sequence[flo
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=(key, ""), timeout=30) as http:
         sent = await send(http)
     entered = await _entries(database, set(sent))
+    async with database.transaction() as connection:
+        told = sorted(float(row.at) - sent[row.user_id] for row in await connection.execute(_TOLD) if row.user_id in sent)
+    print(f"of it until segment_entered was written: median {statistics.median(told):.3f} s, p95 {told[int(len(told) * SHARE)]:.3f} s")
     await database.close()
     return [entered[user] - at for user, at in sent.items()]
 
