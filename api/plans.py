@@ -290,11 +290,12 @@ def _lacking(read: _Read, surroundings: Surroundings, texts: Mapping[str, Mappin
 
 
 async def _with_segments(connection: Connection, app: str, read: _Read) -> Sequence[StoredSegment]:
-    """The segments that are live. Raises Invalid where those that come do not fit them, or journeys name one that is nowhere."""
+    """The segments that are live. Raises Invalid where they do not fit those that come, or the journeys that name them."""
     live = await segments.live(connection, app)
     found = segment_publishing.together(read.segments, live)
-    names = {each.name for each in read.segments} | {each.name for each in live}
-    lacking = segment_publishing.not_there([each.journey for each in read.journeys], names)
+    definitions = segment_publishing.defined(read.segments, live)
+    written = [each.journey for each in read.journeys]
+    lacking = segment_publishing.not_there(written, definitions) + segment_publishing.not_noticed(written, definitions)
     found += [Problem("/journeys", each.code, f"{each.pointer}: {each.message}") for each in lacking]
     if found:
         raise Invalid(found)

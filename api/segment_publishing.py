@@ -12,9 +12,10 @@ from journeys.language.check_segments import definition_problems, segment_proble
 from journeys.language.codec import condition_from_json, condition_hash, condition_to_json
 from journeys.language.conditions import And, AnyCondition
 from journeys.language.describe import condition_words
+from journeys.language.entries import SegmentEntry
 from journeys.language.errors import Invalid, Problem
 from journeys.language.journey import Journey
-from journeys.language.segments import Mentions, mentions, segments_of
+from journeys.language.segments import Mentions, asks_sql, mentions, reached, segments_of
 from storage.segments import StoredSegment
 
 
@@ -81,7 +82,7 @@ def read_all(conditions: Mapping[str, Mapping[str, Any]]) -> list[WrittenSegment
 
 def together(written: Sequence[WrittenSegment], live: Sequence[StoredSegment]) -> list[Problem]:
     """Find what is wrong once these are published beside those that are live; a problem's pointer is /segments/<name>."""
-    conditions = {each.name: each.definition for each in live} | {each.name: each.condition for each in written}
+    conditions = defined(written, live)
     named = {name: condition for name, condition in conditions.items() if not isinstance(condition, str)}
     found = segment_problems(named, [each.name for each in live if each.kind == "static"])
     found = [Problem(f"/segments/{each.pointer}", each.code, each.message) for each in found]
@@ -99,6 +100,25 @@ def not_there(journeys: Iterable[Journey], names: Iterable[str]) -> list[Problem
         for name in segments_of(journey)
         if name not in known
     ]
+
+
+def not_noticed(journeys: Iterable[Journey], definitions: Mapping[str, AnyCondition | str]) -> list[Problem]:
+    """Find every journey that starts on a segment of which nobody notices who comes into it; pointers are the journeys' names."""
+    return [
+        Problem(
+            journey.name,
+            "segment_of_sql",
+            f"nobody notices who comes into the segment {journey.starts_on.segment}, because it asks sql(...): write it as a condition,"
+            " or put people on a list and start on that",
+        )
+        for journey in journeys
+        if isinstance(journey.starts_on, SegmentEntry) and asks_sql(reached(journey.starts_on.segment, definitions))
+    ]
+
+
+def defined(written: Iterable[WrittenSegment], live: Iterable[StoredSegment]) -> Mapping[str, AnyCondition | str]:
+    """What each segment is once these are published."""
+    return {each.name: each.definition for each in live} | {each.name: each.condition for each in written}
 
 
 def users_of(name: str, journeys: Iterable[Journey], live: Iterable[StoredSegment]) -> list[str]:

@@ -51,6 +51,9 @@ class SegmentView(BaseModel):
     frozen_at: datetime | None = Field(description="as of when; null while a job still puts people on the list")
     published_at: datetime | None
     updated_at: datetime
+    followed_at: datetime | None = Field(
+        description="since when coming in and going out is told to journeys; null: none listens, or everybody is just being read"
+    )
 
 
 class SegmentWithCondition(SegmentView):
@@ -160,7 +163,10 @@ async def delete_segment(app: App, database: Db, name: SegmentName) -> None:
 
 async def publish(connection: Connection, app: str, written: Sequence[segment_publishing.WrittenSegment], place: str | None = None) -> None:
     """Publish segments that were read, under the lock of publishing. Raises Invalid; `place` is where the only one stands in the body."""
-    if found := segment_publishing.together(written, await segments.live(connection, app)):
+    live = await segments.live(connection, app)
+    using = [from_json(each.definition) for each in await journeys.live(connection, app)]
+    found = segment_publishing.together(written, live)
+    if found := found or segment_publishing.not_noticed(using, segment_publishing.defined(written, live)):
         raise Invalid([Problem(place or each.pointer, each.code, each.message) for each in found])
     await must_run(connection, app, written, place)
     for each in written:

@@ -179,7 +179,15 @@ def _decided_words(name: str, branch: int | None, step: AnyStep | None) -> str:
             return f"took {'the otherwise branch' if branch is None else f'branch {branch + 1}'}"
 
 
+def _event_words(fact: _Fact) -> str:
+    done = _DONE.get(fact["name"], f"did {fact['name']}")
+    if fact["name"] in _MOVES:
+        done = f"{_MOVES[fact['name']]} {fact['properties']['segment']}"
+    return done + (_HISTORY if fact["is_history"] else "")
+
+
 _HISTORY = " (imported history: it starts nothing)"
+_MOVES = {"segment_entered": "came into the segment", "segment_left": "went out of the segment"}
 # What the Segment calls and the providers tell, which nobody "did" under that name.
 _DONE = {
     "identified": "was identified",
@@ -189,8 +197,6 @@ _DONE = {
     "message_opened": "opened a message",
     "message_clicked": "clicked in a message",
     "message_replied": "replied to a message",
-    "segment_entered": "entered a segment",
-    "segment_left": "left a segment",
 }
 _TOLD = {
     "bounced": "it bounced",
@@ -202,9 +208,7 @@ _TOLD = {
 }
 _ORDINALS = {0: "first", 1: "second", 2: "third"}
 _WORDS: dict[str, Callable[[_Fact], str]] = {
-    "event": lambda fact: (
-        _DONE.get(fact["name"], f"did {fact['name']}") + (" (imported history: it starts nothing)" if fact["is_history"] else "")
-    ),
+    "event": _event_words,
     "entered": lambda fact: f"entered {fact['journey']} (version {fact['version']}) by {fact['event']}",
     "ended": lambda fact: f"left {fact['journey']}{left_words(fact['reason'])}",
     "not_entered": lambda fact: f"did not enter {fact['journey']}: {reason_words(fact['reason'], journey=fact['journey'])}",

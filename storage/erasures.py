@@ -119,7 +119,8 @@ _REMOVALS = {
         table: text(f"DELETE FROM {table} WHERE app = :app AND user_id = ANY(:ids)")
         for table in (
             *("events", "outbox", "quarantine", "refused_entries", "unclear_replies", "consents", "one_time_codes", "endpoints"),
-            *("in_app_messages", "in_app_feeds", "listed_people", "due_dates", "changed_people", "schedule_people", "identities"),
+            *("in_app_messages", "in_app_feeds", "listed_people", "due_dates", "changed_people", "schedule_people"),
+            *("segment_members", "segment_due", "segment_changes", "identities"),
         )
     },
     "users": text("DELETE FROM users WHERE app = :app AND id = ANY(:ids)"),

@@ -86,6 +86,8 @@ async def accept(
     History is stored and counted; it starts and signals nothing. Returns one result an item. Raises Contended when another
     transaction got in the way: nothing holds then, and the whole transaction must be done again (`Database.run`).
     """
+    if is_history:
+        await connection.execute(_MARK_HISTORY)
     verdicts, known = await _open(connection, app, items, received_at)
     fresh = [item for item, verdict in zip(items, verdicts, strict=True) if verdict == "new"]
     if not fresh:
@@ -102,6 +104,10 @@ async def accept(
         ]
     )
     return [next(results) if verdict == "new" else Accepted(item.event_id, verdict) for item, verdict in zip(items, verdicts, strict=True)]
+
+
+# The notes that triggers write for segments say so, too (migration 0023).
+_MARK_HISTORY = text("SELECT set_config('sojourn.is_history', 'on', true)")
 
 
 # Repeats ----------------------------------------------------------------------------------------------------------------
@@ -281,6 +287,12 @@ async def lock_now(connection: Connection, app: str, ids: Collection[int]) -> di
         return {}
     rows = (await connection.execute(_NOW_KNOWN_AS, {"app": app, "ids": sorted(set(ids))})).all()
     await users.lock_users(connection, app, {row.now: row.is_known for row in rows})
+    return {row.id: row.now for row in rows}
+
+
+async def known_now(connection: Connection, app: str, ids: Collection[int]) -> dict[int, int]:
+    """As `lock_now`, and nobody is locked: it may be another one a moment later."""
+    rows = await connection.execute(_NOW_KNOWN_AS, {"app": app, "ids": sorted(set(ids))})
     return {row.id: row.now for row in rows}
 
 

@@ -91,6 +91,16 @@ _MOVE_LISTED = text(
     ON CONFLICT DO NOTHING
     """
 )
+# Who was in as either is in: nobody comes in by being found to be somebody. The note of the join reads the one that they are now.
+_MOVE_MEMBERS = text(
+    """
+    WITH theirs AS (DELETE FROM segment_members WHERE app = :app AND user_id = :loser RETURNING segment, since), due AS (
+        DELETE FROM segment_due WHERE app = :app AND user_id = :loser
+    )
+    INSERT INTO segment_members (app, segment, user_id, since) SELECT :app, segment, CAST(:survivor AS bigint), since FROM theirs
+    ON CONFLICT DO NOTHING
+    """
+)
 _SILENCE = text(
     "UPDATE endpoints SET state = 'inactive', reason = 'unsigned', updated_at = now()"
     " WHERE app = :app AND user_id = :user_id AND state = 'active'"
@@ -120,6 +130,7 @@ async def merge(connection: Connection, app: str, survivor: int, loser: int, *, 
         await silence(connection, app, loser)
     await connection.execute(_MOVE_ENDPOINTS, pair)
     await connection.execute(_MOVE_DUE, pair)
+    await connection.execute(_MOVE_MEMBERS, pair)
 
 
 async def silence(connection: Connection, app: str, user_id: int) -> None:

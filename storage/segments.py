@@ -22,7 +22,10 @@ Definition: TypeAlias = AnyCondition | Literal["listed"]
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A segment as it is now; of a static one `version`, `hash`, `condition`, `mentions` and `published_at` are None."""
+    """A segment as it is now; of a static one `version`, `hash`, `condition`, `mentions` and `published_at` are None.
+
+    `followed_at`: since when coming in and going out is told; None: no journey listens, or everybody is just being read.
+    """
 
     name: str
     kind: Kind
@@ -35,6 +38,7 @@ class StoredSegment:
     frozen_version: int | None
     frozen_at: datetime | None
     updated_at: datetime
+    followed_at: datetime | None
 
     @property
     def definition(self) -> Definition:
@@ -84,10 +88,11 @@ async def publish(connection: Connection, app: str, name: str, condition: str, c
 _MENTIONED = ("event_names", "attribute_paths", "segment_names", "also_reads", "moves_with_time")
 _COLUMNS = """
     s.name, s.kind, s.live_version AS version, v.hash, v.condition, v.event_names, v.attribute_paths, v.segment_names, v.also_reads,
-    v.moves_with_time, v.published_at, s.frozen_from, s.frozen_version, s.frozen_at, s.updated_at
+    v.moves_with_time, v.published_at, s.frozen_from, s.frozen_version, s.frozen_at, s.updated_at, f.followed_at
 """
 _FROM = """
     FROM segments s LEFT JOIN segment_versions v ON v.app = s.app AND v.segment = s.name AND v.version = s.live_version
+    LEFT JOIN segment_follows f ON f.app = s.app AND f.segment = s.name
     WHERE s.app = :app
 """
 _PAGE = text(f"SELECT {_COLUMNS} {_FROM} AND (CAST(:after AS text) IS NULL OR s.name > :after) ORDER BY s.name LIMIT :most")

@@ -100,3 +100,10 @@ schedule_people = Table(
     Column("run", BigInteger),
     Column("user_id", BigInteger),
 )
+segment_members = Table(
+    "segment_members",
+    metadata,
+    Column("app", Text),
+    Column("segment", Text),
+    Column("user_id", BigInteger),
+)

@@ -83,7 +83,7 @@ class Entry:
         starts = []
         for stored in await journeys.entered_by(connection, app, event.name) if only is None else ():
             journey = self._definitions.parse(stored)
-            if journey.entry_events is None or not matches(journey.entry_events, event, Facts()):
+            if journey.starting_events is None or not matches(journey.starting_events, event, Facts()):
                 continue
             start = await self._enter(connection, stored.version, journey, app, person, subject, event)
             if start is not None:

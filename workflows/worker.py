@@ -20,6 +20,7 @@ from activities.campaigns.planning import CampaignRuns
 from activities.campaigns.recovering import JournalLane
 from activities.dates import DateLane
 from activities.direct import DirectLane
+from activities.entering import EnteringLane
 from activities.hits import HitLane
 from activities.imports.places import Places
 from activities.jobs.catalogue import KINDS
@@ -200,6 +201,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
             group.create_task(ReputationLane(database).run()),
             group.create_task(JournalLane(database, journals, made.delivery.timing).run()),
             group.create_task(DateLane(database, per_second=settings.entries_per_second).run()),
+            group.create_task(EnteringLane(database, made.notify).run()),
         ]
         await stopping.wait()
         for lane in lanes:

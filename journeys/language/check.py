@@ -47,20 +47,10 @@ def warnings(journey: "Journey", segments: Collection[str] = ()) -> list[Problem
     """Find what is allowed and rarely meant, and what another version will do by itself. `segments` are those that are known."""
     place = Place(journey.name)
     return [
-        *_starts_nobody(journey, place),
         *_enters_once(journey, place),
         *_counts_too_little(journey, place),
         *_segments(journey, segments, place),
     ]
-
-
-def _starts_nobody(journey: "Journey", place: Place) -> Iterator[Problem]:
-    start = journey.starts_on
-    if isinstance(start, SegmentEntry):
-        yield place.at("starts_on").problem(
-            "starts_nobody",
-            f"{start.kind}(...) starts nobody by itself yet: people are started with `sojourn enrollments start {journey.name} USER`",
-        )
 
 
 def _enters_once(journey: "Journey", place: Place) -> Iterator[Problem]:
@@ -87,10 +77,10 @@ def _counts_too_little(journey: "Journey", place: Place) -> Iterator[Problem]:
 
 
 def _segments(journey: "Journey", known: Collection[str], place: Place) -> Iterator[Problem]:
-    places: list[tuple[Place, object]] = [(place.at("exits_on"), journey.exits_on)]
+    places: list[tuple[Place, object]] = [(place.at("starts_on"), journey.starts_on), (place.at("exits_on"), journey.exits_on)]
     places += [(place.at(step.id), value) for step in all_steps(journey.steps) for value in _own_fields(step)]
     for where, value in places:
-        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, InSegment)} - set(known)):
+        for name in sorted({each.segment for each in nodes_in(value) if isinstance(each, (InSegment, SegmentEntry))} - set(known)):
             yield where.problem(
                 "segment_not_known", f"no file here writes a segment {name}: write journeys/segments/, unless the app has it from elsewhere"
             )

@@ -12,7 +12,8 @@ from journeys.language.walk import all_steps, nodes_in
 if TYPE_CHECKING:
     from journeys.language.journey import Journey
 
-SEGMENT_EVENTS = ("segment_entered", "segment_left")
+ENTERED, LEFT = "segment_entered", "segment_left"
+SEGMENT_EVENTS = (ENTERED, LEFT)
 
 
 def signal_names(journey: "Journey") -> set[str]:

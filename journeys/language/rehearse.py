@@ -453,7 +453,7 @@ def _first_way_in(journey: Journey) -> str:
     """The name that the entry event has: of people whom time lets in it is the way's."""
     if isinstance(journey.starts_on, (DateEntry, ScheduleEntry)):
         return journey.starts_on.kind
-    return journey.entry_events.any_of[0].name if journey.entry_events else REQUESTED
+    return journey.starting_events.any_of[0].name if journey.starting_events else REQUESTED
 
 
 def _answer(conditions: Sequence[AnyCondition], found: int | None) -> str:

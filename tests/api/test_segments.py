@@ -6,11 +6,12 @@ import httpx
 import orjson
 import pytest
 
-from journeys.language import If, Journey, Send, days, did, email, event, has, in_segment, segment, trait
+from journeys.language import If, Journey, Send, Wait, days, did, email, event, has, in_segment, segment, sql, trait
 from journeys.language.codec import condition_to_json, to_json
 from journeys.language.conditions import AnyCondition
 from journeys.language.segments import segments_of
 from storage.database import Database
+from tests.activities.crowd_of_segments import Crowd
 
 GOLD = trait("plan") == "gold"
 
@@ -267,3 +268,30 @@ async def test_segments_of_another_app_are_not_there(manager: httpx.AsyncClient,
 def test_a_journey_names_the_segments_that_let_people_in() -> None:
     journey = Journey("back", starts_on=segment("lapsed"), exits_on=in_segment("gone"), steps=[Send("hello", email("hello"))])
     assert segments_of(journey) == ("gone", "lapsed")
+
+
+async def test_a_journey_cannot_start_on_a_segment_of_which_nobody_notices_who_comes_in(manager: httpx.AsyncClient) -> None:
+    journey = Journey("back", starts_on=segment("outer"), steps=[Wait("rest", days(1))])
+    house = {"journeys": [orjson.loads(to_json(journey))], "templates": {}}
+    asked: AnyCondition = sql("SELECT user_id FROM users")
+    await put(manager, "inner", asked)
+    refused = await manager.post("/v1/journeys/plan", json={**house, "segments": {"outer": plain(in_segment("inner") & GOLD)}})
+    assert [each["code"] for each in refused.json()["errors"]] == ["segment_of_sql"]
+    await put(manager, "inner", GOLD)
+    plan = await manager.post("/v1/journeys/plan", json={**house, "segments": {"outer": plain(in_segment("inner") & GOLD)}})
+    assert plan.status_code == 200
+    applied = await manager.post("/v1/journeys/apply", json={**house, "segments": {"outer": plain(in_segment("inner") & GOLD)}})
+    assert applied.status_code == 200
+    late = await put(manager, "inner", asked)
+    assert [each["code"] for each in late.json()["errors"]] == ["segment_of_sql"]
+
+
+async def test_a_segment_says_since_when_it_is_followed(manager: httpx.AsyncClient, database: Database) -> None:
+    crowd = Crowd(database)
+    await put(manager, "golden", GOLD)
+    assert (await manager.get("/v1/segments/golden")).json()["followed_at"] is None
+    await crowd.listen("golden")
+    assert (await manager.get("/v1/segments/golden")).json()["followed_at"] is not None
+    await manager.put("/v1/users/bob", json={"attributes": {"plan": "gold"}})
+    await crowd.settle()
+    assert await crowd.told() == [("bob", "entered", "golden")]

@@ -14,6 +14,7 @@ LINES: list[tuple[str, dict[str, Any], str]] = [
     ("event", {"name": "signed_up", "is_history": False}, "did signed_up"),
     ("event", {"name": "identified", "is_history": False}, "was identified"),
     ("event", {"name": "order_placed", "is_history": True}, "did order_placed (imported history: it starts nothing)"),
+    ("event", {"name": "segment_left", "is_history": False, "properties": {"segment": "lapsed"}}, "went out of the segment lapsed"),
     ("entered", {"journey": "onboarding", "version": 2, "event": "signed_up"}, "entered onboarding (version 2) by signed_up"),
     ("entered", {"journey": "cart", "version": 2, "event": "cart_updated", "end_reason": "holdout"},
      "held out of cart (entry by cart_updated): some get nothing and are measured, and this is one of them"),

@@ -104,7 +104,9 @@ def test_a_warning_fails_nothing(home: Path, capsys: pytest.CaptureFixture[str])
     (home / "journeys" / "sound.py").write_text(
         SOUND.format(template="hello").replace('event("x")', 'segment("lapsed")').replace("event", "segment")
     )
-    assert said(capsys, "--format", "github").startswith("::warning file=journeys/sound.py,line=3,title=sound/starts_on (starts_nobody)::")
+    assert said(capsys, "--format", "github").startswith(
+        "::warning file=journeys/sound.py,line=3,title=sound/starts_on (segment_not_known)::"
+    )
     assert said(capsys).splitlines()[-1] == "1 journey and 1 template are in order. 1 warning."
 
 

@@ -133,11 +133,6 @@ JOURNEY = [
     of("event_without_name", 'exits_on=event(" ")', "/exits_on: an event needs a name: write the one that your tracking sends"),
     of("no_events", "exits_on=Events([])", "/exits_on: there is no event here: name at least one"),
     of(
-        "starts_nobody",
-        'starts_on=segment("lapsed")',
-        "/starts_on: segment(...) starts nobody by itself yet: people are started with `sojourn enrollments start checked USER`",
-    ),
-    of(
         "enters_once",
         'starts_on=date(trait("born_on"), every="year")',
         "/starts_on: this comes again and again, and each person enters once in a lifetime: write again_after=ALWAYS if they shall enter"

@@ -210,13 +210,6 @@ def test_a_message_may_name_its_provider() -> None:
     assert problems(Journey("named", starts_on=requested(), steps=[Send("p", email("p", provider="ses"))])) == []
 
 
-def test_an_entry_that_starts_nobody_by_itself_is_worth_a_warning_and_no_refusal() -> None:
-    early = Journey("early", starts_on=segment("lapsed"), steps=[HELLO])
-    assert problems(early) == []
-    assert ("early/starts_on", "starts_nobody") in [(found.pointer, found.code) for found in warnings(early)]
-    assert warnings(Journey("asked", starts_on=requested(), steps=[HELLO])) == []
-
-
 def test_what_comes_again_and_lets_each_person_in_once_is_worth_a_warning() -> None:
     def warned(start: Any, **more: Any) -> bool:
         return "enters_once" in [found.code for found in warnings(Journey("again", starts_on=start, steps=[HELLO], **more))]
@@ -230,6 +223,7 @@ def test_what_comes_again_and_lets_each_person_in_once_is_worth_a_warning() -> N
 
 def test_a_segment_is_worth_a_warning_at_the_step_that_names_it() -> None:
     inner = If("inner", in_segment("vip"), then=[HELLO])
+    assert [each.pointer for each in warnings(Journey("vips", starts_on=segment("gone"), steps=[HELLO]))] == ["vips/starts_on"]
     found = warnings(Journey("vips", starts_on=X, exits_on=in_segment("gone") | X, steps=[Switch("s", cases=[Case(has("push"), [inner])])]))
     assert [(each.pointer, each.code) for each in found] == [("vips/exits_on", "segment_not_known"), ("vips/inner", "segment_not_known")]
 

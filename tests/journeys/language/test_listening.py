@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from journeys import cart_recovery, onboarding, order_status
-from journeys.language import Journey, Repeat, Send, Wait, WaitFor, captured, days, email, event, has, in_segment, prop, requested
+from journeys.language import Journey, Repeat, Send, Wait, WaitFor, captured, days, email, event, has, in_segment, prop, requested, segment
 from journeys.language.conditions import Or
 from journeys.language.facts import EventFact
 
@@ -33,6 +33,12 @@ def test_ways_out_come_apart_into_events_and_a_condition() -> None:
     assert journey.exit_events == event("a") | event("b")
     assert journey.exit_condition == Or([has("push"), has("sms")])
     assert onboarding.journey.exit_condition is None
+
+
+def test_a_journey_of_a_segment_starts_on_our_event_and_on_that_segment_alone() -> None:
+    journey = Journey("back", starts_on=segment("lapsed"), steps=[HELLO])
+    assert (journey.entry_names, journey.entry_events) == (("segment_entered",), None)
+    assert journey.starting_events == event("segment_entered").where(prop("segment") == "lapsed")
 
 
 def test_a_journey_without_events_has_no_entry_names() -> None:
