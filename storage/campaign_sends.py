@@ -19,6 +19,7 @@ VISIT = 1
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When what waits for a decision is due."""
 _SHARDS = 16
+_LONGEST_WAIT = timedelta(days=31)
 
 
 def source_of(run_id: UUID) -> str:
@@ -37,12 +38,6 @@ class Chunk:
     step: str
     message_ids: Sequence[UUID]
     began_at: datetime
-
-    @property
-    def bounds(self) -> Mapping[str, UUID]:
-        """All began at the same moment: it tells Postgres which partition to look in."""
-        first, last = id_bounds(self.began_at)
-        return {"first_id": first, "last_id": last}
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,8 @@ class Sought:
 
     channel: str
     claimed_since: datetime | None
+    fewest: int = 0
+    """So many messages since then may be too many: the strictest cap of all."""
     counts_transactional: bool = False
     allowed: Sequence[str] | None = None
     """@domains that may be written to; None: all."""
@@ -113,41 +110,49 @@ _SLOT = text("""
 UPDATE campaign_runs SET next_slot_at = greatest(next_slot_at, clock_timestamp()) + make_interval(secs => :step_s)
 WHERE app = :app AND id = :run_id AND coalesce(next_slot_at, clock_timestamp()) <= clock_timestamp() RETURNING id
 """)
+# OFFSET 0 keeps the order of joins as it is written: from fifty ids, each by its key. Statistics lag behind what a plan has just written.
 # In order of id, as every locker of several people does.
 _LOCK = text("""
 SELECT m.id, m.state, m.planned_at, u.id AS person, u.user_id, u.attributes, u.timezone, u.locale, u.merged_into,
-  CASE WHEN u.timezone IS NULL THEN (SELECT e.address FROM endpoints e WHERE e.app = m.app AND e.user_id = u.id AND e.state = 'active'
+  CASE WHEN u.timezone IS NULL THEN (SELECT e.address FROM endpoints e WHERE e.app = :app AND e.user_id = u.id AND e.state = 'active'
     AND e.channel IN ('sms', 'whatsapp', 'voice') ORDER BY e.confirmed_at DESC, e.id DESC LIMIT 1) END AS phone
-FROM messages m JOIN users u ON u.app = m.app AND u.id = m.user_id
-WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id >= :first_id AND m.id <= :last_id AND m.state IN ('planned', 'deferred')
+FROM unnest(CAST(:ids AS uuid[])) AS g (id) CROSS JOIN LATERAL (
+  SELECT m.id, m.state, m.planned_at, m.user_id FROM messages m
+  WHERE m.app = :app AND m.id = g.id AND m.state IN ('planned', 'deferred') OFFSET 0
+) m JOIN users u ON u.app = :app AND u.id = m.user_id
 ORDER BY u.id FOR NO KEY UPDATE OF u
 """)
 # What SQL decides is only that there is nothing to decide: whoever said anything, or was written to, is judged by activities/rules.py.
 _CLAIM_PLAIN = text("""
-WITH known AS (
-  SELECT m.id, m.user_id FROM messages m
-  WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id >= :first_id AND m.id <= :last_id
-    AND m.state = 'planned' AND m.claim_epoch = 0 AND m.address IS NULL
-), quiet AS (
-  SELECT k.id FROM known k
-  WHERE NOT EXISTS (SELECT FROM consents c WHERE c.app = :app AND c.user_id = k.user_id AND c.channel IN (:channel, '*'))
-    AND (CAST(:since AS timestamptz) IS NULL OR NOT EXISTS (
+WITH known AS MATERIALIZED (
+  SELECT m.* FROM unnest(CAST(:ids AS uuid[])) AS g (id) CROSS JOIN LATERAL (
+    SELECT m.id, m.user_id, m.endpoint_id FROM messages m
+    WHERE m.app = :app AND m.id = g.id AND m.state = 'planned' AND m.claim_epoch = 0 AND m.address IS NULL OFFSET 0
+  ) m
+), quiet AS MATERIALIZED (
+  SELECT k.id, e.id AS endpoint_id, e.address, e.device FROM known k CROSS JOIN LATERAL (
+    SELECT e.id, e.address, e.address_hash, e.device FROM endpoints e
+    WHERE e.app = :app AND e.id = k.endpoint_id AND e.user_id = k.user_id AND e.state = 'active' OFFSET 0
+  ) e
+  WHERE (CAST(:allowed AS text[]) IS NULL OR '@' || split_part(e.address, '@', 2) = ANY(CAST(:allowed AS text[])))
+    AND NOT EXISTS (SELECT FROM suppressions s WHERE s.app = :app AND s.channel = :channel
+      AND s.address_hash = ANY(suppression_hashes(e.address_hash)) OFFSET 0)
+    AND NOT EXISTS (SELECT FROM consents c WHERE c.app = :app AND c.user_id = k.user_id AND c.channel IN (:channel, '*') OFFSET 0)
+    AND (CAST(:since AS timestamptz) IS NULL OR :fewest > (SELECT count(*) FROM (
       SELECT FROM messages o WHERE o.app = :app AND o.user_id = k.user_id
-        AND o.id >= (SELECT time_floor(least(CAST(:since AS timestamptz) - interval '31 days', min(e.started_at))) FROM enrollments e
-          WHERE e.app = :app AND e.user_id = k.user_id AND (e.state <> 'closed' OR e.ended_at >= :since))
-        AND o.claimed_at >= :since AND o.state IN ('claimed', 'sent', 'unknown', 'given_up')
-        AND (o.message_class = 'marketing' OR :counts_transactional)))
+        AND o.id >= :first_id AND o.claimed_at >= :since AND o.state IN ('claimed', 'sent', 'unknown', 'given_up')
+        AND (o.message_class = 'marketing' OR :counts_transactional) LIMIT :fewest) few))
+    -- The ids of such a one's messages may be older than those that were looked at.
+    AND (CAST(:since AS timestamptz) IS NULL OR NOT EXISTS (
+      SELECT FROM enrollments e WHERE e.app = :app AND e.user_id = k.user_id AND e.started_at < CAST(:first_at AS timestamptz)
+        AND (e.state <> 'closed' OR e.ended_at >= :since) OFFSET 0))
 )
 UPDATE messages m SET state = 'claimed', reason = NULL, claim_epoch = 1, claimed_at = clock_timestamp(),
   claim_until = clock_timestamp() + make_interval(secs => :claim_for_s), template_version = :template_version
-FROM quiet q, endpoints e
-WHERE m.app = :app AND m.id = q.id AND m.id >= :first_id AND m.id <= :last_id AND m.state = 'planned'
-  AND e.app = :app AND e.id = m.endpoint_id AND e.user_id = m.user_id AND e.state = 'active'
-  AND (CAST(:allowed AS text[]) IS NULL OR '@' || split_part(e.address, '@', 2) = ANY(CAST(:allowed AS text[])))
-  AND NOT EXISTS (SELECT FROM suppressions s WHERE s.app = :app AND s.channel = :channel
-    AND s.address_hash = ANY(suppression_hashes(e.address_hash)))
-RETURNING m.id, m.claimed_at, e.id AS endpoint_id, e.address, e.device
+FROM quiet q WHERE m.app = :app AND m.id = q.id AND m.state = 'planned'
+RETURNING m.id, m.claimed_at, q.endpoint_id, q.address, q.device
 """)
+_MOMENT_IN = text("SELECT clock_timestamp() + make_interval(secs => :seconds)")
 # With the locks of the people held: a snapshot of its own.
 _HOUSE = text("""
 SELECT clock_timestamp() AS now, a.name AS app_name, a.settings,
@@ -156,7 +161,6 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings,
     AND t.name = coalesce(CAST(:topic AS text), a.settings ->> 'topic', 'general')) AS needs_consent
 FROM apps a WHERE a.id = :app
 """)
-_MOMENT_IN = text("SELECT clock_timestamp() + make_interval(secs => :seconds)")
 _TELL = "ON CONFLICT (app, run_id, step, state, reason, shard) DO UPDATE SET messages = t.messages + excluded.messages"
 _COUNT = text(f"""
 INSERT INTO campaign_tallies AS t (app, run_id, step, state, reason, shard, messages)
@@ -176,8 +180,8 @@ WITH given AS (
     settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END,
     repeat_until = CASE WHEN {_SETTLED} IN ('planned', 'unknown') THEN g.repeat_until END,
     provider = coalesce(g.provider, m.provider), account = CASE WHEN g.provider IS NULL THEN m.account ELSE g.account END
-  FROM given g WHERE m.app = :app AND m.id = g.id AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id >= :first_id AND m.id <= :last_id
-    AND m.claim_epoch = g.epoch AND (m.state = 'claimed' OR (m.state = 'unknown' AND g.state = ANY(CAST(:proven AS text[]))))
+  FROM given g WHERE m.app = :app AND m.id = g.id AND m.claim_epoch = g.epoch
+    AND (m.state = 'claimed' OR (m.state = 'unknown' AND g.state = ANY(CAST(:proven AS text[]))))
   RETURNING m.id, m.state, m.reason, g.ref, g.due_at, g.provider
 ), referred AS (
   INSERT INTO provider_refs (app, provider, ref, message_id) SELECT :app, provider, ref, id FROM settled WHERE ref IS NOT NULL
@@ -221,8 +225,8 @@ _LAPSE = text(f"""
 WITH lapsed AS (
   UPDATE messages m SET state = {_LAPSED}, reason = CASE WHEN {_LAPSED} = 'unknown' THEN 'unconfirmed' END, claim_until = NULL,
     settled_at = clock_timestamp()
-  WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id >= :first_id AND m.id <= :last_id
-    AND m.state = 'claimed' AND m.claim_until <= clock_timestamp()
+  FROM unnest(CAST(:ids AS uuid[])) AS g (id)
+  WHERE m.app = :app AND m.id = g.id AND m.state = 'claimed' AND m.claim_until <= clock_timestamp()
   RETURNING m.id, m.state, m.reason
 ), listed AS (
   INSERT INTO open_messages AS o (app, message_id, kind, due_at)
@@ -232,9 +236,8 @@ WITH lapsed AS (
   INSERT INTO campaign_tallies AS t (app, run_id, step, state, reason, shard, messages)
   SELECT :app, :run_id, :step, state, coalesce(reason, ''), :shard, count(*) FROM lapsed GROUP BY 4, 5 ORDER BY 4, 5 {_TELL}
 )
-SELECT m.id, m.claim_until FROM messages m
-WHERE m.app = :app AND m.id = ANY(CAST(:ids AS uuid[])) AND m.id >= :first_id AND m.id <= :last_id
-  AND m.state = 'claimed' AND m.claim_until > clock_timestamp()
+SELECT m.id, m.claim_until FROM unnest(CAST(:ids AS uuid[])) AS g (id) JOIN messages m ON m.id = g.id
+WHERE m.app = :app AND m.state = 'claimed' AND m.claim_until > clock_timestamp()
 """)
 _SKIP_LEFT = text(f"""
 WITH chosen AS (
@@ -245,16 +248,14 @@ WITH chosen AS (
   UPDATE messages m SET state = CASE WHEN m.maybe_doubled OR m.repeat_until IS NOT NULL THEN 'given_up' ELSE 'skipped' END,
     reason = CASE WHEN m.maybe_doubled OR m.repeat_until IS NOT NULL THEN 'unconfirmed' ELSE :reason END,
     deferred_until = NULL, settled_at = clock_timestamp()
-  FROM chosen c WHERE m.app = :app AND m.id = ANY(c.message_ids) AND m.id >= :first_id AND m.id <= :last_id
-    AND m.state IN ('planned', 'deferred')
+  FROM chosen c CROSS JOIN unnest(c.message_ids) AS g (id) WHERE m.app = :app AND m.id = g.id AND m.state IN ('planned', 'deferred')
   RETURNING c.step, m.state, m.reason
 ), counted AS (
   INSERT INTO campaign_tallies AS t (app, run_id, step, state, reason, shard, messages)
   SELECT :app, :run_id, step, state, reason, 0, count(*) FROM skipped GROUP BY 3, 4, 5 ORDER BY 3, 4, 5 {_TELL}
 )
 DELETE FROM campaign_chunks c USING chosen WHERE c.app = :app AND c.id = chosen.id AND NOT EXISTS (
-  SELECT FROM messages m WHERE m.app = :app AND m.id = ANY(chosen.message_ids) AND m.id >= :first_id AND m.id <= :last_id
-    AND m.state = 'claimed')
+  SELECT FROM unnest(chosen.message_ids) AS g (id) JOIN messages m ON m.id = g.id WHERE m.app = :app AND m.state = 'claimed')
 RETURNING c.id
 """)
 
@@ -273,7 +274,7 @@ async def take(
 
 async def lock_recipients(connection: Connection, chunk: Chunk) -> list[Recipient]:
     """Lock the people of those messages that are still to be sent, and read what is known of them."""
-    rows = await connection.execute(_LOCK, {"app": chunk.app, "ids": chunk.message_ids, **chunk.bounds})
+    rows = await connection.execute(_LOCK, {"app": chunk.app, "ids": chunk.message_ids})
     return [
         Recipient(
             row.id,
@@ -294,9 +295,10 @@ async def claim_plain(
     given = {
         "app": chunk.app,
         "ids": ids,
-        **chunk.bounds,
+        **_seen(sought),
         "channel": sought.channel,
         "since": sought.claimed_since,
+        "fewest": sought.fewest,
         "counts_transactional": sought.counts_transactional,
         "allowed": sought.allowed,
         "claim_for_s": claim_for.total_seconds(),
@@ -306,6 +308,14 @@ async def claim_plain(
     return [
         Plain(Claim(row.id, 1, row.claimed_at, template_version=template_version), row.endpoint_id, row.address, row.device) for row in rows
     ]
+
+
+def _seen(sought: Sought) -> Mapping[str, Any]:
+    """An id tells when the enrollment or run began: what began long before is left out (storage/standing.py, _CLAIMED)."""
+    if sought.claimed_since is None:
+        return {"first_at": None, "first_id": UUID(int=0)}
+    first_at = sought.claimed_since - _LONGEST_WAIT
+    return {"first_at": first_at, "first_id": id_bounds(first_at)[0]}
 
 
 async def read_house(connection: Connection, app: str, *, template: str, topic: str | None) -> House:
@@ -351,7 +361,6 @@ def _settled(chunk: Chunk, settlements: Sequence[Settlement]) -> dict[str, Any]:
     given = {f"{name}s": [getattr(each, "units" if name == "unit" else name) for each in settlements] for name in names}
     return {
         **_of(chunk),
-        **chunk.bounds,
         **given,
         "due": [each.due_at for each in settlements],
         "currencies": [each.currency for each in settlements],
@@ -363,19 +372,16 @@ def _settled(chunk: Chunk, settlements: Sequence[Settlement]) -> dict[str, Any]:
 
 async def let_claims_lapse(connection: Connection, chunk: Chunk, *, unknown_for: timedelta) -> list[Later]:
     """In a chunk that somebody took before: what they had claimed may have gone out. Returns what is claimed still, and until when."""
-    given = {**_of(chunk), "ids": chunk.message_ids, **chunk.bounds, "unknown_for_s": unknown_for.total_seconds()}
+    given = {**_of(chunk), "ids": chunk.message_ids, "unknown_for_s": unknown_for.total_seconds()}
     return [Later(row.id, row.claim_until) for row in await connection.execute(_LAPSE, given)]
 
 
-async def skip_left(
-    connection: Connection, app: str, run_id: UUID, began_at: datetime, *, reason: str, most: int, step: str | None = None
-) -> int:
+async def skip_left(connection: Connection, app: str, run_id: UUID, *, reason: str, most: int, step: str | None = None) -> int:
     """Skip what the next chunks of a run have still planned, and return how many chunks are gone. What is claimed is left to its lane.
 
     `step`: only of this version.
     """
-    first, last = id_bounds(began_at)
-    given = {"app": app, "run_id": run_id, "first_id": first, "last_id": last, "reason": reason, "most": most, "step": step}
+    given = {"app": app, "run_id": run_id, "reason": reason, "most": most, "step": step}
     return len((await connection.execute(_SKIP_LEFT, given)).all())
 
 

@@ -92,7 +92,13 @@ class Claiming:
         sinces = [since for each in terms.values() if is_marketing and (since := look_back(each.caps, house.now, each.zone))]
         caps = next(iter(terms.values())).caps
         allowed = self.delivery.allowed_for(self.way)
-        sought = Sought(channel, min(sinces, default=None), look_at_transactional(caps), None if allowed is None else sorted(allowed))
+        sought = Sought(
+            channel,
+            min(sinces, default=None),
+            min((cap.at_most for cap in caps), default=0),
+            look_at_transactional(caps),
+            None if allowed is None else sorted(allowed),
+        )
         claim_for = self.delivery.timing.claim_for
         found = await campaign_sends.claim_plain(
             connection, chunk, ids, sought, claim_for=claim_for, template_version=house.template_version

@@ -54,7 +54,7 @@ class CampaignRuns:
         while gone:
             async with self._database.transaction() as connection:
                 run = await _run(connection, order)
-                gone = await campaign_sends.skip_left(connection, order.app, run.id, run.began_at, reason=reason, most=_CHUNKS_AT_ONCE)
+                gone = await campaign_sends.skip_left(connection, order.app, run.id, reason=reason, most=_CHUNKS_AT_ONCE)
             activity.heartbeat()
 
     @activity.defn(name="finish campaign")
