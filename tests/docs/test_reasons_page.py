@@ -19,7 +19,7 @@ SOURCES = sorted(
     if "migrations" not in path.parts
 )
 # Calls whose word is a reason, the keywords that carry one, and functions that return one.
-CALLS = {"Skip", "Defer", "RenderFailed", "Ended", "close", "_close", "drop_planned", "abandon", "Held", "_planned"}
+CALLS = {"Skip", "Defer", "RenderFailed", "Ended", "close", "_close", "drop_planned", "abandon", "Held", "planned_again"}
 KEYWORDS = {"reason", "reasons", "end_reason", "waits_for"}
 RETURNS = {"_refusal", "_too_soon", "_no_way_there", "_not_wanted", "refusal", "_failure", "_why"}
 IN_SQL = re.compile(r"\b(?:end_)?reason = '([a-z_]+)'")
