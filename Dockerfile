@@ -14,11 +14,11 @@ COPY api api
 COPY cli cli
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --no-create-home sojourn
+RUN useradd --system --uid 10001 --no-create-home sojourn && install -d -o sojourn /var/lib/sojourn/lanes
 COPY --from=build /venv /venv
 COPY --from=build /build /app
 # Run from the source tree: journeys, templates and migrations are files beside the code.
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SOJOURN_LANE_JOURNALS=/var/lib/sojourn/lanes
 WORKDIR /app
 USER sojourn
 EXPOSE 8080

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.campaigns.journal import Journal
 from activities.campaigns.lanes import CampaignLanes
 from activities.campaigns.lanes import House as Campaigns
 from activities.campaigns.planning import CampaignRuns
@@ -176,6 +177,7 @@ async def _with_hands(settings: Settings, client: Client, database: Database, st
         *let_in.activities(),
     ]
     journals = settings.journals
+    Journal(journals).close()  # a folder that cannot be written to is told now, and not in the middle of a campaign
     lanes_of_campaigns = CampaignLanes(Campaigns(database, made.delivery, journals))
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
