@@ -28,7 +28,7 @@ RunId = Annotated[str, Path(description="the run's id", examples=["019a0000-0000
 PLANNED = "planned"
 
 
-class RunView(BaseModel):
+class CampaignRunView(BaseModel):
     """One run of a campaign."""
 
     id: UUID
@@ -49,7 +49,7 @@ class CampaignOutcomeView(BaseModel):
     messages: int = Field(examples=[120])
 
 
-class RunProgress(RunView):
+class RunProgress(CampaignRunView):
     """How far a run has come."""
 
     planned: int = Field(description="messages that it set out to send", examples=[100000])
@@ -73,14 +73,14 @@ class WinnerOrder(Body):
 
 
 @router.get("/campaigns/{name}/runs", summary="List a campaign's runs")
-async def list_campaign_runs(app: App, database: Db, name: CampaignName, limit: Limit = 50, cursor: Cursor = None) -> Page[RunView]:
+async def list_campaign_runs(app: App, database: Db, name: CampaignName, limit: Limit = 50, cursor: Cursor = None) -> Page[CampaignRunView]:
     """The newest first. A campaign on an event has none: each event sends one message at once."""
     before = position(cursor, moment, UUID)
     async with database.transaction(app) as connection:
         await existing(connection, app, name)
         rows = await campaigns.runs(connection, app, name, before=(before[0], before[1]) if before else None, most=limit + 1)
     kept, following = page_of(rows, limit, lambda row: [row.began_at.isoformat(), str(row.id)])
-    return Page(items=[RunView.model_validate(vars(row)) for row in kept], next=following)
+    return Page(items=[CampaignRunView.model_validate(vars(row)) for row in kept], next=following)
 
 
 @router.get("/campaigns/{name}/runs/{run_id}", summary="How far has a run come?")
@@ -122,7 +122,9 @@ async def decide_winner(
     return answer
 
 
-@router.post("/campaigns/{name}/runs/{run_id}/resend", summary="Send again what failed in a run", response_model=RunView, status_code=202)
+@router.post(
+    "/campaigns/{name}/runs/{run_id}/resend", summary="Send again what failed in a run", response_model=CampaignRunView, status_code=202
+)
 async def resend_campaign_run(
     request: Request,
     app: SendingApp,
@@ -138,11 +140,11 @@ async def resend_campaign_run(
     """
     key, told = idempotency.named(idempotency_key), [Told()]
 
-    async def work() -> RunView:
+    async def work() -> CampaignRunView:
         stored = await life.locked(connection, app, name)
         told[0] = await life.resend(connection, stored, await _run(connection, app, name, run_id), done_by=key_name(request))
         begun = await campaign_runs.get(connection, app, told[0].begun[0])
-        return RunView.model_validate(vars(begun))
+        return CampaignRunView.model_validate(vars(begun))
 
     async with database.transaction(app) as connection:
         answer = await idempotency.once(connection, app, request, key, status=202, work=work)
@@ -179,7 +181,7 @@ def progress_of(run: Run, tallies: Sequence[Tally], left: Left, now: datetime) -
     rate = _rate(run, done, now)
     is_moving = run.state == "running" and rate is not None
     return RunProgress(
-        **RunView.model_validate(vars(run)).model_dump(),
+        **CampaignRunView.model_validate(vars(run)).model_dump(),
         planned=by_state[PLANNED],
         done=done,
         left=left.messages,

@@ -22,7 +22,7 @@ router = management("Journeys")
 FEW = 10
 
 
-class RunView(BaseModel):
+class ScheduleRunView(BaseModel):
     """One time that it struck. In each zone that is one of its own."""
 
     number: int = Field(examples=[17])
@@ -65,7 +65,7 @@ async def get_schedule(app: App, database: Db, name: JourneyName) -> ScheduleVie
 
 
 @router.get("/journeys/{name}/schedule/runs", summary="List each time that a schedule struck")
-async def list_schedule_runs(app: App, database: Db, name: JourneyName, limit: Limit = 50, cursor: Cursor = None) -> Page[RunView]:
+async def list_schedule_runs(app: App, database: Db, name: JourneyName, limit: Limit = 50, cursor: Cursor = None) -> Page[ScheduleRunView]:
     """The newest first, with how many people it was about and how many have been asked to enter."""
     before = position(cursor, number)
     async with database.transaction(app) as connection:
@@ -87,8 +87,8 @@ def _next(entry: ScheduleEntry, now: datetime) -> datetime | None:
     return min((found for zone in zones if (found := next_strike(entry.when, zone_of(zone), now))), default=None)
 
 
-def _view(run: Run) -> RunView:
-    return RunView(
+def _view(run: Run) -> ScheduleRunView:
+    return ScheduleRunView(
         number=run.n,
         struck_at=run.struck_at,
         zones=list(run.zones[:FEW]),

@@ -163,7 +163,7 @@ async def test_what_takes_too_long_to_count_is_estimated_or_refused_in_words(
     assert told["is_exact"] is False
     monkeypatch.setattr("storage.segment_people.LONGEST_S", 0.001)
     refused = await manager.get("/v1/segments/golden/size?exact=true")
-    assert (refused.status_code, refused.json()["code"]) == (422, "refused")
+    assert (refused.status_code, refused.json()["code"]) == (422, "too_slow")
     assert "sojourn segment explain" in refused.json()["detail"]
 
 

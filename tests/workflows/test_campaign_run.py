@@ -100,8 +100,9 @@ async def test_a_run_that_is_paused_goes_on_when_it_is_told(launch: Launch) -> N
         order = await launch.launch()
         await launch.blast.town.provider.called.wait()
         await launch.blast.change(order, "paused")
+        await asyncio.sleep(1)
         launch.blast.town.provider.released.set()
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         seen = len(launch.blast.town.provider.taken)
         assert seen < 300
         await asyncio.sleep(1)

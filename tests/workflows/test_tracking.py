@@ -67,7 +67,10 @@ async def received(mailbox: ScriptedServer, number: int) -> str:
     """The html of the mail that came as this one."""
     for _ in range(400):
         if len(mailbox.bodies) >= number:
-            return str(message_from_bytes(mailbox.bodies[number - 1], policy=policy.default).get_content())
+            mail = message_from_bytes(mailbox.bodies[number - 1], policy=policy.default)
+            html = mail.get_body(("html",))
+            assert html is not None
+            return str(html.get_content())
         await asyncio.sleep(0.05)
     raise AssertionError("no mail came")
 
