@@ -25,7 +25,7 @@ _ANY_BYTES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "CSV or JSON lines in UTF-8, plain or gzip, or Parquet; whatever the content type says",
-        "content": {"application/octet-stream": {"schema": {"type": "string"}, "example": _ROWS}},
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": _ROWS}},
     }
 }
 
@@ -59,7 +59,7 @@ async def upload_file(
     "/files/{file_id}",
     summary="Fetch a file",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string"}, "example": _ROWS}}}},
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": _ROWS}}}},
 )
 async def fetch_file(app: App, database: Db, file_id: FileId) -> StreamingResponse:
     """What an export has made, while it is kept: for a day, or until somebody is erased."""
