@@ -8,6 +8,7 @@ python -m bench.blast bare PORT MAILS CONNECTIONS is one process of the bare loo
 """
 
 import asyncio
+import itertools
 import os
 import resource
 import statistics
@@ -20,6 +21,7 @@ from pathlib import Path
 from uuid import UUID
 
 import uvloop
+from sqlalchemy import text
 
 from activities.contents import Contents, Filled, variables_of
 from activities.tracking import Sent, Tracker
@@ -34,6 +36,8 @@ from channels.wishes import About
 from cli.collector import spare_the_collector
 from cli.embedded_postgres import EmbeddedPostgres
 from storage.database import Database
+from storage.direct_sends import DirectSend, plan_direct
+from storage.notify import DIRECT, Notifier
 from storage.standing import Person, Standing
 
 PEOPLE = blasting.setting("PEOPLE", 100_000)
@@ -89,15 +93,54 @@ def _side_by_side(place: Path, server: EmbeddedPostgres) -> tuple[list[float], l
                 f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {memory_mb(*pids):.0f} MB in {PROCESSES} workers",
                 flush=True,
             )
+        many, median, p99 = asyncio.run(_waited(server))
+        print(
+            f"{many} transactional messages meanwhile: {median * 1000:.0f} ms in the middle, {p99 * 1000:.0f} ms at 99 in 100", flush=True
+        )
     return ours, limits
 
 
 async def _run(server: EmbeddedPostgres, most: int | None = None) -> blasting.Done:
+    """A run, and beside it a transactional message every fifth of a second."""
     database = Database(server.url)
+    asking = asyncio.create_task(_ask(database, server.url))
     try:
         return await blasting.run(database, most=most)
     finally:
+        asking.cancel()
+        await asyncio.wait([asking])
         await database.close()
+
+
+async def _ask(database: Database, url: str) -> None:
+    """As POST /v1/messages does it: the row is committed, then lanes are woken."""
+    notify = Notifier(url)
+    try:
+        for number in itertools.count():
+            content = {"parts": {"subject": "Your order", "text": "It is on its way."}}
+            send = DirectSend("demo", f"{time.time()}-{number}", "email", "transactional", content, None, f"order{number}@example.org")
+            async with database.transaction() as connection:
+                await plan_direct(connection, send)
+            notify(DIRECT)
+            await asyncio.sleep(0.2)
+    finally:
+        await notify.close()
+
+
+async def _waited(server: EmbeddedPostgres) -> tuple[int, float, float]:
+    """How many transactional messages there were, and how long they took until they were settled: median and 99 in 100, in seconds."""
+    database = Database(server.url)
+    async with database.transaction() as connection:
+        row = (await connection.execute(_WAITED)).one()
+    await database.close()
+    return row.many, row.median, row.p99
+
+
+_WAITED = text("""
+SELECT count(*) AS many, percentile_cont(0.5) WITHIN GROUP (ORDER BY took) AS median,
+  percentile_cont(0.99) WITHIN GROUP (ORDER BY took) AS p99
+FROM (SELECT extract(epoch FROM settled_at - planned_at)::float8 AS took FROM messages WHERE source LIKE 'direct:%' AND state = 'sent') t
+""")
 
 
 def _bare(port: int, mails: int, connections: int = CONNECTIONS) -> tuple[float, float]:

@@ -131,7 +131,8 @@ class Claiming:
         found = [judging.case(*each, people) for each in zip(waiting, asked, standings, strict=True)]
         cases = await judging.judge([case for case in found if case is not None]) if any(found) else []
         claims = await judging.move(cases)
-        await campaign_sends.leave_to_chunk(connection, chunk, list(claims))
+        if claims:
+            await campaign_sends.leave_to_chunk(connection, chunk, list(claims))
         await campaign_sends.count(connection, chunk, [end for case in cases if (end := _end(case)) is not None])
         topic = topic_of(self.running.campaign.topic, self.running.campaign.message_class, standings[0].settings)
         taken = [
