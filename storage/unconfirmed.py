@@ -36,14 +36,14 @@ WITH late AS (
 )
 SELECT count(*) FROM lapsed WHERE state = 'unknown'
 """)
-# A journey's Send does this itself, under its own rules, when its activity comes back. What holds for a while, such as a one-time code, is
-# never sent again: whoever planned it sends a new one.
+# A journey's Send does this itself, under its own rules, when its activity comes back; a campaign's message is never repeated. Nor is what
+# holds for a while, such as a one-time code: whoever planned it sends a new one.
 _PLAN_AGAIN = text("""
 WITH due AS (
   SELECT m.id FROM messages m WHERE m.state = 'unknown' AND m.journey IS NULL
     AND (m.repeat_until > clock_timestamp() OR (m.message_class = 'transactional' AND NOT m.maybe_doubled))
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
-    AND NOT EXISTS (SELECT FROM direct_sends d WHERE d.app = m.app AND d.message_id = m.id AND d.holds_until IS NOT NULL)
+    AND EXISTS (SELECT FROM direct_sends d WHERE d.app = m.app AND d.message_id = m.id AND d.holds_until IS NULL)
   FOR UPDATE SKIP LOCKED
 ), planned AS (
   UPDATE messages m SET state = 'planned', maybe_doubled = m.maybe_doubled OR coalesce(m.repeat_until <= clock_timestamp(), true),
@@ -58,7 +58,7 @@ _GIVE_UP = text("""
 WITH due AS (
   SELECT m.id, least(m.settled_at + make_interval(secs => :patience_s), d.holds_until) AS over_at
   FROM messages m LEFT JOIN direct_sends d ON d.app = m.app AND d.message_id = m.id WHERE m.state = 'unknown'
-    AND (m.message_class <> 'transactional' OR m.maybe_doubled OR m.journey IS NOT NULL OR d.holds_until IS NOT NULL)
+    AND (m.message_class <> 'transactional' OR m.maybe_doubled OR d.message_id IS NULL OR d.holds_until IS NOT NULL)
     AND m.id IN (SELECT o.message_id FROM open_messages o WHERE o.kind = 'unknown' AND o.due_at <= clock_timestamp() LIMIT :most)
   FOR UPDATE OF m SKIP LOCKED
 ), given AS (

@@ -13,6 +13,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.campaigns.order import RunOrder
+from activities.unknowns import Sweeper
 from activities.ways import SIDE_BY_SIDE
 from journeys.language import days, email, event, hours
 from journeys.language.campaigns import Version
@@ -273,3 +274,18 @@ async def test_a_claim_whose_commit_was_not_answered_is_not_unconfirmed(blast: B
     await blast.let_leases_end()
     await blast.send(order)
     assert await blast.ends() == {("sent", None): 50}
+
+
+async def test_what_is_unconfirmed_of_a_transactional_campaign_is_listed_and_given_up_and_never_repeated(blast: Blast) -> None:
+    await blast.add_people(1)
+    blast.town.provider.script[:] = ["ambiguous", "ok"]
+    order = await blast.launch(message_class="transactional")
+    await blast.send(order)
+    sweeper = Sweeper(blast.town.database, blast.town.timing)
+    await blast.town.age_unknowns(timedelta(minutes=10))
+    assert (await sweeper.sweep()).planned_again == 0
+    assert await blast.town.listed() == ["unknown"]
+    await blast.town.age_unknowns(timedelta(hours=73))
+    assert (await sweeper.sweep()).given_up == 1
+    assert await blast.ends() == {("given_up", "unconfirmed"): 1}
+    assert len(blast.town.provider.record) == 1
