@@ -41,7 +41,7 @@ class ColumnBody(Body):
     format: Word | None = Field(None, description="how a date is written: strptime's letters, `unix` or `unix_ms`; ISO 8601 if not given")
 
 
-class ImportOrder(Body):
+class ImportFileBody(Body):
     """What is imported, from where, and what its columns are."""
 
     what: Literal["users", "events", "list"] = Field(examples=["users"])
@@ -83,7 +83,7 @@ async def begin_import(
     by: Who,
     database: Db,
     workflows: WorkflowsIfThere,
-    body: ImportOrder,
+    body: ImportFileBody,
     idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """Begin a job that brings users, events (as history, which starts nothing) or the people of a list.
