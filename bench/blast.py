@@ -117,7 +117,7 @@ async def _ask(database: Database, url: str) -> None:
     notify = Notifier(url)
     try:
         for number in itertools.count():
-            content = {"parts": {"subject": "Your order", "text": "It is on its way."}}
+            content = {"parts": {"from": "Acme <hello@acme.example>", "subject": "Your order", "text": "It is on its way."}}
             send = DirectSend("demo", f"{time.time()}-{number}", "email", "transactional", content, None, f"order{number}@example.org")
             async with database.transaction() as connection:
                 await plan_direct(connection, send)

@@ -199,16 +199,18 @@ WITH given AS (
   SELECT :app, :run_id, :step, state, reason, :shard, sum(n) FROM ends GROUP BY 4, 5 ORDER BY 4, 5
   {_TELL}
 )"""
+# What is due within the same seconds waits together: an account that is away must not make a chunk of each message.
 _INTO_CHUNKS = """
 INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)
-SELECT :app, :run_id, :step, array_agg(l.id ORDER BY l.id), l.due_at FROM later l"""
+SELECT :app, :run_id, :step, array_agg(l.id ORDER BY l.id), max(l.due_at) FROM later l"""
+_TOGETHER = "GROUP BY date_bin(interval '5 seconds', l.due_at, timestamptz '2000-01-01')"
 _SETTLE = text(f"""{_SETTLING}, ended AS (
   DELETE FROM campaign_chunks WHERE app = :app AND id = :chunk_id AND epoch = :chunk_epoch RETURNING id
 ), later AS (
   SELECT id, due_at FROM settled WHERE state = 'planned'
   UNION ALL SELECT * FROM unnest(CAST(:later_ids AS uuid[]), CAST(:later_due AS timestamptz[]))
 )
-{_INTO_CHUNKS} WHERE EXISTS (SELECT FROM ended) GROUP BY l.due_at
+{_INTO_CHUNKS} WHERE EXISTS (SELECT FROM ended) {_TOGETHER}
 """)
 # Where nobody took the chunk since, what is planned again is met in it; else it would be met nowhere.
 _RECOVER = text(f"""{_SETTLING}, released AS (
@@ -216,7 +218,7 @@ _RECOVER = text(f"""{_SETTLING}, released AS (
 ), later AS (
   SELECT id, clock_timestamp() AS due_at FROM settled WHERE state = 'planned'
 )
-{_INTO_CHUNKS} WHERE NOT EXISTS (SELECT FROM released) GROUP BY l.due_at
+{_INTO_CHUNKS} WHERE NOT EXISTS (SELECT FROM released) {_TOGETHER}
 """)
 # What is claimed in a chunk comes back with the chunk, and not by the sweeper.
 _UNLIST = text("DELETE FROM open_messages WHERE app = :app AND message_id = ANY(CAST(:ids AS uuid[])) AND kind = 'claimed'")

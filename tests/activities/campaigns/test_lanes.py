@@ -289,3 +289,12 @@ async def test_what_is_unconfirmed_of_a_transactional_campaign_is_listed_and_giv
     assert (await sweeper.sweep()).given_up == 1
     assert await blast.ends() == {("given_up", "unconfirmed"): 1}
     assert len(blast.town.provider.record) == 1
+
+
+async def test_what_an_account_refuses_for_now_waits_together(blast: Blast) -> None:
+    await blast.add_people(50)
+    blast.town.provider.script[:] = ["not_sent"]
+    order = await blast.launch()
+    await blast.send(order)
+    assert (await blast.ends())["planned", "not_sent"] == 50
+    assert (await blast.look(order)).chunks <= 3
