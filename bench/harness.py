@@ -3,9 +3,12 @@
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 from bench import standalone
 from cli.children import stop_child
@@ -60,3 +63,15 @@ def temporal(place: Path, server: EmbeddedPostgres) -> Iterator[str]:
         yield address
     finally:
         stop_child(child)
+
+
+def until_ready(port: int) -> None:
+    """Wait until the api that listens there takes requests. Raises RuntimeError after twenty seconds."""
+    for _ in range(200):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError("the api did not become ready")

@@ -136,22 +136,11 @@ def processes(place: Path) -> Iterator[int]:
     port = free_port()
     children = [start_child(sojourn("api", "--port", str(port)), place / "api.log"), start_child(sojourn("worker"), place / "worker.log")]
     try:
-        _until_ready(port)
+        harness.until_ready(port)
         yield port
     finally:
         for child in children:
             stop_child(child)
-
-
-def _until_ready(port: int) -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError("the api did not become ready")
 
 
 async def measure(server: EmbeddedPostgres, key: str, port: int) -> Sequence[float]:

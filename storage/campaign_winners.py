@@ -61,7 +61,7 @@ _DECIDE = text("""
 """)
 _LET_GO = text("UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND run_id = :run_id AND step = :rest")
 _WITHOUT = text("""
-    SELECT r.app, r.id, r.began_at FROM campaign_winners w JOIN campaign_runs r ON r.app = w.app AND r.id = w.run_id
+    SELECT r.app, r.id FROM campaign_winners w JOIN campaign_runs r ON r.app = w.app AND r.id = w.run_id
     WHERE w.decided_at IS NOT NULL AND w.variant IS NULL AND r.state IN ('running', 'paused')
         AND EXISTS (SELECT FROM campaign_chunks c WHERE c.app = r.app AND c.run_id = r.id AND c.step = :rest)
     ORDER BY w.decided_at LIMIT :most
@@ -99,9 +99,9 @@ async def of_run(connection: Connection, app: str, run_id: UUID) -> str | None:
     return found
 
 
-async def without(connection: Connection, *, most: int) -> list[tuple[str, UUID, datetime]]:
-    """(app, run, began_at) of runs whose rest gets nothing and is not skipped yet, in any app."""
-    return [(row.app, row.id, row.began_at) for row in await connection.execute(_WITHOUT, {"rest": REST, "most": most})]
+async def without(connection: Connection, *, most: int) -> list[tuple[str, UUID]]:
+    """(app, run) of runs whose rest gets nothing and is not skipped yet, in any app."""
+    return [(row.app, row.id) for row in await connection.execute(_WITHOUT, {"rest": REST, "most": most})]
 
 
 async def verdict(connection: Connection, app: str, run_id: UUID) -> Verdict | None:

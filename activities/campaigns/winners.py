@@ -35,12 +35,12 @@ class Winners:
     async def _skip_who_gets_nothing(self) -> list[tuple[str, UUID]]:
         async with self._database.transaction() as connection:
             found = await campaign_winners.without(connection, most=AT_ONCE)
-        for app, run_id, _ in found:
+        for app, run_id in found:
             gone = CHUNKS_AT_ONCE
             while gone == CHUNKS_AT_ONCE:
                 async with self._database.transaction() as connection:
                     gone = await campaign_sends.skip_left(connection, app, run_id, reason="no_winner", most=CHUNKS_AT_ONCE, step=REST)
-        return [(app, run_id) for app, run_id, _ in found]
+        return found
 
 
 async def _look(connection: Connection, waiting: ToDecide) -> bool:
