@@ -89,6 +89,8 @@ def _with_in_sql(element: _With, compiler: Any, **options: Any) -> str:
 
 
 _BEGUN = text("SELECT began_at FROM campaign_runs WHERE app = :app AND id = :run_id AND state = 'planning' FOR UPDATE")
+# Where a month has no partition of its own, the default one took the rows.
+_PARTITION = text("SELECT coalesce(to_regclass(:month)::text, 'messages_other')")
 _BOUNDS = text("SELECT set_config('statement_timeout', :ms, true), set_config('work_mem', :memory, true)")
 _REST = text("""
 , drawn AS MATERIALIZED (
@@ -152,7 +154,8 @@ async def plan(connection: Connection, planning: Planning) -> bool:
     values = {**_values(planning), "time": time_bytes(began_at), "at": began_at, **NO_ENROLLMENT}
     await connection.execute(_With(_audience(planning), _REST), values)
     # Statistics that know nothing of these rows would have each lane read all of them for its fifty.
-    for table in (f"messages_{began_at:%Y%m}", "campaign_chunks"):
+    partition = (await connection.execute(_PARTITION, {"month": f"messages_{began_at:%Y%m}"})).scalar_one()
+    for table in (partition, "campaign_chunks"):
         await connection.execute(text(f"ANALYZE {table}"))
     return True
 

@@ -298,3 +298,10 @@ async def test_what_an_account_refuses_for_now_waits_together(blast: Blast) -> N
     await blast.send(order)
     assert (await blast.ends())["planned", "not_sent"] == 50
     assert (await blast.look(order)).chunks <= 3
+
+
+async def test_a_month_without_a_partition_of_its_own_stops_no_run(blast: Blast) -> None:
+    await blast.town.run(f"ALTER TABLE messages DETACH PARTITION messages_{datetime.now(UTC):%Y%m}")
+    await blast.add_people(3)
+    await blast.send(await blast.launch())
+    assert await blast.ends() == {("sent", None): 3}
