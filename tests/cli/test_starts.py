@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from journeys.language import Journey, Wait, days, requested
 from journeys.language.codec import content_hash, to_json
@@ -18,6 +19,7 @@ from workflows.definitions import Definitions
 from workflows.entry import Entry
 
 BY_HAND = Journey("by-hand", starts_on=requested(), steps=[Wait("long", days(3))])
+_DECIDED = text("DELETE FROM outbox WHERE shard = :shard AND seq = :seq")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ async def deciding(database: Database) -> AsyncIterator[None]:
                 for row in await outbox.due(connection, range(SHARDS), 100):
                     assert row.request is not None
                     await entry.admit(connection, row.app, row.user_id, row.request)
-                await connection.exec_driver_sql("DELETE FROM outbox")
+                    await connection.execute(_DECIDED, {"shard": row.shard, "seq": row.seq})
             await asyncio.sleep(0.05)
 
     task = asyncio.create_task(decide())

@@ -33,7 +33,8 @@ GOLD = Journey(
 )
 NEWS = Journey("news", starts_on=event("subscribed"), steps=[Send("greet", email("greeting"))])
 RECEIPT = Journey("receipt", starts_on=event("paid"), message_class="transactional", steps=[Send("greet", email("greeting"))])
-WITHIN_S = 60.0
+# An activity that a killed worker had just been given comes again after its timeout of a minute.
+WITHIN_S = 180.0
 _NUMBERS = count(1)
 
 
@@ -134,6 +135,7 @@ SELECT 1 FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
 WHERE a.datname = current_database() AND a.wait_event = 'SyncRep'
   AND l.relation = CAST('event_ids' AS regclass) AND l.mode = 'RowExclusiveLock'
 """
+_OPEN_TRANSACTIONS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()"
 _LOCK_PERSON = "SELECT id FROM users WHERE app = 'demo' AND user_id = :user FOR NO KEY UPDATE"
 _LOCK_MESSAGE = f"SELECT id FROM messages m WHERE m.{_OWN} FOR UPDATE"
 
@@ -246,13 +248,24 @@ async def test_a_transactional_mail_whose_answer_nobody_wrote_down_goes_out_once
 async def commits_wait(scene: Scene) -> AsyncIterator[None]:
     """Let every COMMIT wait for a standby that does not exist: it is on disk, and nobody is told. The worker sleeps meanwhile."""
     worker = scene.stack.children["worker"]
-    os.kill(worker.pid, signal.SIGSTOP)
+    await _fall_asleep(scene, worker.pid)
     try:
         _configure(scene, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         yield
     finally:
         _configure(scene, "ALTER SYSTEM RESET synchronous_standby_names")
         os.kill(worker.pid, signal.SIGCONT)
+
+
+async def _fall_asleep(scene: Scene, pid: int) -> None:
+    """Stop the process between two transactions: what it locks nobody could take any more."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            if not await scene.rows(_OPEN_TRANSACTIONS):
+                return
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.05)
 
 
 def _configure(scene: Scene, statement: str) -> None:
@@ -263,7 +276,12 @@ def _configure(scene: Scene, statement: str) -> None:
 async def _begin_to_accept(scene: Scene, batch: list[dict[str, Any]]) -> "asyncio.Task[httpx.Response]":
     """Post a batch and come back when its COMMIT is on disk and unanswered."""
     posted = asyncio.create_task(scene.post(batch))
-    await until(lambda: scene.rows(_ACCEPTED_AND_UNANSWERED))
+
+    async def is_waiting() -> bool:
+        assert not posted.done(), posted.result().text
+        return bool(await scene.rows(_ACCEPTED_AND_UNANSWERED))
+
+    await until(is_waiting)
     return posted
 
 
