@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,11 +27,17 @@ RENEW_S = 4.0
 POLL_S = 1.0
 BACKOFF_S = 1.0
 PER_SHARD = 50
-USERS_AT_ONCE = 12
+# Fewer than there are connections to Postgres; starts and signals wait for Temporal, and hold none.
+DECIDED_AT_ONCE = 12
+TOLD_AT_ONCE = 64
 MOST_FAILURES = 5
 
 RELAYED = Counter("sojourn_relayed_total", "Outbox rows told to journeys, or put in quarantine", ["outcome"])
 LAG = Histogram("sojourn_relay_lag_seconds", "From acceptance to the end of relaying", buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600))
+
+
+class _LeaseOver(Exception):
+    """Our shards may be another relay's by now."""
 
 
 @dataclass
@@ -58,6 +65,8 @@ class Relay:
         self._functions = sorted(functions)
         self._shards: list[int] = []
         self._renewed_at = float("-inf")
+        self._deciding = asyncio.Semaphore(DECIDED_AT_ONCE)
+        self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Relay until `stopping` is set, then give the shards back."""
@@ -84,14 +93,12 @@ class Relay:
         if not rows:
             return 0, False
         chains = _by_user(rows)
-        gate = asyncio.Semaphore(USERS_AT_ONCE)
 
         async def follow(chain: _Chain) -> None:
-            async with gate:
-                try:
-                    await self._follow(chain)
-                except Unavailable:
-                    chain.is_blocked = True
+            try:
+                await self._follow(chain)
+            except (Unavailable, _LeaseOver):
+                chain.is_blocked = True
 
         async with asyncio.TaskGroup() as group:
             for chain in chains:
@@ -114,17 +121,20 @@ class Relay:
             self._shards = await outbox.lease(connection, self._process_id, LEASE_S)
         self._renewed_at = started
 
-    def _is_lease_over(self) -> bool:
-        """A process that was stopped for longer than its lease must not go on where another relay may be."""
-        return time.monotonic() - self._renewed_at > LEASE_S * 0.8
+    @asynccontextmanager
+    async def _turn(self, gate: asyncio.Semaphore) -> AsyncIterator[None]:
+        """A process that was stopped, or waited, for longer than its lease must not go on where another relay may be."""
+        async with gate:
+            if time.monotonic() - self._renewed_at > LEASE_S * 0.8:
+                raise _LeaseOver
+            yield
 
     async def _follow(self, chain: _Chain) -> None:
         for row in chain.rows:
-            if self._is_lease_over():
-                chain.is_blocked = True
-                return
             try:
                 await self._tell(row, chain)
+            except _LeaseOver:
+                raise
             except (Unavailable, RPCError) as error:
                 if isinstance(error, RPCError) and not is_transport(error):
                     await self._fail(row, chain, error)
@@ -149,10 +159,12 @@ class Relay:
                 RELAYED.labels("quarantined").inc()
         chain.is_blocked = failures < MOST_FAILURES
 
-    async def _send_campaigns(self, row: OutboxRow, event: EventFact) -> None:
-        """Plan what campaigns send on this event; an event that was told before finds it planned."""
-        async with self._database.transaction() as connection:
-            await on_events.hear(connection, row.app, row.user_id, event)
+    async def _decide(self, row: OutboxRow, event: EventFact) -> Decided:
+        """What it means for journeys, and what campaigns send on it; an event that was told before finds that planned."""
+        async with self._turn(self._deciding), self._database.transaction() as connection:
+            if row.enrollment_id is None:
+                await on_events.hear(connection, row.app, row.user_id, event)
+            return await self._entry.decide(connection, row.app, row.user_id, event, only=row.enrollment_id)
 
     async def _tell(self, row: OutboxRow, chain: _Chain) -> None:
         if row.kind == "merged":
@@ -163,19 +175,18 @@ class Relay:
             return
         if row.event is None:
             raise NotFound("the event of this outbox row is gone")
-        if row.enrollment_id is None:
-            await self._send_campaigns(row, row.event)
         # A second look only when a workflow turned out to be gone: its row is closed, and entry decided again.
         for _ in range(2):
-            async with self._database.transaction() as connection:
-                decided = await self._entry.decide(connection, row.app, row.user_id, row.event, only=row.enrollment_id)
-            if await self._carry_out(decided, row, chain):
-                return
+            decided = await self._decide(row, row.event)
+            async with self._turn(self._telling):
+                if await self._carry_out(decided, row, chain):
+                    return
 
     async def _let_in(self, row: OutboxRow, request: EntryRequest, chain: _Chain) -> None:
-        async with self._database.transaction() as connection:
+        async with self._turn(self._deciding), self._database.transaction() as connection:
             decided = await self._entry.admit(connection, row.app, row.user_id, request)
-        await self._carry_out(decided, row, chain)
+        async with self._turn(self._telling):
+            await self._carry_out(decided, row, chain)
 
     async def _carry_out(self, decided: Decided, row: OutboxRow, chain: _Chain) -> bool:
         """End, start, tell. Returns False when a workflow that should run was gone."""
@@ -197,9 +208,10 @@ class Relay:
 
     async def _end_merged(self, row: OutboxRow) -> None:
         assert row.enrollment_id is not None
-        async with self._database.transaction() as connection:
+        async with self._turn(self._deciding), self._database.transaction() as connection:
             enrollment = await enrollments.get(connection, row.app, row.enrollment_id)
-        await self._temporal.leave(enrollment.workflow_id, "merged", f"merged:{enrollment.id}")
+        async with self._turn(self._telling):
+            await self._temporal.leave(enrollment.workflow_id, "merged", f"merged:{enrollment.id}")
 
     async def _finish(self, chains: Sequence[_Chain]) -> None:
         """Mark the started ones open and delete what was told, in one transaction: a crash before it only repeats."""
