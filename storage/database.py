@@ -37,10 +37,19 @@ def _dump(value: Any) -> str:
 class Database:
     """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, 30 s a statement.
 
-    `suppression_keys` are those of the settings: a process with others would not find what is suppressed.
+    `suppression_keys` are those of the settings: a process with others would not find what is suppressed. `keeps_plans`: a statement is
+    planned once a connection and not for each of its values; for few statements that are alike for all values.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 1.0, suppression_keys: Sequence[str] = (DEVELOPMENT_KEY,)) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 20,
+        wait_s: float = 1.0,
+        suppression_keys: Sequence[str] = (DEVELOPMENT_KEY,),
+        keeps_plans: bool = False,
+    ) -> None:
         self.engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -55,6 +64,7 @@ class Database:
                     "statement_timeout": "30000",
                     "lock_timeout": "10000",
                     "jit": "off",
+                    "plan_cache_mode": "force_generic_plan" if keeps_plans else "auto",
                     "sojourn.suppression_keys": session_value(suppression_keys),
                 },
             },

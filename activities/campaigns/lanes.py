@@ -46,7 +46,11 @@ _SLICE_S = 300.0
 
 @dataclass(frozen=True)
 class House:
-    """With what a process sends campaigns. `lanes` work side by side, more than there are connections: some render while others wait."""
+    """With what a process sends campaigns.
+
+    `lanes` work side by side, whatever the number of its runs: more than there are connections, so that some render while others wait, and
+    no more than that, because what is urgent waits for its turn between them.
+    """
 
     database: Database
     delivery: Delivery
@@ -59,6 +63,7 @@ class CampaignLanes:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._places = asyncio.Semaphore(house.lanes)
         self._contents = Contents(house.database, house.delivery.renderer, house.delivery.tracker, house.delivery.sources)
 
     def activities(self) -> list[Callable[..., Any]]:
@@ -75,7 +80,7 @@ class CampaignLanes:
             return
         gate = _Gate(self._house.database, order.app, run_id, until=time.monotonic() + _SLICE_S)
         running = Running.of(run, winner)
-        lanes = [_Lane(self._house, self._contents, running, gate) for _ in range(self._house.lanes)]
+        lanes = [_Lane(self._house, self._contents, running, gate, self._places) for _ in range(self._house.lanes)]
         watching = asyncio.create_task(gate.watch())
         try:
             async with asyncio.TaskGroup() as group:
@@ -113,8 +118,9 @@ class _Gate:
 
 
 class _Lane:
-    def __init__(self, house: House, contents: Contents, running: Running, gate: _Gate) -> None:
+    def __init__(self, house: House, contents: Contents, running: Running, gate: _Gate, places: asyncio.Semaphore) -> None:
         self._house = house
+        self._places = places
         self._contents = contents
         self._running = running
         self._gate = gate
@@ -125,7 +131,9 @@ class _Lane:
         try:
             while self._gate.takes_more:
                 try:
-                    if not await self._pass(journal):
+                    async with self._places:
+                        has_sent = await self._pass(journal)
+                    if not has_sent and not await self._waits_for_its_slot():
                         return
                 except Unavailable as away:
                     _log.warning("campaign_lane_waits", reason=str(away))
@@ -142,7 +150,7 @@ class _Lane:
         began = time.monotonic()
         found = await self._house.database.run(partial(self._take_and_claim, journal=journal))
         if found is None:
-            return await self._waits_for_its_slot()
+            return False
         await to_its_end(self._send_and_settle(*found, journal, began))
         return True
 
