@@ -17,7 +17,7 @@ from storage.database import Connection, is_deadlock, is_transient
 from storage.edges import next_change
 from storage.expressions import APP
 from storage.segments import Definition
-from storage.tables import segment_members, users
+from storage.tables import segment_due, segment_members, users
 
 
 class Note(NamedTuple):
@@ -31,16 +31,21 @@ class Note(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a segment says of one person, and when time alone may change it; `was_in` is what was written of them before."""
+    """What a segment says of one person, and when time alone may change it; `was_in` and `was_due_at` were written of them before."""
 
     user_id: int
     is_in: bool
     was_in: bool
     due_at: datetime | None
+    was_due_at: datetime | None
 
     @property
     def moves(self) -> bool:
         return self.is_in != self.was_in
+
+    @property
+    def is_news(self) -> bool:
+        return self.moves or self.due_at != self.was_due_at
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,9 @@ async def read(
 
 async def write(connection: Connection, app: str, segment: str, answers: Sequence[Answer], at: datetime) -> Sequence[Moved]:
     """Write what was read, and return who came in or went out by it. Who moves is locked, or nobody is to be told of it."""
+    answers = [each for each in answers if each.is_news]
+    if not answers:
+        return []
     found = {
         "app": app,
         "segment": segment,
@@ -168,5 +176,7 @@ def _question(segment: str, meant: tuple[tuple[str, Definition], ...]) -> Select
     answer = of_segment(InSegment(segment), meant).label("is_in")
     written = (segment_members.c.app == APP, segment_members.c.segment == segment, segment_members.c.user_id == users.c.id)
     was_in = exists(select(literal(1)).select_from(segment_members).where(*written).correlate(users))
-    rows = select(users.c.id, answer, was_in.label("was_in"), next_change(edges(conditions)).label("due_at"))
+    noted = (segment_due.c.app == APP, segment_due.c.segment == segment, segment_due.c.user_id == users.c.id)
+    was_due = select(segment_due.c.due_at).where(*noted).correlate(users).scalar_subquery()
+    rows = select(users.c.id, answer, was_in.label("was_in"), next_change(edges(conditions)).label("due_at"), was_due.label("was_due_at"))
     return rows.where(users.c.app == APP, among, users.c.merged_into.is_(None))

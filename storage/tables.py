@@ -107,3 +107,11 @@ segment_members = Table(
     Column("segment", Text),
     Column("user_id", BigInteger),
 )
+segment_due = Table(
+    "segment_due",
+    metadata,
+    Column("app", Text),
+    Column("segment", Text),
+    Column("user_id", BigInteger),
+    _instant("due_at"),
+)

@@ -146,21 +146,20 @@ async def run(settings: Settings) -> None:
         return
     keys = settings.plain_suppression_keys
     database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S, suppression_keys=keys)
-    # Of a chunk's statements the planning alone took a quarter of Postgres's time.
-    of_lanes = Database(settings.database_url, pool_size=LANES_POOL, wait_s=POOL_WAIT_S, suppression_keys=keys, keeps_plans=True)
+    # Of the statements of a chunk the planning alone took a quarter of Postgres's time.
+    planned_once = Database(settings.database_url, pool_size=LANES_POOL, wait_s=POOL_WAIT_S, suppression_keys=keys, keeps_plans=True)
     try:
-        await _work(settings, client, database, of_lanes, stopping)
+        await _work(settings, client, database, planned_once, stopping)
     finally:
-        await of_lanes.close()
+        await planned_once.close()
         await database.close()
 
 
-async def _work(settings: Settings, client: Client, database: Database, of_lanes: Database, stopping: asyncio.Event) -> None:
+async def _work(settings: Settings, client: Client, database: Database, planned_once: Database, stopping: asyncio.Event) -> None:
     out = errands(settings, database)
     made = hands(settings, database, out.functions)
-    lanes = CampaignLanes(Campaigns(of_lanes, made.delivery, settings.journals))
     try:
-        await _with_hands(settings, client, database, stopping, made, out, lanes)
+        await _with_hands(settings, client, database, planned_once, stopping, made, out)
     finally:
         await made.close()
         await out.close()
@@ -170,10 +169,10 @@ async def _with_hands(
     settings: Settings,
     client: Client,
     database: Database,
+    planned_once: Database,
     stopping: asyncio.Event,
     made: Hands,
     out: Errands,
-    lanes_of_campaigns: CampaignLanes,
 ) -> None:
     process_id = uuid4()
     temporal = Enrollments(client, settings.temporal_task_queue)
@@ -192,6 +191,7 @@ async def _with_hands(
     ]
     journals = settings.journals
     Journal(journals).close()  # a folder that cannot be written to is told now, and not in the middle of a campaign
+    lanes_of_campaigns = CampaignLanes(Campaigns(planned_once, made.delivery, journals))
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     bulk = bulk_worker(client, settings.temporal_task_queue, lanes_of_campaigns)
@@ -216,7 +216,7 @@ async def _with_hands(
             group.create_task(ReputationLane(database).run()),
             group.create_task(JournalLane(database, journals, made.delivery.timing).run()),
             group.create_task(DateLane(database, per_second=settings.entries_per_second).run()),
-            group.create_task(EnteringLane(database, made.notify).run()),
+            group.create_task(EnteringLane(planned_once, made.notify).run()),
         ]
         await stopping.wait()
         for lane in lanes:
