@@ -249,7 +249,7 @@ async def around(connection: Connection, app: str) -> Surroundings:
     live = await templates.live_with_files(connection, app)
     declared = await topics.of_app(connection, app)
     return Surroundings(
-        segments=[each.name for each in await segments.live(connection, app)],
+        segments={each.name: each.definition for each in await segments.live(connection, app)},
         templates={each.name: each.files for each in live},
         # The default topic is always there; alone it says that none is declared.
         topics=[each.name for each in declared] if len(declared) > 1 else [],

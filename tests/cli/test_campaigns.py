@@ -60,6 +60,13 @@ async def test_what_is_wrong_with_a_campaign_is_told_with_its_file(sojourn: Comm
     (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("golden", "nowhere"))
     assert "no file here writes a segment nowhere" in await sojourn("check")
     assert "there is no segment nowhere" in await sojourn("apply", code=1)
+    on = SALE.replace("import email", "import email, segment").replace("))", '), when=segment("afar"))')
+    (room / "campaigns" / "spring_sale.py").write_text(on)
+    assert "no file here writes a segment afar" in await sojourn("check")
+    asked = 'from journeys.language import Segment, sql\nsegment = Segment("golden", sql("SELECT user_id FROM users"))\n'
+    (room / "segments" / "golden.py").write_text(asked)
+    (room / "campaigns" / "spring_sale.py").write_text(on.replace("afar", "golden"))
+    assert "nobody notices who comes into the segment golden" in await sojourn("plan", "--no-history", code=1)
 
 
 async def test_a_kept_plan_holds_only_while_the_campaign_is_as_it_was(sojourn: Command, room: Path) -> None:

@@ -1,0 +1,18 @@
+"""Launching or stopping a campaign decides which segments are followed; the SQL stands in the file beside this one."""
+
+from alembic import op
+
+from storage.migrations.script import run_beside
+
+revision = "0032"
+down_revision = "0030"
+
+
+def upgrade() -> None:
+    run_beside(__file__)
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER segments_note_update ON campaigns")
+    op.execute("DROP FUNCTION note_campaigns_update()")
+    op.execute("COMMENT ON TABLE segment_follows IS 'segments whose members are kept, because a journey listens to who comes and goes'")
