@@ -201,6 +201,35 @@ async def test_a_triggered_campaign_runs_without_runs(manager: httpx.AsyncClient
     assert (await act(manager, "resume", "thanks")).json()["state"] == "running"
 
 
+async def test_what_a_triggered_campaign_has_sent_since_its_launch_stands_with_it(manager: httpx.AsyncClient, database: Database) -> None:
+    for campaign in (SALE, Campaign("thanks", "golden", MAIL, when=segment("golden"))):
+        assert (await put(manager, campaign)).json()["sent_on_events"] is None
+        await act(manager, "launch", campaign.name)
+    async with database.transaction() as connection:
+        for launch, state, reason, messages in (
+            (1, "sent", "", 7),
+            (1, "skipped", "unsubscribed", 2),
+            (1, "unknown", "", 1),
+            (2, "sent", "", 5),
+        ):
+            await connection.exec_driver_sql(
+                f"INSERT INTO triggered_tallies VALUES ('demo', 'thanks', {launch}, 'message', '{state}', '{reason}', {messages})"
+            )
+    told = (await manager.get("/v1/campaigns/thanks")).json()["sent_on_events"]
+    assert {name: told[name] for name in ("planned", "left", "sent", "unknown", "skipped")} == {
+        "planned": 10,
+        "left": 0,
+        "sent": 7,
+        "unknown": 1,
+        "skipped": {"unsubscribed": 2},
+    }
+    assert told["outcomes"][1] == {"version": "message", "state": "skipped", "reason": "unsubscribed", "messages": 2}
+    assert (await manager.get("/v1/campaigns/spring-sale")).json()["sent_on_events"] is None
+    await act(manager, "stop", "thanks")
+    again = (await act(manager, "launch", "thanks", again=True)).json()["sent_on_events"]
+    assert (again["sent"], again["skipped"]) == (5, {})
+
+
 async def test_nobody_notices_who_comes_into_a_segment_of_sql_so_no_campaign_starts_on_it(manager: httpx.AsyncClient) -> None:
     async def put_segment(name: str, condition: AnyCondition) -> list[str]:
         answer = await manager.put(f"/v1/segments/{name}", json={"condition": orjson.loads(condition_to_json(condition))})
