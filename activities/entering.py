@@ -1,4 +1,4 @@
-"""Keeps up who is in the segments that journeys listen to, and tells who came in or went out: `segment_entered`, `segment_left`.
+"""Keeps up who is in the segments that somebody listens to, and tells who came in or went out: `segment_entered`, `segment_left`.
 
 Whatever changes a person leaves a note in its own transaction (migration 0023). This lane takes notes, reads the segments that they name
 for those people, and writes what became of it and the events in one transaction: what is taken is done, or is there again.

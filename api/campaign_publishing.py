@@ -7,11 +7,13 @@ from typing import Any, Literal
 import orjson
 from pydantic import ValidationError
 
+from api import segment_publishing
 from api.completeness import missing_around
 from api.errors import pointer
 from journeys.language.campaigns import Campaign
 from journeys.language.check_campaigns import campaign_problems
 from journeys.language.codec import campaign_from_json, campaign_hash, campaign_to_json
+from journeys.language.conditions import AnyCondition
 from journeys.language.errors import Invalid, Problem
 from storage.campaigns import StoredCampaign
 
@@ -47,9 +49,9 @@ class CampaignChange:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What campaigns may name. `topics` empty: none is declared, so any is good."""
+    """What campaigns may name; a segment's text is that of a list. `topics` empty: none is declared, so any is good."""
 
-    segments: Collection[str]
+    segments: Mapping[str, AnyCondition | str]
     templates: Mapping[str, Mapping[str, str]]
     topics: Collection[str]
     push_providers: Collection[str] = ()
@@ -88,10 +90,12 @@ def lacking(written: Iterable[WrittenCampaign], around: Surroundings) -> list[Pr
     """Find everything that these campaigns name and that is not there, or is not as they need it; pointers are campaign/version."""
     campaigns = [each.campaign for each in written]
     found = missing_around(campaigns, around.templates, push_providers=around.push_providers)
+    found += segment_publishing.not_noticed(campaigns, around.segments)
     for campaign in campaigns:
-        if campaign.segment not in around.segments:
-            words = f"there is no segment {campaign.segment}: publish it with this campaign or before, or mend the name"
-            found.append(Problem(campaign.name, "no_such_segment", words))
+        for segment in campaign.segments:
+            if segment not in around.segments:
+                words = f"there is no segment {segment}: publish it with this campaign or before, or mend the name"
+                found.append(Problem(campaign.name, "no_such_segment", words))
         if campaign.topic is not None and around.topics and campaign.topic not in around.topics:
             words = f"there is no topic {campaign.topic}: declare it with `sojourn topics set`, or mend the name"
             found.append(Problem(campaign.name, "no_such_topic", words))

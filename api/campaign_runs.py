@@ -13,7 +13,7 @@ from activities.campaigns import life
 from activities.campaigns.life import Told
 from api import idempotency
 from api.campaign_results import RunResults, results_of
-from api.campaigns import CampaignName, existing, key_name, let_hear
+from api.campaigns import CampaignName, CampaignOutcomeView, existing, key_name, let_hear
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, moment, page_of, position
 from api.strict import App, Body, Db, SendingApp, Who, Word, management
@@ -38,15 +38,6 @@ class CampaignRunView(BaseModel):
     began_at: datetime
     planned_at: datetime | None = Field(description="when it was settled who gets it: who comes into the segment later does not")
     ended_at: datetime | None
-
-
-class CampaignOutcomeView(BaseModel):
-    """So many messages came to this."""
-
-    version: str = Field(description="message: the only one; rest: who waited for a winner", examples=["message"])
-    state: str = Field(examples=["skipped"])
-    reason: str | None = Field(description="a reason code", examples=["unsubscribed"])
-    messages: int = Field(examples=[120])
 
 
 class RunProgress(CampaignRunView):

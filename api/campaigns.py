@@ -1,5 +1,6 @@
 """Campaigns: publishing them, and their life from draft to finished. Runs are in campaign_runs.py, trials in campaign_trials.py."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -21,9 +22,10 @@ from api.strict import App, Body, Db, LongTextRoute, SendingApp, Who, Word, mana
 from api.temporal import Workflows, WorkflowsIfThere
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from journeys.language.lifecycle import State
-from storage import campaigns, journeys, outbox, providers, segments, templates, topics
+from storage import campaigns, journeys, outbox, providers, segments, templates, topics, triggered_sends
 from storage.campaigns import StoredCampaign
 from storage.database import Connection, Database
+from storage.triggered_sends import Outcome
 
 router = management("Campaigns", LongTextRoute)
 CampaignName = Annotated[Word, Path(description="the campaign's name", examples=["spring-sale"])]
@@ -57,8 +59,30 @@ class CampaignView(BaseModel):
     updated_at: datetime
 
 
+class CampaignOutcomeView(BaseModel):
+    """So many messages came to this."""
+
+    version: str = Field(description="message: the only one; rest: who waited for a winner", examples=["message"])
+    state: str = Field(examples=["skipped"])
+    reason: str | None = Field(description="a reason code", examples=["unsubscribed"])
+    messages: int = Field(examples=[120])
+
+
+class SentOnEvents(BaseModel):
+    """What a campaign on an event has sent since it was launched last."""
+
+    planned: int = Field(description="messages that events have led to", examples=[1200])
+    left: int = Field(description="of them, those that are still to leave", examples=[3])
+    sent: int = Field(examples=[1150])
+    unknown: int = Field(description="they may have gone out, and are not sent again", examples=[0])
+    skipped: dict[str, int] = Field(description="by reason", examples=[{"unsubscribed": 47}])
+    outcomes: list[CampaignOutcomeView]
+
+
 class CampaignWithDefinition(CampaignView):
     """A campaign with its newest definition."""
+
+    sent_on_events: SentOnEvents | None = Field(description="null: it is sent in runs, or was never launched")
 
     definition: dict[str, Any] = Field(description="as docs/how-to/campaigns.md says", examples=[DEFINITION])
 
@@ -249,7 +273,7 @@ async def around(connection: Connection, app: str) -> Surroundings:
     live = await templates.live_with_files(connection, app)
     declared = await topics.of_app(connection, app)
     return Surroundings(
-        segments=[each.name for each in await segments.live(connection, app)],
+        segments={each.name: each.definition for each in await segments.live(connection, app)},
         templates={each.name: each.files for each in live},
         # The default topic is always there; alone it says that none is declared.
         topics=[each.name for each in declared] if len(declared) > 1 else [],
@@ -277,7 +301,34 @@ async def existing(connection: Connection, app: str, name: str) -> StoredCampaig
 async def shown(connection: Connection, app: str, name: str) -> CampaignWithDefinition:
     """A campaign as the API tells it. Raises NotFound."""
     stored = await existing(connection, app, name)
-    return CampaignWithDefinition(**_members(stored), definition=orjson.loads(stored.definition))
+    sent = await _sent_on_events(connection, stored)
+    return CampaignWithDefinition(**_members(stored), sent_on_events=sent, definition=orjson.loads(stored.definition))
+
+
+async def _sent_on_events(connection: Connection, stored: StoredCampaign) -> SentOnEvents | None:
+    if stored.launched is None or campaigns.read(stored.launched).trigger is None:
+        return None
+    return sent_on_events(await triggered_sends.counted(connection, stored.app, stored.name, stored.launches))
+
+
+def sent_on_events(outcomes: Sequence[Outcome]) -> SentOnEvents:
+    """What so many messages come to together."""
+    by_state: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for each in outcomes:
+        by_state[each.state] += each.messages
+        if each.state == "skipped":
+            skipped[each.reason or "unknown"] += each.messages
+    return SentOnEvents(
+        planned=by_state.total(),
+        left=sum(by_state[state] for state in ("planned", "deferred", "claimed")),
+        sent=by_state["sent"],
+        unknown=by_state["unknown"],
+        skipped=dict(skipped),
+        outcomes=[
+            CampaignOutcomeView(version=each.variant, state=each.state, reason=each.reason, messages=each.messages) for each in outcomes
+        ],
+    )
 
 
 def key_name(request: Request) -> str:

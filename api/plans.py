@@ -285,7 +285,7 @@ async def _compare(connection: Connection, app: str, read: _Read, body: Publicat
 
 def _lacking(read: _Read, surroundings: Surroundings, texts: Mapping[str, Mapping[str, str]]) -> list[Problem]:
     """What the campaigns lack, once segments and templates are published that come with them."""
-    named = {*surroundings.segments, *(each.name for each in read.segments)}
+    named = {**surroundings.segments, **{each.name: each.condition for each in read.segments}}
     return campaign_publishing.lacking(read.campaigns, replace(surroundings, segments=named, templates=texts))
 
 

@@ -8,6 +8,7 @@ import orjson
 from pydantic import ValidationError
 
 from api.errors import pointer
+from journeys.language.campaigns import Campaign
 from journeys.language.check_segments import definition_problems, segment_problems
 from journeys.language.codec import condition_from_json, condition_hash, condition_to_json
 from journeys.language.conditions import And, AnyCondition
@@ -102,17 +103,18 @@ def not_there(journeys: Iterable[Journey], names: Iterable[str]) -> list[Problem
     ]
 
 
-def not_noticed(journeys: Iterable[Journey], definitions: Mapping[str, AnyCondition | str]) -> list[Problem]:
-    """Find every journey that starts on a segment of which nobody notices who comes into it; pointers are the journeys' names."""
+def not_noticed(starting: Iterable[Journey | Campaign], definitions: Mapping[str, AnyCondition | str]) -> list[Problem]:
+    """Find every journey and campaign that starts on a segment of which nobody notices who comes into it; pointers are their names."""
+    ways_in = [(each.name, each.when if isinstance(each, Campaign) else each.starts_on) for each in starting]
     return [
         Problem(
-            journey.name,
+            name,
             "segment_of_sql",
-            f"nobody notices who comes into the segment {journey.starts_on.segment}, because it asks sql(...): write it as a condition,"
+            f"nobody notices who comes into the segment {way_in.segment}, because it asks sql(...): write it as a condition,"
             " or put people on a list and start on that",
         )
-        for journey in journeys
-        if isinstance(journey.starts_on, SegmentEntry) and asks_sql(reached(journey.starts_on.segment, definitions))
+        for name, way_in in ways_in
+        if isinstance(way_in, SegmentEntry) and asks_sql(reached(way_in.segment, definitions))
     ]
 
 

@@ -153,9 +153,8 @@ async def delete_segment(app: App, database: Db, name: SegmentName) -> None:
         await existing(connection, app, name)
         written = [from_json(each.definition) for each in await journeys.in_use(connection, app)]
         using = segment_publishing.users_of(name, written, await segments.live(connection, app))
-        using += [
-            f"campaign {each.name}" for each in await campaigns.all_of(connection, app) if name in {one.segment for one in each.needed}
-        ]
+        for each in await campaigns.all_of(connection, app):
+            using += [f"campaign {each.name}"] if any(name in one.segments for one in each.needed) else []
         if using:
             raise Conflict(f"this segment is used by {', '.join(using)}: change them first. Nothing was deleted")
         await segments.remove(connection, app, name)
@@ -165,8 +164,9 @@ async def publish(connection: Connection, app: str, written: Sequence[segment_pu
     """Publish segments that were read, under the lock of publishing. Raises Invalid; `place` is where the only one stands in the body."""
     live = await segments.live(connection, app)
     using = [from_json(each.definition) for each in await journeys.live(connection, app)]
+    sent = [needed for each in await campaigns.all_of(connection, app) for needed in each.needed]
     found = segment_publishing.together(written, live)
-    if found := found or segment_publishing.not_noticed(using, segment_publishing.defined(written, live)):
+    if found := found or segment_publishing.not_noticed([*using, *sent], segment_publishing.defined(written, live)):
         raise Invalid([Problem(place or each.pointer, each.code, each.message) for each in found])
     await must_run(connection, app, written, place)
     for each in written:

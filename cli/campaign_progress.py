@@ -38,6 +38,25 @@ def _watched(sojourn: Client, path: str) -> Any:
 def counted(told: Any) -> Iterator[str]:
     """What a run came to so far, in words."""
     yield f"{told['state']}: {told['done']:,} of {told['planned']:,} messages done, {told['sent']:,} sent{_rate(told)}"
+    yield from _not_sent(told)
+
+
+def counted_on_events(told: Any) -> Iterator[str]:
+    """What the events of a campaign have led to since its launch, in words."""
+    waiting = f", {told['left']:,} still to leave" if told["left"] else ""
+    yield f"since its launch: {told['planned']:,} messages, {told['sent']:,} sent{waiting}"
+    yield from _not_sent(told)
+    failed = sum(each["messages"] for each in told["outcomes"] if each["state"] in ("rejected", "given_up"))
+    if failed:
+        yield f"refused, or given up: {failed:,}"
+    versions = sorted({each["version"] for each in told["outcomes"]})
+    for version in versions if len(versions) > 1 else ():
+        of = [each for each in told["outcomes"] if each["version"] == version]
+        sent = sum(each["messages"] for each in of if each["state"] == "sent")
+        yield f"    {version}: {sum(each['messages'] for each in of):,} messages, {sent:,} sent"
+
+
+def _not_sent(told: Any) -> Iterator[str]:
     if told["unknown"]:
         yield f"unconfirmed, and not sent again: {told['unknown']:,} (`sojourn unconfirmed list`)"
     if told["skipped"]:

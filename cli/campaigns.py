@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.campaign_progress import counted, watch_run
+from cli.campaign_progress import counted, counted_on_events, watch_run
 from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
@@ -32,11 +32,12 @@ def list_campaigns(most: Most = 50) -> None:
 
 @app.command()
 def show(name: Name) -> None:
-    """Say where a campaign stands, what was done to it by whom, and what its runs came to."""
+    """Say where a campaign stands, what was done to it by whom, and what its runs, or its events, came to."""
     with client() as sojourn:
         each = sojourn.get(_path(name))
         runs = list(sojourn.pages(_path(name, "runs"), 5))
-        lines = [*_stands(each), *_done(sojourn, name), *(line for run in runs for line in _of_run(sojourn, name, run))]
+        on_events = [] if each["sent_on_events"] is None else [*counted_on_events(each["sent_on_events"])]
+        lines = [*_stands(each), *_done(sojourn, name), *on_events, *(line for run in runs for line in _of_run(sojourn, name, run))]
     for line in lines:
         out.print(escape(line))
 
@@ -106,10 +107,12 @@ def launch(
         each = sojourn.get(_path(name))
         size = sojourn.get(f"/v1/segments/{part(each['segment'])}/size")
         about = "" if size["is_exact"] else "about "
-        if not yes and not typer.confirm(f"Launch version {each['version']} of {name} to {about}{_people(size['people'])}?"):
+        whom = "to" if each["definition"].get("when", {}).get("kind") not in ("events", "segment") else "on its events, among"
+        if not yes and not typer.confirm(f"Launch version {each['version']} of {name} {whom} {about}{_people(size['people'])}?"):
             raise Refused("nothing was launched")
         each = sojourn.post(_path(name, "launch"), {"again": again})
-    out.print(escape(f"{name} is {each['state']}{_begins(each)}. Watch it with `sojourn campaigns watch {name}`."))
+    verb = "watch" if each["sent_on_events"] is None else "show"
+    out.print(escape(f"{name} is {each['state']}{_begins(each)}. Watch it with `sojourn campaigns {verb} {name}`."))
 
 
 @app.command()
@@ -121,7 +124,7 @@ def pause(name: Name) -> None:
 @app.command()
 def resume(name: Name) -> None:
     """Let it go on where it was."""
-    _act(name, "resume", "Watch it with `sojourn campaigns watch {name}`.")
+    _act(name, "resume", "See how far it is with `sojourn campaigns show {name}`.")
 
 
 @app.command()

@@ -143,9 +143,10 @@ def _of_campaigns(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]]
     if functions is not None:
         found += [(problem, "error") for problem in missing_functions([], functions, texts, sound)]
     for campaign in sound:
-        if campaign.segment not in known:
-            words = f"no file here writes a segment {campaign.segment}: write journeys/segments/, unless the app has it from elsewhere"
-            found.append((Problem(campaign.name, "segment_not_known", words), "warning"))
+        for segment in campaign.segments:
+            if segment not in known:
+                words = f"no file here writes a segment {segment}: write journeys/segments/, unless the app has it from elsewhere"
+                found.append((Problem(campaign.name, "segment_not_known", words), "warning"))
     stems = {campaign.name: stem for stem, campaign in read.campaigns.items()}
     for problem, severity in found:
         pointer = f"campaigns/{stems[problem.pointer.partition('/')[0]]}"

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from journeys.language.campaigns import Campaign
 from journeys.language.codec import campaign_from_json
+from journeys.language.events import Events
 from journeys.language.lifecycle import State
 from journeys.language.timing import Strike
 from storage.campaign_runs import Run
@@ -289,6 +290,11 @@ _ASTRAY = text("""
 _ON_EVENT = text(f"""
     SELECT {_COLUMNS} {_FROM} WHERE c.app = :app AND c.state = 'running' AND c.listens_to @> ARRAY[CAST(:event AS text)] ORDER BY c.name
 """)
+_TRIGGERS = text("""
+    SELECT l.definition FROM campaigns c
+    JOIN campaign_versions l ON l.app = c.app AND l.campaign = c.name AND l.version = c.launched_version
+    WHERE c.app = :app AND c.state IN ('running', 'paused') AND c.listens_to <> '{}' ORDER BY c.name
+""")
 
 
 async def remove(connection: Connection, app: str, name: str) -> None:
@@ -342,3 +348,9 @@ async def runs_astray(connection: Connection, *, most: int) -> list[tuple[str, U
 async def on_event(connection: Connection, app: str, event: str) -> list[StoredCampaign]:
     """The campaigns that an event of this name may send."""
     return [StoredCampaign(**row) for row in (await connection.execute(_ON_EVENT, {"app": app, "event": event})).mappings()]
+
+
+async def triggers(connection: Connection, app: str) -> list[Events]:
+    """What sends the campaigns that were launched on events and not stopped; a paused one goes on."""
+    found = [read(definition).trigger for definition in (await connection.execute(_TRIGGERS, {"app": app})).scalars()]
+    return [each for each in found if each is not None]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from journeys.language.codec import condition_hash, from_json
 from journeys.language.conditions import InSegment, Or
 from journeys.language.segments import asks_sql, listened_to, reached, subjects
-from storage import journeys, segments
+from storage import campaigns, journeys, segments
 from storage.database import Connection
 from storage.ids import length_prefixed
 from storage.segments import Definition
@@ -48,13 +48,14 @@ async def take_published(connection: Connection) -> Sequence[str]:
 
 
 async def settle(connection: Connection, app: str) -> None:
-    """Follow what journeys that people may enter or are inside listen to, and nothing else.
+    """Follow what journeys that people may enter or are inside listen to, and campaigns that go on or are paused, and nothing else.
 
     A segment that is new here, or comes to other definitions than before, is read again from the start.
     """
     await journeys.lock_publishing(connection, app)
     written = [from_json(each.definition) for each in await journeys.in_use(connection, app)]
-    names = listened_to(written, [each.name for each in await segments.live(connection, app)])
+    triggers = await campaigns.triggers(connection, app)
+    names = listened_to(written, [each.name for each in await segments.live(connection, app)], triggers)
     meant = {name: found for name, found in (await definitions(connection, app, names)).items() if not asks_sql(found)}
     kept = {"app": app, "names": list(meant), "fingerprints": [fingerprint(each) for each in meant.values()]}
     await connection.execute(_DROP, kept)

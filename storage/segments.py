@@ -24,7 +24,7 @@ Definition: TypeAlias = AnyCondition | Literal["listed"]
 class StoredSegment:
     """A segment as it is now; of a static one `version`, `hash`, `condition`, `mentions` and `published_at` are None.
 
-    `followed_at`: since when coming in and going out is told; None: no journey listens, or everybody is just being read.
+    `followed_at`: since when coming in and going out is told; None: nobody listens, or everybody is just being read.
     """
 
     name: str

@@ -20,6 +20,7 @@ from storage import (
     reputations,
     sources,
     tracked_links,
+    triggered_sends,
 )
 from storage.database import Database
 
@@ -36,6 +37,7 @@ ACCOUNT_HOURS_FOR = timedelta(days=30)
 SOURCE_WAITS_FOR = timedelta(days=4)
 LINKS_FOR = timedelta(days=400)
 IN_APP_AT_ONCE = 10_000
+TALLIED_AT_ONCE = 10_000
 
 
 async def run(database: Database, stopping: asyncio.Event) -> None:
@@ -58,6 +60,7 @@ async def keep_house(database: Database) -> None:
     one-time codes and files after one; what a caller gave for a direct message, once it is over; since when a message waited for
     a source after four days.
     Where the links of one message led is forgotten after 400 days: then they are unknown. In-app messages go when they are over.
+    Of what campaigns on events have sent, only counts are kept once it is over.
     """
     async with database.transaction() as connection:
         await connection.execute(text("SELECT ensure_partitions(3)"))
@@ -76,6 +79,7 @@ async def keep_house(database: Database) -> None:
     async with database.transaction() as connection:
         forgotten["links"] = await tracked_links.forget_old(connection, datetime.now(UTC) - LINKS_FOR)
     forgotten["in_app"] = await _forget_in_app(database)
+    forgotten["triggered_sends"] = await _tally(database)
     async with database.transaction() as connection:
         # What came a minute ago has been committed by now.
         counted = await best_hours.count_everybody(connection, datetime.now(UTC) - timedelta(minutes=1))
@@ -90,4 +94,15 @@ async def _forget_in_app(database: Database) -> int:
             forgotten = await in_app.forget_expired(connection, IN_APP_AT_ONCE)
         total += forgotten
         if forgotten < IN_APP_AT_ONCE:
+            return total
+
+
+async def _tally(database: Database) -> int:
+    """What campaigns on events have sent, some at a time."""
+    total = 0
+    while True:
+        async with database.transaction() as connection:
+            tallied = await triggered_sends.tally(connection, TALLIED_AT_ONCE)
+        total += tallied
+        if tallied < TALLIED_AT_ONCE:
             return total

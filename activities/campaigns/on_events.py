@@ -6,12 +6,12 @@ from typing import Any
 
 from activities.app_settings import holdout_of
 from journeys.language import assign
-from journeys.language.campaigns import Campaign
+from journeys.language.campaigns import ONLY, Campaign
 from journeys.language.conditions import InSegment
 from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
 from journeys.language.messages import Message
-from storage import apps, campaigns, conditions, direct_sends, enrollments
+from storage import apps, campaigns, conditions, direct_sends, enrollments, triggered_sends
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.ids import length_hash
@@ -30,15 +30,18 @@ async def hear(connection: Connection, app: str, user_id: int, event: EventFact)
     person, subject = await enrollments.lock_person(connection, app, user_id)
     for stored in listening:
         campaign = campaigns.read(stored.launched or "")
-        message = await _message_for(connection, app, campaign, person, subject, event)
-        if message is not None:
+        version = await _version_for(connection, app, campaign, person, subject, event)
+        if version is not None:
             # The id of an event may say who somebody is; the id of a message must not.
             request = f"campaign/{stored.name}/{stored.launches}/{length_hash(event.id)}"
-            await direct_sends.plan_direct(connection, _send(app, request, campaign, message, person, event.properties))
+            send = _send(app, request, campaign, campaign.messages[version], person, event.properties)
+            planned = await direct_sends.plan_direct(connection, send)
+            if planned.is_new:
+                await triggered_sends.note(connection, app, stored.name, stored.launches, version, planned.ids)
 
 
-async def _message_for(connection: Connection, app: str, campaign: Campaign, person: int, subject: str, event: EventFact) -> Message | None:
-    """What somebody gets; None: it is not this event, they are not in the segment, or are held out."""
+async def _version_for(connection: Connection, app: str, campaign: Campaign, person: int, subject: str, event: EventFact) -> str | None:
+    """Which version somebody gets; None: it is not this event, they are not in the segment, or are held out."""
     if campaign.trigger is None or not matches(campaign.trigger, event, Facts()):
         return None
     if await _is_held_out(connection, app, campaign, subject):
@@ -47,8 +50,8 @@ async def _message_for(connection: Connection, app: str, campaign: Campaign, per
     if not await conditions.holds(connection, app, InSegment(campaign.segment), user_id=person, at=at):
         return None
     if not campaign.versions:
-        return campaign.message
-    return campaign.versions[assign.variant_place(campaign.versions, app, campaign.name, subject)].message
+        return ONLY
+    return campaign.versions[assign.variant_place(campaign.versions, app, campaign.name, subject)].name
 
 
 async def _is_held_out(connection: Connection, app: str, campaign: Campaign, subject: str) -> bool:

@@ -12,9 +12,11 @@ from pydantic import Field as Bound
 
 from journeys.language.check_campaigns import campaign_problems
 from journeys.language.durations import Duration, hours
+from journeys.language.entries import SegmentEntry
 from journeys.language.errors import Invalid
 from journeys.language.events import Events, Goal
 from journeys.language.experiments import Experiment, Variant, WinnerRule
+from journeys.language.listening import coming_into
 from journeys.language.messages import Cap, Message, MessageClass, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.timing import Once, Recurring, cron, daily, monthly, once, weekly
@@ -38,7 +40,7 @@ ONLY = "message"
 REST = "rest"
 """The same of those who wait for a winner."""
 
-When: TypeAlias = Annotated[Once | Recurring | Events, Bound(discriminator="kind")]
+When: TypeAlias = Annotated[Once | Recurring | Events | SegmentEntry, Bound(discriminator="kind")]
 
 
 @node
@@ -102,8 +104,16 @@ class Campaign(Node):
 
     @property
     def trigger(self) -> Events | None:
-        """The events that send it, one message each; None: it is sent in runs."""
+        """The events that send it, one message each, ours too: that somebody came into a segment. None: it is sent in runs."""
+        if isinstance(self.when, SegmentEntry):
+            return coming_into(self.when.segment)
         return self.when if isinstance(self.when, Events) else None
+
+    @property
+    def segments(self) -> Sequence[str]:
+        """The segments that it names: to whom it goes, and the one that people come into when they get it."""
+        entered = [self.when.segment] if isinstance(self.when, SegmentEntry) else []
+        return tuple(dict.fromkeys([self.segment, *entered]))
 
     @property
     def experiment(self) -> Experiment | None:

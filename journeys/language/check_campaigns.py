@@ -11,11 +11,14 @@ from journeys.language.check_conditions import conditions_in
 from journeys.language.check_hours import hours_problems
 from journeys.language.conditions import Captured, Entry
 from journeys.language.durations import Duration, days, hours
+from journeys.language.entries import SegmentEntry
 from journeys.language.errors import Problem
 from journeys.language.events import Event, Events, Goal
 from journeys.language.experiments import Experiment, Variant
 from journeys.language.findings import Place
+from journeys.language.listening import LEFT
 from journeys.language.messages import Message
+from journeys.language.segments import named_in
 from journeys.language.timing import AtTimes, BadCron, Fields, Once, Recurring
 from journeys.language.walk import nodes_in
 from journeys.language.zones import zone_of
@@ -133,8 +136,9 @@ def _too_short(campaign: "Campaign", place: Place) -> Iterator[Problem]:
 
 def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
     match campaign.when:
-        case Events():
+        case Events() | SegmentEntry():
             yield from _about_one_event(campaign.when, place)
+            yield from _of_who_has_left(campaign, place)
             for name in _OF_RUNS:
                 if getattr(campaign, name) is not None:
                     yield place.problem(
@@ -148,6 +152,15 @@ def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
             pass
     if campaign.local_at is not None:
         yield place.problem("local_at_of_a_run", 'local_at is set by the run: write when=once("2026-12-01T09:00", local=True)')
+
+
+def _of_who_has_left(campaign: "Campaign", place: Place) -> Iterator[Problem]:
+    for each in campaign.trigger.any_of if campaign.trigger else ():
+        if each.name == LEFT and named_in(each.where) == {campaign.segment}:
+            yield place.problem(
+                "left_its_segment",
+                f"who has left {campaign.segment} is not in it, so this writes to nobody: let it go to the segment in which they are then",
+            )
 
 
 def _at_times(when: AtTimes, place: Place) -> Iterator[Problem]:

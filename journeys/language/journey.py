@@ -10,11 +10,11 @@ from pydantic import Field as Bound
 
 from journeys.language import draw, listening
 from journeys.language.check import problems
-from journeys.language.conditions import AnyCondition, Compare, Condition, Or, Prop
+from journeys.language.conditions import AnyCondition, Condition, Or, Prop
 from journeys.language.durations import Always, Duration, days, hours
 from journeys.language.entries import SegmentEntry, WayIn
 from journeys.language.errors import Invalid
-from journeys.language.events import Event, Events, Exits, Goal
+from journeys.language.events import Events, Exits, Goal
 from journeys.language.facts import EventFact
 from journeys.language.messages import Cap, MessageClass, QuietHours, SendWindow
 from journeys.language.nodes import KW_ONLY, Node, node
@@ -84,7 +84,7 @@ class Journey(Node):
     def starting_events(self) -> Events | None:
         """The events that start it, those of ours too: that somebody came into a segment. None when no event does."""
         if isinstance(self.starts_on, SegmentEntry):
-            return Events([Event(listening.ENTERED, where=Compare(Prop("segment"), "==", self.starts_on.segment))])
+            return listening.coming_into(self.starts_on.segment)
         return self.entry_events
 
     @property

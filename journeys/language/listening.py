@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from journeys.language.conditions import Captured, InSegment, Prop
+from journeys.language.conditions import Captured, Compare, InSegment, Prop
 from journeys.language.events import Event, Events
 from journeys.language.nodes import Node
 from journeys.language.steps import AnyStep, Call, Repeat, Send, Wait, WaitFor
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 ENTERED, LEFT = "segment_entered", "segment_left"
 SEGMENT_EVENTS = (ENTERED, LEFT)
+
+
+def coming_into(segment: str) -> Events:
+    """The event that somebody came into this segment."""
+    return Events([Event(ENTERED, where=Compare(Prop("segment"), "==", segment))])
 
 
 def signal_names(journey: "Journey") -> set[str]:

@@ -30,7 +30,7 @@ from journeys.language.conditions import (
 from journeys.language.durations import Ago, Ahead
 from journeys.language.entries import ScheduleEntry, SegmentEntry
 from journeys.language.errors import Invalid
-from journeys.language.events import Event
+from journeys.language.events import Event, Events
 from journeys.language.listening import SEGMENT_EVENTS
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.reading import LOCATION
@@ -185,21 +185,24 @@ def asks_sql(definitions: Mapping[str, AnyCondition | str]) -> bool:
     return any(isinstance(each, Statement) for each in nodes_in(tuple(one for one in definitions.values() if not isinstance(one, str))))
 
 
-def listened_to(journeys: "Iterable[Journey]", segments: Collection[str]) -> Sequence[str]:
-    """Those of the segments whose coming and going some journey listens to: by its way in, a way out, or an event that it names."""
+def listened_to(journeys: "Iterable[Journey]", segments: Collection[str], triggers: Iterable[Events] = ()) -> Sequence[str]:
+    """Those of the segments whose coming and going somebody listens to.
+
+    That is a journey, by its way in, a way out, or an event that it names; or a campaign, by the events that send it.
+    """
     names: set[str] = set()
-    for journey in journeys:
-        for each in nodes_in(journey):
-            match each:
-                case SegmentEntry(name):
-                    names.add(name)
-                case Event(name, where=where) if name in SEGMENT_EVENTS:
-                    names |= _named_in(where) or set(segments)
-        names |= {each.segment for each in nodes_in(journey.exits_on) if isinstance(each, InSegment)}
+    written = tuple(journeys)
+    for each in nodes_in((*written, *triggers)):
+        match each:
+            case SegmentEntry(name):
+                names.add(name)
+            case Event(name, where=where) if name in SEGMENT_EVENTS:
+                names |= named_in(where) or set(segments)
+    names |= {each.segment for journey in written for each in nodes_in(journey.exits_on) if isinstance(each, InSegment)}
     return _each(names & set(segments))
 
 
-def _named_in(where: AnyCondition | None) -> set[str]:
+def named_in(where: AnyCondition | None) -> set[str]:
     """The segment that an event must be of; nothing: it may be of any."""
     found = set()
     for part in where.parts if isinstance(where, And) else (where,):

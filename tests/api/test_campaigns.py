@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from fastapi import FastAPI
 
-from journeys.language import event, push
+from journeys.language import event, in_segment, push, segment, sql, trait
 from journeys.language.campaigns import Campaign, Version, daily, once
+from journeys.language.codec import condition_to_json
+from journeys.language.conditions import AnyCondition
 from storage import keys
 from storage.database import Database
 from tests.api.campaigning import MAIL, SALE, act, end_runs, plain, put, runs, settle
@@ -52,6 +55,7 @@ async def test_publishing_sends_nothing_and_the_same_again_is_the_same_version(m
     ("campaign", "code"),
     [
         (Campaign("spring-sale", "nowhere", MAIL), "no_such_segment"),
+        (Campaign("spring-sale", "golden", MAIL, when=segment("nowhere")), "no_such_segment"),
         (Campaign("spring-sale", "golden", push("spring-sale")), "no_content"),
         (Campaign("spring-sale", "golden", versions=[Version("a", 50, MAIL), Version("b", 50, push("gone"))]), "no_template"),
     ],
@@ -68,6 +72,8 @@ async def test_what_a_campaign_names_must_be_there(manager: httpx.AsyncClient, c
         ({"kind": "campaign"}, "/definition/name", "missing"),
         ({**plain(SALE), "holdout": 100}, "/definition", "holdout_percent"),
         ({**plain(SALE), "name": "autumn-sale"}, "/definition/name", "other_name"),
+        ({**plain(SALE), "when": {"kind": "segment", "segment": "golden"}, "per_second": 5}, "/definition", "not_on_events"),
+        ({**plain(SALE), "when": {"kind": "segment"}}, "/definition/when/segment/segment", "missing"),
         ({**plain(SALE), "sent_to": "everybody"}, "/definition/sent_to", "unexpected_keyword_argument"),
     ],
 )
@@ -193,6 +199,55 @@ async def test_a_triggered_campaign_runs_without_runs(manager: httpx.AsyncClient
     assert await runs(manager, "thanks") == []
     assert (await act(manager, "pause", "thanks")).json()["state"] == "paused"
     assert (await act(manager, "resume", "thanks")).json()["state"] == "running"
+
+
+async def test_what_a_triggered_campaign_has_sent_since_its_launch_stands_with_it(manager: httpx.AsyncClient, database: Database) -> None:
+    for campaign in (SALE, Campaign("thanks", "golden", MAIL, when=segment("golden"))):
+        assert (await put(manager, campaign)).json()["sent_on_events"] is None
+        await act(manager, "launch", campaign.name)
+    async with database.transaction() as connection:
+        for launch, state, reason, messages in (
+            (1, "sent", "", 7),
+            (1, "skipped", "unsubscribed", 2),
+            (1, "unknown", "", 1),
+            (2, "sent", "", 5),
+        ):
+            await connection.exec_driver_sql(
+                f"INSERT INTO triggered_tallies VALUES ('demo', 'thanks', {launch}, 'message', '{state}', '{reason}', {messages})"
+            )
+    told = (await manager.get("/v1/campaigns/thanks")).json()["sent_on_events"]
+    assert {name: told[name] for name in ("planned", "left", "sent", "unknown", "skipped")} == {
+        "planned": 10,
+        "left": 0,
+        "sent": 7,
+        "unknown": 1,
+        "skipped": {"unsubscribed": 2},
+    }
+    assert told["outcomes"][1] == {"version": "message", "state": "skipped", "reason": "unsubscribed", "messages": 2}
+    assert (await manager.get("/v1/campaigns/spring-sale")).json()["sent_on_events"] is None
+    await act(manager, "stop", "thanks")
+    again = (await act(manager, "launch", "thanks", again=True)).json()["sent_on_events"]
+    assert (again["sent"], again["skipped"]) == (5, {})
+
+
+async def test_nobody_notices_who_comes_into_a_segment_of_sql_so_no_campaign_starts_on_it(manager: httpx.AsyncClient) -> None:
+    async def put_segment(name: str, condition: AnyCondition) -> list[str]:
+        answer = await manager.put(f"/v1/segments/{name}", json={"condition": orjson.loads(condition_to_json(condition))})
+        return [each["code"] for each in answer.json().get("errors", ())]
+
+    asked = sql("SELECT user_id FROM users")
+    welcome = Campaign("welcome", "golden", MAIL, when=segment("outer"))
+    assert await put_segment("inner", asked) == []
+    assert await put_segment("outer", in_segment("inner") | (trait("plan") == "gold")) == []
+    assert [each["code"] for each in (await put(manager, welcome)).json()["errors"]] == ["segment_of_sql"]
+    assert await put_segment("inner", trait("plan") == "silver") == []
+    assert (await put(manager, welcome)).status_code == 200
+    assert await put_segment("inner", asked) == ["segment_of_sql"]
+    assert "campaign welcome" in (await manager.delete("/v1/segments/outer")).json()["detail"]
+    assert (await act(manager, "launch", "welcome")).json()["state"] == "running"
+    await act(manager, "stop", "welcome")
+    assert await put_segment("inner", asked) == []
+    assert [each["code"] for each in (await act(manager, "launch", "welcome", again=True)).json()["errors"]] == ["segment_of_sql"]
 
 
 async def test_a_segment_that_a_campaign_goes_to_is_not_deleted(manager: httpx.AsyncClient) -> None:

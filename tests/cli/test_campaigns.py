@@ -60,6 +60,13 @@ async def test_what_is_wrong_with_a_campaign_is_told_with_its_file(sojourn: Comm
     (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("golden", "nowhere"))
     assert "no file here writes a segment nowhere" in await sojourn("check")
     assert "there is no segment nowhere" in await sojourn("apply", code=1)
+    on = SALE.replace("import email", "import email, segment").replace("))", '), when=segment("afar"))')
+    (room / "campaigns" / "spring_sale.py").write_text(on)
+    assert "no file here writes a segment afar" in await sojourn("check")
+    asked = 'from journeys.language import Segment, sql\nsegment = Segment("golden", sql("SELECT user_id FROM users"))\n'
+    (room / "segments" / "golden.py").write_text(asked)
+    (room / "campaigns" / "spring_sale.py").write_text(on.replace("afar", "golden"))
+    assert "nobody notices who comes into the segment golden" in await sojourn("plan", "--no-history", code=1)
 
 
 async def test_a_kept_plan_holds_only_while_the_campaign_is_as_it_was(sojourn: Command, room: Path) -> None:
@@ -132,3 +139,33 @@ async def test_a_campaign_is_submitted_and_not_approved_by_the_same_key(sojourn:
     await sojourn("apply")
     assert "spring-sale is in review" in await sojourn("campaigns", "submit", "spring-sale")
     assert "another key" in await sojourn("campaigns", "approve", "spring-sale", code=1)
+
+
+async def test_what_the_events_of_a_campaign_led_to_is_told(
+    sojourn: Command, room: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = SALE.replace("import email", "import email, segment").replace("))", '), when=segment("golden"))')
+    (room / "campaigns" / "spring_sale.py").write_text(on)
+    await sojourn("apply")
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    assert "Watch it with `sojourn campaigns show spring-sale`." in await sojourn("campaigns", "launch", "spring-sale")
+    assert asked == ["Launch version 1 of spring-sale on its events, among 0 people?"]
+    async with database.transaction() as connection:
+        for version, state, reason, messages in (
+            ("a", "sent", "", 1700),
+            ("a", "skipped", "no_endpoint", 2),
+            ("b", "rejected", "invalid", 3),
+            ("b", "deferred", "", 4),
+        ):
+            await connection.exec_driver_sql(
+                f"INSERT INTO triggered_tallies VALUES ('demo', 'spring-sale', 1, '{version}', '{state}', '{reason}', {messages})"
+            )
+    shown = await sojourn("campaigns", "show", "spring-sale")
+    assert "since its launch: 1,709 messages, 1,700 sent, 4 still to leave\nskipped: no_endpoint 2\nrefused, or given up: 3" in shown
+    assert "    a: 1,702 messages, 1,700 sent\n    b: 7 messages, 0 sent" in shown

@@ -1,21 +1,26 @@
-"""Campaigns that events send, planned by the relay's activity: who gets one, and that nobody gets two."""
+"""Campaigns that events send, planned by the relay's activity: who gets one, that nobody gets two, and what is counted of it."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from activities.campaigns import on_events
+from activities.direct import DirectLane
 from channels.templates import content_hash
 from journeys.language import email, event, prop, trait
 from journeys.language.campaigns import Campaign, Version
 from journeys.language.codec import campaign_hash, campaign_to_json, condition_hash, condition_to_json
 from journeys.language.facts import EventFact
 from journeys.language.segments import mentions
-from storage import campaigns, segments, templates
+from storage import campaigns, segments, templates, triggered_sends
 from storage.campaigns import Place
 from storage.database import Database
+from storage.erasures import erase
 from storage.events import Incoming, accept
+from tests.activities.town import build
+from workflows.housekeeping import keep_house
 
 NOW = datetime.now(UTC)
 THANKS = Campaign("thanks", "golden", email("thanks"), when=event("order_placed").where(prop("total") > 20))
@@ -48,6 +53,22 @@ async def tell(database: Database, event_id: str, occurred_at: datetime | None =
         fact = EventFact(row.event_id, row.name, row.occurred_at, row.properties, row.seq, row.received_at)
         moved = replace(fact, occurred_at=occurred_at or fact.occurred_at)
         await on_events.hear(connection, "demo", row.user_id, moved)
+
+
+async def counted(database: Database, launch_number: int = 1) -> list[tuple[str, str, str | None, int]]:
+    async with database.transaction("demo") as connection:
+        found = await triggered_sends.counted(connection, "demo", "thanks", launch_number)
+    return [(each.variant, each.state, each.reason, each.messages) for each in found]
+
+
+async def tally(database: Database, most: int = 100) -> int:
+    async with database.transaction() as connection:
+        return await triggered_sends.tally(connection, most)
+
+
+async def rows(database: Database, table: str) -> int:
+    async with database.transaction() as connection:
+        return int((await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
 async def planned(database: Database) -> list[tuple[str, str]]:
@@ -113,3 +134,74 @@ async def test_who_is_held_out_gets_nothing_and_each_person_always_the_same_vers
     assert 0 < len({user_id for user_id, _ in found}) < len(people)
     assert {template for _, template in found} == {"thanks", "thanks-loud"}
     assert len(set(found)) * 2 == len(found)
+
+
+# What came of it --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_it_has_sent_is_counted_by_version_state_and_reason_before_and_after_it_is_tallied(database: Database) -> None:
+    town = await build(database)
+    versions = [Version("plain", 50, email("thanks")), Version("bold", 50, email("thanks"))]
+    await launch(database, Campaign("thanks", "golden", versions=versions, when=event("order_placed")))
+    for number in range(8):
+        await ordered(database, f"user-{number}", f"e{number}")
+        for _ in range(2):
+            await tell(database, f"e{number}")
+    [(_, state, _, bold), (_, _, _, plain)] = before = await counted(database)
+    assert ([each[0] for each in before], state, bold + plain) == (["bold", "plain"], "planned", 8)
+    assert await tally(database) == 0
+    await DirectLane(database, town.delivery(), asyncio.Event()).pass_once()
+    over = [("bold", "skipped", "no_endpoint", bold), ("plain", "skipped", "no_endpoint", plain)]
+    assert (await counted(database), await rows(database, "triggered_sends")) == (over, 8)
+    await keep_house(database)
+    assert (await counted(database), await rows(database, "triggered_sends")) == (over, 0)
+    # One that comes after a tally adds to it, and one that came before is not counted again.
+    await ordered(database, "user-0", "later")
+    for event_id in ("later", "e0"):
+        await tell(database, event_id)
+    assert sum(messages for *_, messages in await counted(database)) == 9
+    await DirectLane(database, town.delivery(), asyncio.Event()).pass_once()
+    assert await tally(database) == 1
+    assert sum(messages for _, state, _, messages in await counted(database) if state == "skipped") == 9
+
+
+async def test_two_who_keep_house_at_once_count_each_message_once(database: Database) -> None:
+    await launch(database)
+    for number in range(12):
+        await ordered(database, f"user-{number}", f"e{number}")
+        await tell(database, f"e{number}")
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE messages SET state = 'sent', settled_at = now()")
+
+    async def work() -> int:
+        return sum([await tally(database, 2) for _ in range(6)])
+
+    assert sum(await asyncio.gather(work(), work(), work())) == 12
+    assert await counted(database) == [("message", "sent", None, 12)]
+
+
+async def test_each_launch_is_counted_by_itself_and_erasing_somebody_keeps_the_counts(database: Database) -> None:
+    await launch(database)
+    await ordered(database, "ann", "e1")
+    await tell(database, "e1")
+    async with database.transaction() as connection:
+        await campaigns.put(connection, "demo", "thanks", Place("running", 1, 2, listens_to=("order_placed",)))
+    await ordered(database, "ann", "e2")
+    await tell(database, "e2")
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE messages SET state = 'sent', settled_at = now()")
+        await erase(connection, "demo", "ann", "test")
+    assert [await counted(database, number) for number in (1, 2)] == [[("message", "sent", None, 1)]] * 2
+
+
+async def test_a_campaign_that_is_deleted_takes_its_counts_along(database: Database) -> None:
+    await launch(database)
+    for number in range(2):
+        await ordered(database, "ann", f"e{number}")
+        await tell(database, f"e{number}")
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE messages SET state = 'sent', settled_at = now()")
+    await tally(database, 1)
+    async with database.transaction() as connection:
+        await campaigns.remove(connection, "demo", "thanks")
+    assert [await rows(database, table) for table in ("triggered_sends", "triggered_tallies", "messages")] == [0, 0, 2]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from journeys.language import Cap, QuietHours, captured, days, email, entry, event, hours, minutes, prop, push
+from journeys.language import Cap, QuietHours, captured, days, email, entry, event, hours, minutes, prop, push, segment
 from journeys.language.campaigns import ONLY, Campaign, Version, WinnerRule, cron, daily, once, weekly
 from journeys.language.check_campaigns import campaign_problems
 from journeys.language.codec import campaign_from_json, campaign_hash, campaign_of_run, campaign_to_json
@@ -25,6 +25,7 @@ RULE = WinnerRule(20, hours(2), hours(24))
         ),
         Campaign("spring-sale", "lapsed", MAIL, when=weekly("monday", "09:00", local=True), quiet_hours=QuietHours("21:00", "08:00")),
         Campaign("thanks", "buyers", MAIL, when=event("order_placed").where(prop("total") > 20), holdout=5),
+        Campaign("welcome", "buyers", MAIL, when=segment("vip")),
         Campaign(
             "spring-sale", "lapsed", versions=TWO, goal=GOAL, winner=RULE, holdout=10, topic="offers", most_people=1000, lasts=days(2)
         ),
@@ -49,6 +50,12 @@ def test_without_versions_there_is_one_message_and_nothing_to_compare() -> None:
     tested = Campaign("spring-sale", "lapsed", versions=TWO, goal=GOAL)
     assert tested.experiment is not None
     assert [each.name for each in tested.experiment.variants] == list(tested.messages) == ["plain", "bold"]
+
+
+def test_coming_into_a_segment_is_an_event() -> None:
+    welcome = Campaign("welcome", "vip", MAIL, when=segment("vip"))
+    assert welcome.trigger == event("segment_entered").where(prop("segment") == "vip")
+    assert (welcome.segments, Campaign("welcome", "buyers", MAIL, when=segment("vip")).segments) == (("vip",), ("buyers", "vip"))
 
 
 def versions(*names: str) -> dict[str, Any]:
@@ -84,6 +91,9 @@ def versions(*names: str) -> dict[str, Any]:
         ({"when": event("x").where(prop("a") == captured("s", "b"))}, "when", "of_an_enrollment"),
         ({"when": event("x"), "per_second": 5}, "when", "not_on_events"),
         ({"when": event("x"), "message": email("x", provider="second")}, "when", "not_on_events"),
+        ({"when": segment("vip"), "most_people": 5}, "when", "not_on_events"),
+        ({"when": segment("vip"), "quiet_hours": QuietHours("21:00", "08:00")}, "when", "not_on_events"),
+        ({"when": event("x") | event("segment_left").where(prop("segment") == "lapsed")}, "when", "left_its_segment"),
         ({"when": daily("09:00", zone="Europe/Atlantis")}, "when", "no_such_zone"),
         ({"when": daily("09:00", zone="Europe/Berlin", local=True)}, "when", "local_and_zone"),
         ({"when": cron("0 9 * *")}, "when", "bad_cron"),

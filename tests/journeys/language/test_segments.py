@@ -33,6 +33,7 @@ from journeys.language.check_segments import costly, segment_problems
 from journeys.language.codec import condition_from_json, condition_to_json
 from journeys.language.conditions import AnyCondition
 from journeys.language.errors import Invalid
+from journeys.language.listening import coming_into
 from journeys.language.segments import Mentions, asks_sql, listened_to, mentions, reached, subjects
 
 
@@ -119,3 +120,9 @@ def test_a_segment_is_about_what_those_are_about_that_it_names() -> None:
 def test_a_journey_listens_to_segments_by_ways_in_and_out_and_by_events(journey: dict[str, Any], names: tuple[str, ...]) -> None:
     made = Journey("j", **{"steps": [Wait("rest", days(1))], **journey})
     assert listened_to([made], ["a", "b"]) == names
+
+
+def test_what_sends_a_campaign_listens_too() -> None:
+    triggers = [coming_into("a"), coming_into("gone"), event("x")]
+    assert listened_to([], ["a", "b"], triggers) == ("a",)
+    assert listened_to([], ["a", "b"], [event("segment_left")]) == ("a", "b")
