@@ -5,7 +5,7 @@ from alembic import op
 from storage.migrations.script import guard, run_beside
 
 revision = "0032"
-down_revision = "0030"
+down_revision = "0031"
 
 
 def upgrade() -> None:
