@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from time import monotonic
 
 from activities.rounds import rounds
 from storage import due_dates, outbox
@@ -28,11 +29,14 @@ class DateLane:
         await rounds(self.look, EVERY_S, "dates wait for the database")
 
     async def look(self) -> None:
-        """One round: what was published, who changed, and whose moment has come."""
+        """One round: what was published, who changed, and whose moment has come: it does not wait until a million people are read."""
         await self._alone(_noted)
+        lets_in_at = monotonic() + EVERY_S
         for piece in (due_dates.fill, due_dates.read_changed):
             while await self._alone(piece):
-                continue
+                if monotonic() >= lets_in_at:
+                    await self._alone(self._let_in)
+                    lets_in_at = monotonic() + EVERY_S
         await self._alone(self._let_in)
 
     async def _alone(self, piece: Callable[[Connection], Awaitable[bool]]) -> bool:

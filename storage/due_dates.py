@@ -1,7 +1,8 @@
 """When people enter journeys that start on date(...): one row for the next moment of each. journeys/language/dates.py says what that is.
 
 A row is written anew whenever its person changes, and for everybody when a journey is published. Both are done by one process at a time
-(`only_one`), behind the change and from what is committed with it, so that a crash anywhere leaves the work to be done again.
+(`only_one`), behind the change and from what is committed with it, so that a crash anywhere leaves the work to be done again. Who changes
+is noted by triggers on `users` (migration 0031), whoever writes there.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL, insert
 
 from journeys.language.codec import from_json
 from journeys.language.conditions import Location, Shifted, Timed, TimeExpression, Trait
-from journeys.language.dates import is_followed
+from journeys.language.dates import followed_attribute
 from journeys.language.entries import DateEntry, WayIn
 from storage.database import Connection
 from storage.expressions import APP, INSTANT, WALL, Given, Sql, interval_of, json_of, within_years
@@ -79,8 +80,8 @@ async def only_one(connection: Connection) -> bool:
 # What is live ----------------------------------------------------------------------------------------------------------
 
 _FOLLOW = text("""
-    INSERT INTO date_journeys AS d (app, journey, version) VALUES (:app, :journey, :version)
-    ON CONFLICT (app, journey) DO UPDATE SET version = EXCLUDED.version, known_at = EXCLUDED.known_at,
+    INSERT INTO date_journeys AS d (app, journey, version, attribute) VALUES (:app, :journey, :version, :attribute)
+    ON CONFLICT (app, journey) DO UPDATE SET version = EXCLUDED.version, attribute = EXCLUDED.attribute, known_at = EXCLUDED.known_at,
         waits_for = NULL, filled_to = 0, filled_zone = NULL
     WHERE d.version <> EXCLUDED.version
 """)
@@ -89,8 +90,9 @@ _FORGET = text("DELETE FROM date_journeys WHERE app = :app AND journey = ANY(:jo
 
 async def follow(connection: Connection, app: str, journey: str, version: int, entry: WayIn) -> None:
     """A version of a journey goes live: everybody's moment is read anew, or nobody's any more."""
-    if isinstance(entry, DateEntry) and is_followed(entry):
-        await connection.execute(_FOLLOW, {"app": app, "journey": journey, "version": version})
+    attribute = followed_attribute(entry) if isinstance(entry, DateEntry) else None
+    if attribute is not None:
+        await connection.execute(_FOLLOW, {"app": app, "journey": journey, "version": version, "attribute": attribute})
     else:
         await forget(connection, app, [journey])
 
@@ -185,10 +187,13 @@ async def _read(connection: Connection, asked: DateJourney, people: dict[int, da
 
 # Whose moment has come -------------------------------------------------------------------------------------------------
 
+# Who changed and has not been read again may have another moment by now. OFFSET 0 keeps it a look into the index, for each of the few.
 _TAKE = text("""
     DELETE FROM due_dates WHERE ctid = ANY(ARRAY(
         SELECT d.ctid FROM due_dates d JOIN date_journeys j ON j.app = d.app AND j.journey = d.journey
-        WHERE d.due_at <= clock_timestamp() AND j.filled_zone IS NOT NULL ORDER BY d.due_at LIMIT :most FOR UPDATE OF d SKIP LOCKED))
+        WHERE d.due_at <= clock_timestamp() AND j.filled_zone IS NOT NULL
+            AND NOT EXISTS (SELECT FROM changed_people c WHERE c.app = d.app AND c.user_id = d.user_id OFFSET 0)
+        ORDER BY d.due_at LIMIT :most FOR UPDATE OF d SKIP LOCKED))
     RETURNING app, journey, user_id, due_at
 """)
 _CLOCK = text("SELECT clock_timestamp()")

@@ -76,7 +76,9 @@ _MOVE_IN_APP = text(
 _FORGET_FEED = text("DELETE FROM in_app_feeds WHERE app = :app AND user_id = :loser")
 _MOVE_ENDPOINTS = text("UPDATE endpoints SET user_id = :survivor, updated_at = now() WHERE app = :app AND user_id = :loser")
 _MOVE_CONSENTS = text("UPDATE consents SET user_id = :survivor WHERE app = :app AND user_id = :loser")
-# What is due to either is due to the one that they are; which moment is theirs is read again with their attributes.
+# What is due to either is due to the one that they are; which moment is theirs is read again with their attributes, and what was
+# told of either and has not been read is known since then.
+_MOVE_CHANGED = text("UPDATE changed_people SET user_id = :survivor WHERE app = :app AND user_id = :loser")
 _MOVE_DUE = text(
     """
     WITH theirs AS (DELETE FROM due_dates WHERE app = :app AND user_id = :loser RETURNING journey, due_at)
@@ -129,6 +131,7 @@ async def merge(connection: Connection, app: str, survivor: int, loser: int, *, 
     else:
         await silence(connection, app, loser)
     await connection.execute(_MOVE_ENDPOINTS, pair)
+    await connection.execute(_MOVE_CHANGED, pair)
     await connection.execute(_MOVE_DUE, pair)
     await connection.execute(_MOVE_MEMBERS, pair)
 

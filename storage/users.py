@@ -29,14 +29,11 @@ _LOCK = text(
 )
 _STORE = text(
     """
-    WITH stored AS (
-        UPDATE users u SET attributes = CAST(n.attributes AS jsonb), attribute_clock = CAST(n.clock AS jsonb),
-            timezone = n.timezone, locale = n.locale, user_id = coalesce(u.user_id, n.user_id), updated_at = now()
-        FROM unnest(CAST(:ids AS bigint[]), CAST(:user_ids AS text[]), CAST(:attributes AS text[]), CAST(:clocks AS text[]),
-            CAST(:timezones AS text[]), CAST(:locales AS text[])) AS n (id, user_id, attributes, clock, timezone, locale)
-        WHERE u.app = :app AND u.id = n.id RETURNING u.id
-    )
-    INSERT INTO changed_people (app, user_id) SELECT :app, id FROM stored WHERE EXISTS (SELECT FROM date_journeys WHERE app = :app)
+    UPDATE users u SET attributes = CAST(n.attributes AS jsonb), attribute_clock = CAST(n.clock AS jsonb),
+        timezone = n.timezone, locale = n.locale, user_id = coalesce(u.user_id, n.user_id), updated_at = now()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:user_ids AS text[]), CAST(:attributes AS text[]), CAST(:clocks AS text[]),
+        CAST(:timezones AS text[]), CAST(:locales AS text[])) AS n (id, user_id, attributes, clock, timezone, locale)
+    WHERE u.app = :app AND u.id = n.id
     """
 )
 
@@ -74,10 +71,7 @@ class Change:
 
 
 async def store(connection: Connection, app: str, changes: Mapping[int, Change]) -> None:
-    """Write profiles by internal id. The rows must be locked and read before (`lock_users`).
-
-    Where a journey starts on a date of theirs, it is noted that the date may be another one now (storage/due_dates.py).
-    """
+    """Write profiles by internal id. The rows must be locked and read before (`lock_users`)."""
     if not changes:
         return
     ids = sorted(changes)

@@ -8,7 +8,7 @@ from journeys.language.conditions import ExpressionNode, Location, Shifted, Time
 from journeys.language.entries import DateEntry
 from journeys.language.facts import Facts
 from journeys.language.moments import instant_as_of
-from journeys.language.reading import value
+from journeys.language.reading import LOCATION, value
 from journeys.language.zones import wall_time, zone_of
 
 _MOVED = "$moved"
@@ -16,9 +16,15 @@ _MOVED = "$moved"
 _AROUND = range(-2, 3)
 
 
-def is_followed(entry: DateEntry) -> bool:
-    """Whether what it reads is one that is followed: what a person's attributes say."""
-    return isinstance(_read(entry.moment), (Trait, Location))
+def followed_attribute(entry: DateEntry) -> str | None:
+    """The attribute whose changes move the moment: the first key of what it reads. None: it reads what is not followed."""
+    match _read(entry.moment):
+        case Trait(path):
+            return path.split(".", 1)[0]
+        case Location():
+            return LOCATION
+        case _:
+            return None
 
 
 def due(entry: DateEntry, facts: Facts, after: datetime) -> datetime | None:

@@ -26,7 +26,7 @@ DATES = (
     *("2027-01-01", "2026-04-05T01:45", "2026-06-01T12:00:00Z", "1990-06-01T12:00:00+05:30", "2026-02-30", "soon", "", "2030-02-28"),
 )
 SHIFTS = (days(-7), days(1), hours(3), days(-366), days(31))
-_USER = text("INSERT INTO users (app, user_id, attributes, timezone) VALUES ('demo', :name, :attributes, :zone) RETURNING id")
+_USER = text("INSERT INTO users (app, user_id, attributes, timezone) VALUES ('demo', :name, :attributes, :zone)")
 _DUE = text("SELECT due_at FROM due_dates WHERE app = 'demo' AND journey = :journey ORDER BY user_id")
 
 
@@ -62,10 +62,8 @@ class House:
                 {"zone": app_zone},
             )
             await publish(connection, journey(entry))
-            user = (await connection.execute(_USER, {"name": "ann", "attributes": attributes(value), "zone": zone})).scalar_one()
-            await connection.execute(
-                text("INSERT INTO changed_people (app, user_id, changed_at) VALUES ('demo', :user, :at)"), {"user": user, "at": after}
-            )
+            await connection.execute(_USER, {"name": "ann", "attributes": attributes(value), "zone": zone})
+            await connection.execute(text("UPDATE changed_people SET changed_at = :at"), {"at": after})
             assert await due_dates.read_changed(connection)
             found: datetime | None = (await connection.execute(_DUE, {"journey": "renewal"})).scalar()
             await connection.rollback()
@@ -130,6 +128,19 @@ async def live(database: Database, *published: Journey) -> None:
 
 async def said(database: Database, user: str, *, at: datetime = NOW, **traits: Any) -> None:
     item = Incoming(event_id=f"{user} {traits} {at}", occurred_at=at, name="identified", user_id=user, traits=traits)
+    async with database.transaction("demo") as connection:
+        await accept(connection, "demo", [item], received_at=NOW)
+
+
+async def joined(database: Database) -> None:
+    """The one who is `anon` turns out to be ann."""
+    join = Incoming(event_id="j", occurred_at=NOW, name="identified", user_id="ann", anonymous_id="anon", joins=True)
+    async with database.transaction("demo") as connection:
+        await accept(connection, "demo", [join], received_at=NOW)
+
+
+async def told_of_anon(database: Database, **traits: Any) -> None:
+    item = Incoming(event_id="a", occurred_at=NOW, name="identified", anonymous_id="anon", traits=traits)
     async with database.transaction("demo") as connection:
         await accept(connection, "demo", [item], received_at=NOW)
 
@@ -240,18 +251,46 @@ async def test_a_moment_that_has_come_and_is_not_taken_yet_outlives_other_change
 
 async def test_of_two_people_who_are_one_the_joined_attributes_decide_and_what_was_due_stays_due(database: Database) -> None:
     await live(database, RENEWAL)
-    traits = {"renews_on": later(seconds=-1)}
-    item = Incoming(event_id="a", occurred_at=NOW, name="identified", anonymous_id="anon", traits=traits)
-    async with database.transaction("demo") as connection:
-        await accept(connection, "demo", [item], received_at=NOW)
+    await told_of_anon(database, renews_on=later(seconds=-1))
     await became_known_before(database)
     await settle(database)
     await said(database, "ann", name="Ann")
-    join = Incoming(event_id="j", occurred_at=NOW, name="identified", user_id="ann", anonymous_id="anon", joins=True)
-    async with database.transaction("demo") as connection:
-        await accept(connection, "demo", [join], received_at=NOW)
+    await joined(database)
     await settle(database)
     assert await written(database) == {"ann": NOW - timedelta(seconds=1)}
+
+
+async def test_who_has_no_date_any_more_has_none_by_being_one_with_somebody_who_has(database: Database) -> None:
+    await live(database, RENEWAL)
+    await told_of_anon(database, renews_on=later(hours=1))
+    await said(database, "ann", at=NOW + timedelta(seconds=1), renews_on=None)
+    await settle(database)
+    await joined(database)
+    await settle(database)
+    assert await written(database) == {}
+
+
+async def test_what_was_told_of_either_is_known_since_then_though_nobody_has_looked(database: Database) -> None:
+    await live(database, RENEWAL)
+    await told_of_anon(database, renews_on=later(seconds=-1))
+    await said(database, "ann", name="Ann")
+    await became_known_before(database)
+    await joined(database)
+    await settle(database)
+    assert await written(database) == {"ann": NOW - timedelta(seconds=1)}
+
+
+async def test_who_has_another_moment_that_is_not_read_yet_is_not_taken(database: Database) -> None:
+    await live(database, RENEWAL)
+    for user in ("ann", "ben"):
+        await said(database, user, renews_on=later(seconds=-1))
+    await became_known_before(database)
+    await settle(database)
+    await said(database, "ann", at=NOW + timedelta(seconds=1), renews_on=later(hours=1))
+    taken, _ = await _one(database, due_dates.take, most=10)
+    assert [each.due_at for each in taken] == [NOW - timedelta(seconds=1)]
+    await settle(database)
+    assert await written(database) == {"ann": NOW + timedelta(hours=1)}
 
 
 async def test_a_moment_is_taken_once_and_a_yearly_one_is_followed_by_the_next(database: Database) -> None:
@@ -280,6 +319,97 @@ async def test_a_journey_that_is_retired_or_starts_otherwise_has_no_dates_and_ba
     assert len(await written(database)) == 1
     await live(database, Journey("renewal", starts_on=event("signed_up"), steps=RENEWAL.steps))
     assert await written(database) == {}
+
+
+# Whoever writes ---------------------------------------------------------------------------------------------------------
+
+VISIT = journey(date(trait("on").at("09:00")), "visit")
+_ADA = """
+    INSERT INTO users (app, user_id, attributes, timezone)
+    VALUES ('demo', 'ada', '{"on": "2031-05-01", "plan": {"on": "2031-05-01"}}', 'UTC')
+"""
+
+
+async def by_hand(database: Database, *statements: str) -> None:
+    async with database.transaction() as connection:
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+
+
+async def noted(database: Database, *statements: str) -> list[str]:
+    """Who is to be read again after these."""
+    await by_hand(database, "DELETE FROM changed_people", *statements)
+    async with database.transaction() as connection:
+        rows = await connection.execute(text("SELECT u.user_id FROM changed_people c JOIN users u ON u.app = c.app AND u.id = c.user_id"))
+        return sorted(rows.scalars())
+
+
+@pytest.mark.parametrize(
+    ("read", "changes", "is_noted"),
+    [
+        ("on", """attributes = attributes || '{"on": "2031-05-02"}'""", True),
+        ("on", "attributes = attributes - 'on'", True),
+        ("on", "timezone = 'Asia/Tokyo'", True),
+        ("on", "timezone = NULL", True),
+        ("plan.on", """attributes = attributes || '{"plan": {}}'""", True),
+        ("on", """attributes = attributes || '{"plan": {}, "name": "Ada"}', locale = 'it', updated_at = now()""", False),
+        ("on", "attributes = attributes, timezone = timezone", False),
+        # Of whom there is no date the zone means nothing.
+        ("off", "timezone = 'Asia/Tokyo'", False),
+        ("off", """attributes = attributes || '{"off": null}'""", True),
+    ],
+)
+async def test_a_change_of_what_is_read_or_of_the_zone_is_noted_and_no_other(
+    database: Database, read: str, changes: str, *, is_noted: bool
+) -> None:
+    await live(database, journey(date(trait(read))))
+    await by_hand(database, _ADA)
+    assert await noted(database, f"UPDATE users SET {changes}") == (["ada"] if is_noted else [])
+
+
+async def test_who_is_made_is_noted_with_the_attribute_alone(database: Database) -> None:
+    await live(database, journey(date(location("on"))))
+    assert await noted(database, _ADA) == []
+    new = """INSERT INTO users (app, user_id, attributes) VALUES ('demo', 'bob', '{"location": {"on": "2031-05-01"}}')"""
+    assert await noted(database, new) == ["bob"]
+
+
+async def test_each_change_is_noted_of_each_journey_and_app_by_itself(database: Database) -> None:
+    await live(database, journey(date(trait("on"))), journey(date(trait("off")), "other"))
+    await by_hand(database, _ADA, "INSERT INTO apps (id, name) VALUES ('far', 'Far')", _ADA.replace("'demo'", "'far'"))
+    assert await noted(database, """UPDATE users SET attributes = '{"on": 1, "off": 2}'""") == ["ada"]
+    # What is said of one is said of the other now: both have changed.
+    assert await noted(database, """UPDATE users SET attributes = '{"on": 2, "off": 1}'""") == ["ada"]
+    assert await noted(database, """UPDATE users SET attributes = '{"on": 3}' WHERE app = 'far'""") == []
+
+
+async def test_a_journey_that_code_of_before_published_is_moved_by_every_attribute(database: Database) -> None:
+    await live(database, VISIT)
+    await by_hand(database, "UPDATE date_journeys SET attribute = NULL")
+    assert await noted(database, _ADA) == ["ada"]
+    assert await noted(database, """UPDATE users SET attributes = '{"name": "Ada"}'""") == ["ada"]
+    assert await noted(database, "UPDATE users SET timezone = NULL") == ["ada"]
+    assert await noted(database, "UPDATE users SET updated_at = now()") == []
+
+
+async def test_an_attribute_that_a_new_version_reads_is_followed_from_then_on(database: Database) -> None:
+    await live(database, VISIT)
+    await live(database, journey(date(trait("plan.on").at("09:00")), "visit"))
+    await settle(database)
+    await by_hand(database, _ADA)
+    assert await noted(database, """UPDATE users SET attributes = attributes || '{"plan": {"on": "2031-06-01"}}'""") == ["ada"]
+    await settle(database)
+    assert await written(database, "visit") == {"ada": datetime(2031, 6, 1, 9, tzinfo=UTC)}
+
+
+async def test_before_and_after_are_never_compared_each_with_each(database: Database) -> None:
+    """A session keeps the plan of its first change, which may be of one person; an import changes thousands at once."""
+    compares = """
+        SELECT t.tgname || ' on ' || t.tgrelid::regclass FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgoldtable IS NOT NULL AND t.tgnewtable IS NOT NULL AND NOT coalesce('enable_nestloop=off' = ANY(p.proconfig), false)
+    """
+    async with database.transaction() as connection:
+        assert (await connection.exec_driver_sql(compares)).scalars().all() == []
 
 
 async def test_an_app_without_such_a_journey_notes_no_changes(database: Database) -> None:

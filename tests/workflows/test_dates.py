@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from activities import dates
 from activities.dates import DateLane
-from journeys.language import ALWAYS, Journey, Send, Wait, date, days, email, trait
+from journeys.language import ALWAYS, Journey, Send, Update, Wait, date, days, email, event, trait
 from storage import due_dates, outbox
 from storage.database import Connection
+from tests.activities.imports.runs import imported
 from tests.workflows.stage import Stage
 
 RENEWAL = Journey(
@@ -21,6 +23,10 @@ RENEWAL = Journey(
 async def known(scene: Stage, user: str, traits: Mapping[str, Any], *, since: timedelta = timedelta(0)) -> None:
     """Somebody says so, and said it so long ago, while nobody looked."""
     await scene.person(user, traits=traits)
+    await known_since(scene, since)
+
+
+async def known_since(scene: Stage, since: timedelta) -> None:
     await scene.execute("UPDATE changed_people SET changed_at = changed_at - CAST(:since AS interval)", since=since)
 
 
@@ -59,6 +65,48 @@ async def test_somebody_enters_at_their_moment_and_gets_what_is_sent(scene: Stag
     handle = await scene.workflow("renewal-date")
     await scene.pass_time(handle, timedelta(days=1))
     assert await scene.finished(handle) == "completed"
+
+
+async def test_who_is_imported_enters_at_their_moment_and_so_does_who_is_known_already(scene: Stage) -> None:
+    await scene.publish(RENEWAL)
+    await known(scene, "ben", {"name": "Ben"})
+    on = renewing(timedelta(seconds=-1))["renews_on"]
+    rows = [f"{scene.name(user)},{on}" for user in ("ann", "ben")]
+    await imported(scene.database, "\n".join(["user_id,renews_on", *rows]))
+    await known_since(scene, timedelta(minutes=1))
+    await come_in(scene)
+    moment = datetime.fromisoformat(on) - timedelta(days=7)
+    assert sorted((row[0], row[3]) for row in await entered(scene)) == [(scene.name(user), moment) for user in ("ann", "ben")]
+
+
+async def test_imported_renewals_of_last_year_start_nothing(scene: Stage) -> None:
+    await scene.publish(RENEWAL)
+    await imported(scene.database, f"user_id,renews_on\n{scene.name('ann')},{renewing(timedelta(seconds=-1))['renews_on']}\n")
+    await come_in(scene)
+    assert (await entered(scene), await refused(scene)) == ([], [])
+
+
+async def test_a_date_that_another_journey_sets_lets_them_in(scene: Stage) -> None:
+    await scene.publish(RENEWAL, Journey("ordering", starts_on=event("ordered"), steps=[Update("renew", renewing(-timedelta(seconds=1)))]))
+    await known(scene, "ann", {"name": "Ann"})
+    await scene.track("ordered")
+    assert await scene.finished(await scene.workflow("ordering")) == "completed"
+    await known_since(scene, timedelta(minutes=1))
+    await come_in(scene)
+    assert [row[0] for row in await entered(scene)] == [scene.name("ann")]
+
+
+async def test_a_date_that_becomes_theirs_by_being_one_with_somebody_lets_them_in(scene: Stage) -> None:
+    await known(scene, "ann", {"name": "Ann"})
+    guest: dict[str, Any] = {"user_id": None, "anonymous_id": scene.name("guest")}
+    await scene.accept(scene.item("identified", traits=renewing(-timedelta(seconds=1)), **guest))
+    await scene.publish(RENEWAL)
+    await come_in(scene)
+    assert await entered(scene) == []
+    await scene.accept(scene.item("identified", anonymous_id=scene.name("guest"), joins=True))
+    await known_since(scene, timedelta(minutes=1))
+    await come_in(scene)
+    assert [row[0] for row in await entered(scene)] == [scene.name("ann")]
 
 
 async def test_a_moment_that_is_past_when_it_becomes_known_starts_nothing(scene: Stage) -> None:
@@ -122,6 +170,23 @@ async def test_no_more_enter_at_once_than_the_lane_lets_in(scene: Stage) -> None
     assert len(await entered(scene)) == 2
     await come_in(scene, lane)
     assert len(await entered(scene)) == 3
+
+
+async def test_whoever_s_moment_has_come_does_not_wait_until_everybody_is_read(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await scene.publish(RENEWAL)
+    for user in ("ann", "ben"):
+        await known(scene, user, renewing(-timedelta(seconds=1)), since=timedelta(minutes=1))
+    asked_in: list[int] = []
+    read = due_dates.read_changed
+
+    async def slowly(connection: Connection) -> bool:
+        asked_in.append(len(await scene.execute("SELECT kind FROM outbox")))
+        return await read(connection, most=1)
+
+    monkeypatch.setattr(due_dates, "read_changed", slowly)
+    monkeypatch.setattr(dates, "EVERY_S", 0.0)
+    await DateLane(scene.database).look()
+    assert asked_in == [0, 1, 2]
 
 
 async def test_nobody_enters_a_journey_that_takes_nobody_in(scene: Stage) -> None:
