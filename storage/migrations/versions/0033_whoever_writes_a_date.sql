@@ -38,4 +38,3 @@ CREATE TRIGGER dates_note_update AFTER UPDATE ON users REFERENCING OLD TABLE AS 
 -- The same for those who note for segments, which took half a second for 1,000 people at once.
 ALTER FUNCTION note_users_update() SET enable_nestloop = off;
 ALTER FUNCTION note_endpoints_update() SET enable_nestloop = off;
-ALTER FUNCTION note_messages_update() SET enable_nestloop = off;

@@ -4,11 +4,11 @@ from alembic import op
 
 from storage.migrations.script import run_beside
 
-revision = "0031"
-down_revision = "0030"
+revision = "0033"
+down_revision = "0032"
 
 
-_COMPARING = ("note_users_update", "note_endpoints_update", "note_messages_update")
+_COMPARING = ("note_users_update", "note_endpoints_update")
 
 
 def upgrade() -> None:
