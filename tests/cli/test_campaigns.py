@@ -82,6 +82,16 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
 
 
+async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:
+    version = 'Version("{}", 50, email("spring-sale"), after=hours(9))'
+    versions = f"versions=[{version.format('bold')}, {version.format('plain')}])"
+    written = SALE.replace('email("spring-sale"))', versions).replace("import email", "import email, hours")
+    (room / "campaigns" / "spring_sale.py").write_text(written.replace("import Campaign", "import Campaign, Version"))
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "gold", "first_name": "Ann"}')
+    assert ", email, 9:00:00 after the run begins\n    subject: Spring, Ann" in await sojourn("campaigns", "check", "spring-sale")
+
+
 async def test_a_test_is_sent_to_addresses_of_ones_own(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
     assert "1 on the way: " in await sojourn("campaigns", "test", "spring-sale", "me@example.com")
