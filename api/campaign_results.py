@@ -1,6 +1,6 @@
 """From what was counted of a run to results: versions against the first and who was held out, and what becomes of the rest. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -40,17 +40,24 @@ class WinnerView(BaseModel):
     decided_at: datetime | None
 
 
+_MISMATCHED = (
+    "more or fewer people got a version than its weight says: something is broken; trust no result. Told once all versions have been sent"
+)
+
+
 class RunResults(BaseModel):
     """What a run came to, by version. Its intervals hold however often somebody looks."""
 
     versions: list[VersionResult]
     held_out: VersionResult | None
-    is_mismatched: bool = Field(description="more or fewer people got a version than its weight says: something is broken; trust no result")
+    is_mismatched: bool = Field(description=_MISMATCHED)
     winner: WinnerView | None = Field(description="null: nothing is tested, or tested people are still being written to")
 
 
-def results_of(campaign: Campaign, counts: Mapping[str, Exposed], verdict: Verdict | None) -> RunResults:
-    """The results of a run of this campaign, which has a goal."""
+def results_of(
+    campaign: Campaign, counts: Mapping[str, Exposed], verdict: Verdict | None, *, still_sent: Collection[str] = ()
+) -> RunResults:
+    """The results of a run of this campaign, which has a goal. `still_sent`: versions of which messages are left."""
     shares = {name: share(each.converted, each.people) for name, each in counts.items()}
     names = list(campaign.messages)
     weights = {each.name: float(each.weight) for each in campaign.versions}
@@ -72,7 +79,10 @@ def results_of(campaign: Campaign, counts: Mapping[str, Exposed], verdict: Verdi
     return RunResults(
         versions=[result(name, is_compared=place > 0) for place, name in enumerate(names)] + ([result(REST)] if people[REST] else []),
         held_out=result(HOLDOUT) if people[HOLDOUT] else None,
-        is_mismatched=bool(weights) and is_mismatched([people[name] for name in names], [weights[name] for name in names]),
+        # Half of the people of a version are not a version with half of its weight.
+        is_mismatched=bool(weights)
+        and weights.keys().isdisjoint(still_sent)
+        and is_mismatched([people[name] for name in names], [weights[name] for name in names]),
         winner=_winner_view(verdict),
     )
 

@@ -1,7 +1,7 @@
 """Runs of campaigns: how far each has come, what its versions came to, sending again what failed, deciding what the rest get."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -20,12 +20,14 @@ from api.strict import App, Body, Db, SendingApp, Who, Word, management
 from api.temporal import WorkflowsIfThere
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem
 from storage import campaign_results, campaign_runs, campaign_winners, campaigns
-from storage.campaign_runs import Left, Run, Tally
+from storage.campaign_runs import Run, Tally, Wait
 from storage.database import Connection
 
 router = management("Campaigns")
 RunId = Annotated[str, Path(description="the run's id", examples=["019a0000-0000-8000-8000-000000000000"])]
 PLANNED = "planned"
+AT_HAND = frozenset({"planned", "busy", "run_rate"})
+"""What leaves as fast as the run can."""
 
 
 class CampaignRunView(BaseModel):
@@ -40,20 +42,37 @@ class CampaignRunView(BaseModel):
     ended_at: datetime | None
 
 
+class RunWait(BaseModel):
+    """So many of the messages that are left wait for this."""
+
+    version: str = Field(examples=["message"])
+    reason: str = Field(
+        description="a reason code: not_due, local_time, no_winner_yet, quiet_hours, outside_window, provider_away, rate_limited, "
+        "run_rate, paused and others; busy is being sent, planned waits only for its turn",
+        examples=["quiet_hours"],
+    )
+    messages: int = Field(examples=[7])
+    next_at: datetime | None = Field(description="when the first of them may leave; null: nobody knows, or it may leave now")
+
+
 class RunProgress(CampaignRunView):
     """How far a run has come."""
 
     planned: int = Field(description="messages that it set out to send", examples=[100000])
     done: int = Field(description="of them, those that came to something", examples=[40000])
     left: int = Field(examples=[60000])
+    waits: list[RunWait] = Field(description="what those wait for that are left; empty where nothing is")
     sent: int = Field(examples=[39000])
     unknown: int = Field(description="they may have gone out, and are not sent again", examples=[2])
     skipped: dict[str, int] = Field(description="by reason, those left out when it was planned too", examples=[{"unsubscribed": 120}])
     next_due_at: datetime | None = Field(description="when the next message may leave; null: none, or the rest waits for a winner")
     per_second: float | None = Field(
-        description="messages, on average since it was planned; null where nothing is done yet", examples=[812.5]
+        description="messages, on average since it was planned, or since the version was due that was due last; null where nothing is done",
+        examples=[812.5],
     )
-    ends_at: datetime | None = Field(description="at that rate; null where that cannot be told")
+    ends_at: datetime | None = Field(
+        description="at that rate, but not before the last message is due; null where that cannot be told, as before a winner is known"
+    )
     outcomes: list[CampaignOutcomeView]
 
 
@@ -90,7 +109,9 @@ async def get_campaign_results(app: App, database: Db, name: CampaignName, run_i
         if campaign.goal is None:
             raise Conflict("this run has no goal, so nothing is measured: give the campaign one")
         counts = await campaign_results.exposed(connection, app, run.id, campaign.goal, at=await campaigns.now(connection))
-        return results_of(campaign, counts, await campaign_winners.verdict(connection, app, run.id))
+        waits = await campaign_runs.waits(connection, app, run.id)
+        verdict = await campaign_winners.verdict(connection, app, run.id)
+        return results_of(campaign, counts, verdict, still_sent={each.step for each in waits})
 
 
 @router.post("/campaigns/{name}/runs/{run_id}/winner", summary="Decide what those get who wait for a winner")
@@ -156,11 +177,11 @@ async def _run(connection: Connection, app: str, name: str, run_id: str) -> Run:
 
 async def _progress(connection: Connection, app: str, run: Run) -> RunProgress:
     tallies = await campaign_runs.tallies(connection, app, run.id)
-    left = await campaign_runs.left(connection, app, run.id)
-    return progress_of(run, tallies, left, await campaigns.now(connection))
+    waits = await campaign_runs.waits(connection, app, run.id)
+    return progress_of(run, tallies, waits, await campaigns.now(connection))
 
 
-def progress_of(run: Run, tallies: Sequence[Tally], left: Left, now: datetime) -> RunProgress:
+def progress_of(run: Run, tallies: Sequence[Tally], waits: Sequence[Wait], now: datetime) -> RunProgress:
     """How far a run has come at `now`."""
     by_state: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
@@ -168,20 +189,20 @@ def progress_of(run: Run, tallies: Sequence[Tally], left: Left, now: datetime) -
         by_state[each.state] += each.messages
         if each.state == "skipped":
             skipped[each.reason or "unknown"] += each.messages
-    done = max(0, by_state[PLANNED] - left.messages)
-    rate = _rate(run, done, now)
-    is_moving = run.state == "running" and rate is not None
+    left = sum(each.messages for each in waits)
+    rate = _rate(run, _done_by_version(tallies, waits), now)
     return RunProgress(
         **CampaignRunView.model_validate(vars(run)).model_dump(),
         planned=by_state[PLANNED],
-        done=done,
-        left=left.messages,
+        done=max(0, by_state[PLANNED] - left),
+        left=left,
+        waits=[RunWait(version=each.step, reason=each.reason, messages=each.messages, next_at=_next_at(each, now)) for each in waits],
         sent=by_state["sent"],
         unknown=by_state["unknown"],
         skipped=dict(skipped),
-        next_due_at=left.due_at if left.due_at is not None and left.due_at.year < _NEVER else None,
+        next_due_at=min((each.first_at for each in waits if each.first_at is not None), default=None),
         per_second=rate,
-        ends_at=now + timedelta(seconds=left.messages / rate) if is_moving and rate and left.messages else None,
+        ends_at=_ends_at(waits, rate, now) if run.state == "running" else None,
         outcomes=[
             CampaignOutcomeView(version=each.step, state=each.state, reason=each.reason, messages=each.messages)
             for each in tallies
@@ -190,11 +211,37 @@ def progress_of(run: Run, tallies: Sequence[Tally], left: Left, now: datetime) -
     )
 
 
-def _rate(run: Run, done: int, now: datetime) -> float | None:
-    if run.planned_at is None or not done:
+def _rate(run: Run, done: Mapping[str, int], now: datetime) -> float | None:
+    """Of the versions that were due last: while nothing is due nothing can be done."""
+    if run.planned_at is None:
         return None
-    took = ((run.ended_at or now) - run.planned_at).total_seconds()
-    return done / took if took > 0 else None
+    campaign = campaigns.read(run.definition)
+    until = run.ended_at or now
+    due = {} if campaign.local_at else {name: run.planned_at + delay for name, delay in campaign.delays.items()}
+    began = max((at for at in due.values() if at < until), default=run.planned_at)
+    counted = sum(number for name, number in done.items() if due.get(name, began) == began)
+    took = (until - began).total_seconds()
+    return counted / took if counted and took > 0 else None
 
 
-_NEVER = 9999
+def _done_by_version(tallies: Sequence[Tally], waits: Sequence[Wait]) -> Mapping[str, int]:
+    done: Counter[str] = Counter()
+    for tally in tallies:
+        done[tally.step] += tally.messages if tally.state == PLANNED else 0
+    for wait in waits:
+        done[wait.step] -= wait.messages
+    return {step: max(0, number) for step, number in done.items()}
+
+
+def _ends_at(waits: Sequence[Wait], rate: float | None, now: datetime) -> datetime | None:
+    """What waits for a moment is over when that has come; the others leave at the rate."""
+    at_hand = sum(each.messages for each in waits if each.reason in AT_HAND)
+    moments = [each.last_at for each in waits if each.reason not in AT_HAND]
+    known = [moment for moment in moments if moment is not None]
+    if not waits or len(known) < len(moments) or (at_hand and not rate):
+        return None
+    return max([*known, now + timedelta(seconds=at_hand / rate if rate else 0)])
+
+
+def _next_at(wait: Wait, now: datetime) -> datetime | None:
+    return wait.first_at if wait.first_at is not None and wait.first_at > now and wait.reason != "busy" else None

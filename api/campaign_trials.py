@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -57,6 +57,7 @@ class ShownMessage(BaseModel):
     user_id: str = Field(examples=["user-4711"])
     version: str | None = Field(description="null: held out; rest: waits for a winner, shown as the first version", examples=["bold"])
     channel: str | None = Field(examples=["email"])
+    after_s: int = Field(0, description="so many seconds after the run begins, by `after` of the version", examples=[10800])
     parts: dict[str, Any] | None = Field(
         description="null where nothing would be sent", examples=[{"subject": "Spring, Ann", "text": "Hello."}]
     )
@@ -164,7 +165,7 @@ async def find_missing_variables(app: App, database: Db, name: CampaignName) -> 
     return MissingVariables(at=at, missing=found)
 
 
-_Draft = tuple[str, str | None, Message | None, StoredTemplate | None, Mapping[str, Any]]
+_Draft = tuple[str, str | None, Message | None, int, StoredTemplate | None, Mapping[str, Any]]
 
 
 async def _draft(connection: Connection, app: str, campaign: Campaign, person: PersonRow, data: Mapping[str, Any]) -> _Draft:
@@ -172,9 +173,10 @@ async def _draft(connection: Connection, app: str, campaign: Campaign, person: P
     user_id = person.user_id or ""
     version = await _version_for(connection, app, campaign, user_id)
     if version is None:
-        return user_id, None, None, None, {}
+        return user_id, None, None, 0, None, {}
     message = campaign.messages[next(iter(campaign.messages)) if version == REST else version]
-    return user_id, version, message, await _template(connection, app, message), await _variables(connection, app, person, data)
+    after_s = int(campaign.delays.get(version, timedelta()).total_seconds())
+    return user_id, version, message, after_s, await _template(connection, app, message), await _variables(connection, app, person, data)
 
 
 async def _version_for(connection: Connection, app: str, campaign: Campaign, user_id: str) -> str | None:
@@ -212,12 +214,13 @@ async def _shown(
     user_id: str,
     version: str | None,
     message: Message | None,
+    after_s: int,
     template: StoredTemplate | None,
     variables: Mapping[str, Any],
 ) -> ShownMessage:
     if message is None or template is None:
         return ShownMessage(user_id=user_id, version=None, channel=None, parts=None, problem=None)
-    told = {"user_id": user_id, "version": version, "channel": message.channel}
+    told: dict[str, Any] = {"user_id": user_id, "version": version, "channel": message.channel, "after_s": after_s}
     try:
         content = await filled(request, app, template, message.channel, variables)
     except RenderFailed as failed:

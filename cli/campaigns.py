@@ -1,13 +1,14 @@
 """`sojourn campaigns`: where each stands, trying one out, launching, watching, pausing and stopping it, and sending again what failed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.campaign_progress import counted, counted_on_events, watch_run
+from cli.campaign_progress import counted, counted_on_events, waiting, watch_run
 from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
@@ -187,14 +188,15 @@ def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
     told = sojourn.get(_path(name, "runs", run["id"]))
     again = f", what failed in {run['repeats']}" if run["repeats"] else ""
     yield f"run {run['id']}: {run['state']}, begun {_time(run['began_at'])}{again}"
-    yield from (f"    {line}" for line in counted(told))
+    yield from (f"    {line}" for line in (*counted(told), *waiting(told)))
 
 
 def _message(each: Any) -> Iterator[str]:
     if each["version"] is None:
         yield f"{each['user_id']}: nothing, held out"
         return
-    yield f"{each['user_id']}: {each['version']}, {each['channel']}" + (f", not made: {each['problem']}" if each["problem"] else "")
+    later = f", {timedelta(seconds=each['after_s'])} after the run begins" if each["after_s"] else ""
+    yield f"{each['user_id']}: {each['version']}, {each['channel']}{later}" + (f", not made: {each['problem']}" if each["problem"] else "")
     for name, text in (each["parts"] or {}).items():
         if isinstance(text, str) and name != "html":
             yield f"    {name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"

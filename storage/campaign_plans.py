@@ -5,6 +5,7 @@ Whom it is for, who is held out and which version somebody gets are all decided 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -33,12 +34,16 @@ _FAILED_FOR = "^(gave_up|expired|missing_variable|template_|no_template|no_conte
 
 @dataclass(frozen=True)
 class Step:
-    """One version: the messages that carry its name, to `weight` percent of the people. The last takes what rounding leaves."""
+    """One version: the messages that carry its name, to `weight` percent of the people. The last takes what rounding leaves.
+
+    Its messages are due so long `after` the plan.
+    """
 
     name: str
     weight: float
     channel: str
     template: str
+    after: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,10 @@ _REST = text("""
   FROM audience a
 ), versions AS (
   SELECT * FROM unnest(CAST(:names AS text[]) || CAST(:rest_names AS text[]), CAST(:channels AS text[]), CAST(:templates AS text[]),
-    CAST(:have_addresses AS boolean[]), CAST(:named AS bytea[])) AS v (step, channel, template, has_address, named)
+    CAST(:have_addresses AS boolean[]), CAST(:named AS bytea[]), CAST(:afters AS interval[]))
+    AS v (step, channel, template, has_address, named, later_by)
 ), placed AS (
-  SELECT d.id AS user_id, d.zone, d.step, v.channel, v.template, v.named, e.id AS endpoint_id,
+  SELECT d.id AS user_id, d.zone, d.step, v.channel, v.template, v.named, v.later_by, e.id AS endpoint_id,
     CASE WHEN NOT v.has_address THEN 'user' ELSE coalesce(e.id::text, 'none') END AS target,
     -- What stands for the target in the id: two people have none of the same.
     CASE WHEN NOT v.has_address THEN 'user/' || d.id ELSE coalesce(e.id::text, 'none/' || d.id) END AS called,
@@ -133,9 +139,11 @@ _REST = text("""
     CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, reason, CASE WHEN reason IS NOT NULL THEN clock_timestamp() END
   FROM numbered
 ), chunked AS (
-  INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)
-  SELECT :app, :run_id, step, array_agg(id ORDER BY n), CASE WHEN step = :rest THEN 'infinity'::timestamptz ELSE clock_timestamp() END
-  FROM numbered WHERE reason IS NULL GROUP BY step, (n - 1) / :chunk
+  INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at, waits_for)
+  SELECT :app, :run_id, step, array_agg(id ORDER BY n),
+    CASE WHEN step = :rest THEN 'infinity'::timestamptz ELSE statement_timestamp() + later_by END,
+    CASE WHEN step = :rest THEN 'no_winner_yet' WHEN later_by > interval '0' THEN 'not_due' END
+  FROM numbered WHERE reason IS NULL GROUP BY step, later_by, (n - 1) / :chunk
 ), tallied AS (
   INSERT INTO campaign_tallies (app, run_id, step, state, reason, shard, messages)
   SELECT :app, :run_id, step, CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, coalesce(reason, ''), 0, count(*)
@@ -206,6 +214,8 @@ def _values(planning: Planning) -> dict[str, Any]:
         "channels": [step.channel for step in sent],
         "templates": [step.template for step in sent],
         "named": [length_prefixed(planning.app, source, name, str(VISIT)) for name in (*names, *(planning.rest for _ in rest))],
+        # On everybody's own clock it is told at the claim, when zones are known.
+        "afters": [timedelta() if planning.by_zone else step.after for step in steps] + [timedelta() for _ in rest],
         "have_addresses": [step.channel not in WITHOUT_ADDRESS for step in sent],
         "message_class": planning.message_class,
         "topic": planning.topic,

@@ -64,10 +64,11 @@ class Plain:
 
 @dataclass(frozen=True)
 class Later:
-    """A message that stays in the run, and when it is due."""
+    """A message that stays in the run, when it is due, and what it waits for: a reason code."""
 
     id: UUID
     due_at: datetime
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -201,14 +202,14 @@ WITH given AS (
 )"""
 # What is due within the same seconds waits together: an account that is away must not make a chunk of each message.
 _INTO_CHUNKS = """
-INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)
-SELECT :app, :run_id, :step, array_agg(l.id ORDER BY l.id), max(l.due_at) FROM later l"""
-_TOGETHER = "GROUP BY date_bin(interval '5 seconds', l.due_at, timestamptz '2000-01-01')"
+INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at, waits_for)
+SELECT :app, :run_id, :step, array_agg(l.id ORDER BY l.id), max(l.due_at), l.reason FROM later l"""
+_TOGETHER = "GROUP BY l.reason, date_bin(interval '5 seconds', l.due_at, timestamptz '2000-01-01')"
 _SETTLE = text(f"""{_SETTLING}, ended AS (
   DELETE FROM campaign_chunks WHERE app = :app AND id = :chunk_id AND epoch = :chunk_epoch RETURNING id
 ), later AS (
-  SELECT id, due_at FROM settled WHERE state = 'planned'
-  UNION ALL SELECT * FROM unnest(CAST(:later_ids AS uuid[]), CAST(:later_due AS timestamptz[]))
+  SELECT id, due_at, reason FROM settled WHERE state = 'planned'
+  UNION ALL SELECT * FROM unnest(CAST(:later_ids AS uuid[]), CAST(:later_due AS timestamptz[]), CAST(:later_reasons AS text[]))
 )
 {_INTO_CHUNKS} WHERE EXISTS (SELECT FROM ended) {_TOGETHER}
 """)
@@ -216,7 +217,7 @@ _SETTLE = text(f"""{_SETTLING}, ended AS (
 _RECOVER = text(f"""{_SETTLING}, released AS (
   UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND id = :chunk_id AND epoch = :chunk_epoch RETURNING id
 ), later AS (
-  SELECT id, clock_timestamp() AS due_at FROM settled WHERE state = 'planned'
+  SELECT id, clock_timestamp() AS due_at, reason FROM settled WHERE state = 'planned'
 )
 {_INTO_CHUNKS} WHERE NOT EXISTS (SELECT FROM released) {_TOGETHER}
 """)
@@ -344,7 +345,11 @@ async def settle(connection: Connection, chunk: Chunk, settlements: Sequence[Set
 
     A claim that ran out is unknown by now: then only `sent` is news.
     """
-    more = {"later_ids": [each.id for each in later], "later_due": [each.due_at for each in later]}
+    more = {
+        "later_ids": [each.id for each in later],
+        "later_due": [each.due_at for each in later],
+        "later_reasons": [each.reason for each in later],
+    }
     await connection.execute(_SETTLE, {**_settled(chunk, settlements), **more, "proven": ["sent"]})
 
 
@@ -375,7 +380,7 @@ def _settled(chunk: Chunk, settlements: Sequence[Settlement]) -> dict[str, Any]:
 async def let_claims_lapse(connection: Connection, chunk: Chunk, *, unknown_for: timedelta) -> list[Later]:
     """In a chunk that somebody took before: what they had claimed may have gone out. Returns what is claimed still, and until when."""
     given = {**_of(chunk), "ids": chunk.message_ids, "unknown_for_s": unknown_for.total_seconds()}
-    return [Later(row.id, row.claim_until) for row in await connection.execute(_LAPSE, given)]
+    return [Later(row.id, row.claim_until, "busy") for row in await connection.execute(_LAPSE, given)]
 
 
 async def skip_left(connection: Connection, app: str, run_id: UUID, *, reason: str, most: int, step: str | None = None) -> int:

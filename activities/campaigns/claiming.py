@@ -57,22 +57,22 @@ class Claiming:
         campaign = self.running.campaign
         house = await campaign_sends.read_house(connection, chunk.app, template=self.message.template, topic=campaign.topic)
         # Who was found to be somebody else meanwhile is met again as that one.
-        moved = [Later(each.id, house.now + _SOON) for each in everybody if each.merged_into is not None]
-        now, later = self._on_their_clock(here, house)
+        moved = [Later(each.id, house.now + _SOON, "planned") for each in everybody if each.merged_into is not None]
+        now, later = self._on_their_clock(here, chunk.step, house)
         plain = await self._claim_plain(connection, chunk, now, house)
         rest = [each for each in now if each.id not in plain]
         judged = await self._judge(connection, chunk, rest) if rest else ClaimedChunk((), ())
         taken = tuple(self._taken(each, plain[each.id], house, chunk) for each in now if each.id in plain)
         return ClaimedChunk((*taken, *judged.taken), (*still_claimed, *moved, *later, *judged.later))
 
-    def _on_their_clock(self, recipients: Sequence[Recipient], house: House) -> tuple[list[Recipient], list[Later]]:
-        """Those whose clock has come to the campaign's time, and when the others' does."""
-        local_at = self.running.campaign.local_at
-        if local_at is None:
+    def _on_their_clock(self, recipients: Sequence[Recipient], step: str, house: House) -> tuple[list[Recipient], list[Later]]:
+        """Those whose clock has come to the time of the campaign and of this version of it, and when the others' does."""
+        wall = self.running.local_at_of(step)
+        if wall is None:
             return list(recipients), []
-        wall = datetime.fromisoformat(local_at)
         due = [(each, local_to_utc(wall, self._located(each, house).zone)) for each in recipients]
-        return [each for each, at in due if at <= house.now], [Later(each.id, at) for each, at in due if at > house.now]
+        later = [Later(each.id, at, "local_time") for each, at in due if at > house.now]
+        return [each for each, at in due if at <= house.now], later
 
     def _located(self, recipient: Recipient, house: House) -> Located:
         return locate(recipient.person.timezone, recipient.phone, recipient.person.attributes, house.settings)
@@ -187,5 +187,5 @@ def _end(case: Case) -> tuple[str, str | None] | None:
 def _later(case: Case) -> Later | None:
     """None: it is claimed, or over."""
     if case.verdict is None:
-        return Later(case.row.id, case.standing.now + _SOON)
-    return Later(case.row.id, case.verdict.until) if isinstance(case.verdict, Defer) else None
+        return Later(case.row.id, case.standing.now + _SOON, "paused")
+    return Later(case.row.id, case.verdict.until, case.verdict.reason) if isinstance(case.verdict, Defer) else None

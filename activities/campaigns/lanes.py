@@ -170,11 +170,11 @@ class _Lane:
             return None
         message = self._running.message_of(chunk.step)
         if message is None:
-            return chunk, ClaimedChunk((), tuple(Later(each, campaign_sends.NEVER) for each in chunk.message_ids))
+            return chunk, ClaimedChunk((), tuple(Later(each, campaign_sends.NEVER, "no_winner_yet") for each in chunk.message_ids))
         way = await delivery.way(run.app, message.channel)
         if (held := way.wait(campaign.message_class, message.provider)) is not None:
             due_at = await campaign_sends.moment_in(connection, held.wait_s)
-            return chunk, ClaimedChunk((), tuple(Later(each, due_at) for each in chunk.message_ids))
+            return chunk, ClaimedChunk((), tuple(Later(each, due_at, held.reason) for each in chunk.message_ids))
         claimed = await Claiming(self._running, message, delivery, way).claim(connection, chunk)
         # Inside the transaction: whatever is claimed stands in a journal.
         journal.open(chunk, [each.claim for each in claimed.taken])

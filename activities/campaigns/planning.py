@@ -44,8 +44,7 @@ class CampaignRuns:
             run = await _run(connection, order)
             left = await campaign_runs.left(connection, order.app, run.id)
             winner = await campaign_winners.of_run(connection, order.app, run.id)
-        due_at = None if left.due_at == campaign_sends.NEVER else left.due_at
-        return Standing(run.state, left.chunks, due_at, Running.of(run, winner).over_at)
+        return Standing(run.state, left.chunks, left.due_at, Running.of(run, winner).over_at)
 
     @activity.defn(name="skip the rest of campaign")
     async def skip_left(self, order: RunOrder, reason: str) -> None:
@@ -73,13 +72,13 @@ async def _run(connection: Connection, order: RunOrder) -> Run:
 async def _planning(connection: Connection, running: Running) -> Planning:
     run, campaign = running.run, running.campaign
     named = await segments.come_to(connection, run.app, InSegment(campaign.segment))
-    weights = {each.name: float(each.weight) for each in campaign.versions}
+    weights, delays = {each.name: float(each.weight) for each in campaign.versions}, campaign.delays
     return Planning(
         app=run.app,
         run_id=run.id,
         campaign=campaign.name,
         audience=Audience(campaign.segment, named, run.repeats),
-        steps=[Step(name, weights.get(name, 100.0), each.channel, each.template) for name, each in campaign.messages.items()],
+        steps=[Step(name, weights.get(name, 100.0), each.channel, each.template, delays[name]) for name, each in campaign.messages.items()],
         message_class=campaign.message_class,
         topic=campaign.topic,
         holdout=campaign.holdout,

@@ -1,7 +1,7 @@
 """A run as lanes need it: the campaign that it sends, and what holds for its app at this moment."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
@@ -34,6 +34,12 @@ class Running:
         """What a version sends; None: whoever waits for a winner gets nothing yet."""
         name = self.winner if step == REST else step
         return self.campaign.messages[name] if name is not None else None
+
+    def local_at_of(self, step: str) -> datetime | None:
+        """What everybody's own clock shows when this version is sent to them; None: their clocks do not count. The rest has no delay."""
+        if self.campaign.local_at is None:
+            return None
+        return datetime.fromisoformat(self.campaign.local_at) + self.campaign.delays.get(step, timedelta())
 
     @property
     def limits(self) -> Limits:

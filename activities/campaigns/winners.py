@@ -1,10 +1,13 @@
 """Finds the winner of a run whose versions were tested on a share of its people, and lets the rest have it."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
-from journeys.language.campaigns import REST
+from journeys.language.campaigns import REST, Campaign
+from journeys.language.durations import seconds
+from journeys.language.events import Goal
 from journeys.language.experiments import LookAgain, NoWinner, Suspect, Winner, what_next
 from storage import campaign_results, campaign_sends, campaign_winners, campaigns
 from storage.campaign_winners import ToDecide
@@ -43,14 +46,24 @@ class Winners:
         return found
 
 
+def _as_long_for_all(campaign: Campaign, goal: Goal, waiting: ToDecide) -> Goal:
+    """Versions that are sent later have had less time: of each only so much counts as the last one has had."""
+    if not any(campaign.delays.values()):
+        return goal
+    since_s = int((waiting.now - waiting.tested_at).total_seconds())
+    return replace(goal, within=min(goal.within, seconds(since_s), key=lambda each: each.seconds))
+
+
 async def _look(connection: Connection, waiting: ToDecide) -> bool:
     """Whether it is decided now."""
-    experiment = campaigns.read(waiting.definition).experiment
+    campaign = campaigns.read(waiting.definition)
+    experiment = campaign.experiment
     # Without versions, goal and rule nobody waits: check refuses that.
     assert experiment is not None
     assert experiment.winner is not None
     app, run_id = waiting.app, waiting.run_id
-    counts = await campaign_results.exposed(connection, app, run_id, experiment.goal, at=waiting.now)
+    goal = _as_long_for_all(campaign, experiment.goal, waiting)
+    counts = await campaign_results.exposed(connection, app, run_id, goal, at=waiting.now)
     match what_next(experiment, counts, waiting.tested_at, waiting.now):
         case LookAgain(look_at, because):
             await campaign_winners.look_again(connection, app, run_id, look_at, because)

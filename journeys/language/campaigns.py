@@ -4,6 +4,7 @@ Written in Python it is checked as a whole; read from JSON it is not.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import wraps
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -45,12 +46,16 @@ When: TypeAlias = Annotated[Once | Recurring | Events | SegmentEntry, Bound(disc
 
 @node
 class Version(Node):
-    """One of several versions of a campaign's message, to so many percent of those to whom variants are sent. The first is the control."""
+    """One of several versions of a campaign's message, to so many percent of those to whom variants are sent. The first is the control.
+
+    It is sent `after` so long: after the run is planned, and where everybody's own clock counts, so much later on that clock.
+    """
 
     name: str
     weight: int | float
     message: Message
     _: KW_ONLY
+    after: Duration | None = None
     kind: Literal["version"] = "version"
 
 
@@ -101,6 +106,12 @@ class Campaign(Node):
             return {each.name: each.message for each in self.versions}
         assert self.message is not None
         return {ONLY: self.message}
+
+    @property
+    def delays(self) -> Mapping[str, timedelta]:
+        """How long after the plan each version is sent, by its name."""
+        later = {each.name: each.after.timedelta for each in self.versions if each.after is not None}
+        return {name: later.get(name, timedelta()) for name in self.messages}
 
     @property
     def trigger(self) -> Events | None:

@@ -34,6 +34,8 @@ _TEMPLATE = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 _RESERVED = ("message", "rest")
 _LONGEST_NAME = 63
 _ALL_ZONES = hours(28)
+# Caps look so far back, by the time in the ids of messages: the beginning of their run.
+_LONGEST_AFTER = days(30)
 _OF_RUNS = ("winner", "most_people", "per_second", "quiet_hours", "send_window", "caps")
 # Weights are checked also where nothing is measured.
 _ANY_GOAL = Goal(Events([Event("any")]), days(1))
@@ -74,6 +76,8 @@ def _messages(campaign: "Campaign", place: Place) -> Iterator[Problem]:
         if each.name in _RESERVED:
             yield where.problem("version_reserved", "message and rest have a meaning in a campaign's results: choose another name")
         yield from _message(each.message, where)
+        if each.after is not None and not 0 <= each.after.seconds <= _LONGEST_AFTER.seconds:
+            yield where.problem("after_too_long", "after is so long after the run begins: from 0 to 30 days, such as hours(3)")
     if len(set(names)) < len(names):
         yield place.at("versions").problem("version_not_unique", "each version has a name of its own")
 
@@ -126,12 +130,20 @@ def _numbers(campaign: "Campaign", place: Place) -> Iterator[Problem]:
 
 def _too_short(campaign: "Campaign", place: Place) -> Iterator[Problem]:
     """What has not left when a run is over is skipped."""
-    if campaign.winner is not None and campaign.winner.until.seconds >= campaign.lasts.seconds:
+    latest = max((each.after.seconds for each in campaign.versions if each.after is not None), default=0)
+    left_s = campaign.lasts.seconds - latest
+    if latest and left_s <= 0:
+        yield place.at("versions").problem("after_the_end", "the run is over before its last version is sent: make lasts longer than after")
+    elif campaign.winner is not None and campaign.winner.until.seconds >= left_s:
         yield place.at("winner").problem(
-            "winner_after_end", "the run is over before the rest gets anything: make lasts longer than the winner's until"
+            "winner_after_end",
+            "the run is over before the rest gets anything: make lasts longer than the longest after and the winner's until together",
         )
-    if isinstance(campaign.when, (Once, Recurring)) and campaign.when.local and campaign.lasts.seconds < _ALL_ZONES.seconds:
-        yield place.problem("lasts_too_short", "a time goes round the world in 26 hours: with local=True lasts is 28 hours or more")
+    if isinstance(campaign.when, (Once, Recurring)) and campaign.when.local and left_s < _ALL_ZONES.seconds:
+        yield place.problem(
+            "lasts_too_short",
+            "a time goes round the world in 26 hours: with local=True lasts is 28 hours or more, beside the longest after",
+        )
 
 
 def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
@@ -146,6 +158,10 @@ def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
                     )
             if any(each.provider for each in _messages_of(campaign)):
                 yield place.problem("not_on_events", "provider= is of runs: what an event sends goes by the app's accounts")
+            if any(each.after is not None for each in campaign.versions):
+                yield place.problem(
+                    "not_on_events", "after= is of runs, and an event sends at once: write a journey that waits and then sends"
+                )
         case Once() | Recurring():
             yield from _at_times(campaign.when, place)
         case None:

@@ -131,6 +131,12 @@ NOT_YET: Mapping[str, Reason] = {
     "not_sent": Reason("the provider did not take it", "it is tried again for 72 hours; the provider's words stand beside it"),
     "busy": Reason("it is being sent at this moment"),
     "planned": Reason("it waits for its turn"),
+    "not_due": Reason("the time of its version has not come", "`after` of the campaign's version says how long after the run begins"),
+    "local_time": Reason("their own clock does not show the campaign's time yet"),
+    "no_winner_yet": Reason(
+        "they wait for the version that wins", "the campaign's winner rule decides; POST /v1/campaigns/NAME/runs/ID/winner does so earlier"
+    ),
+    "run_rate": Reason("it waits for its slot: the campaign sends no faster", "raise `per_second` of the campaign for its next launch"),
     "paused": Reason("sending is paused", "`sojourn resume` lets it go; nothing is lost meanwhile"),
 }
 NOT_ENTERED: Mapping[str, Reason] = {

@@ -1,5 +1,6 @@
 """Runs of campaigns over HTTP: how far they are, what their versions came to, sending again, deciding by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,9 @@ import pytest
 from api.campaign_runs import progress_of
 from journeys.language import days, event, hours, prop
 from journeys.language.campaigns import Campaign, Version, WinnerRule
+from journeys.language.codec import campaign_to_json
 from storage import campaign_winners
-from storage.campaign_runs import Left, Run, Tally
+from storage.campaign_runs import Run, Tally, Wait
 from storage.database import Connection, Database
 from tests.api.campaigning import MAIL, SALE, act, end_runs, put, runs, settle, tally
 
@@ -19,7 +21,16 @@ GOAL = event("order_placed").where(prop("total") > 20).within(days(3))
 VERSIONS = [Version("plain", 50, MAIL), Version("bold", 50, MAIL)]
 TESTED = Campaign("spring-sale", "golden", versions=VERSIONS, goal=GOAL, winner=WinnerRule(20, hours(2), hours(24)), holdout=10)
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
-RUN = Run("demo", UUID(int=1), "spring-sale", 1, "{}", "running", NOW - timedelta(seconds=70), planned_at=NOW - timedelta(seconds=60))
+RUN = Run(
+    "demo",
+    UUID(int=1),
+    "spring-sale",
+    1,
+    campaign_to_json(SALE).decode(),
+    "running",
+    NOW - timedelta(seconds=70),
+    planned_at=NOW - timedelta(seconds=60),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,20 +53,69 @@ def test_rate_and_end_are_told_by_what_was_done_since_the_plan() -> None:
         Tally("message", "skipped", "held_out", 50),
         Tally("message", "unknown", None, 2),
     ]
-    told = progress_of(RUN, tallies, Left(8, 400, NOW), NOW)
+    told = progress_of(RUN, tallies, [Wait("message", "planned", 400, NOW, NOW)], NOW)
     assert (told.planned, told.done, told.left, told.sent, told.unknown) == (1000, 600, 400, 590, 2)
     assert told.skipped == {"unsubscribed": 10, "held_out": 50}
     assert (told.per_second, told.ends_at) == (10.0, NOW + timedelta(seconds=40))
 
 
 @pytest.mark.parametrize(
-    ("state", "left"),
-    [("paused", Left(1, 10, NOW)), ("running", Left(0, 0, None)), ("running", Left(20, 1000, NOW))],
-    ids=["paused", "nothing left", "nothing done yet"],
+    ("state", "waits"),
+    [
+        ("paused", [Wait("message", "planned", 10, NOW, NOW)]),
+        ("running", []),
+        ("running", [Wait("message", "planned", 1000, NOW, NOW)]),
+        ("running", [Wait("message", "planned", 10, NOW, NOW), Wait("rest", "no_winner_yet", 500, None, None)]),
+    ],
+    ids=["paused", "nothing left", "nothing done yet", "no winner yet"],
 )
-def test_where_no_end_can_be_told_none_is(state: Any, left: Left) -> None:
+def test_where_no_end_can_be_told_none_is(state: Any, waits: list[Wait]) -> None:
     run = Run(**{**vars(RUN), "state": state})
-    assert progress_of(run, [Tally("message", "planned", None, 1000)], left, NOW).ends_at is None
+    assert progress_of(run, [Tally("message", "planned", None, 1000)], waits, NOW).ends_at is None
+
+
+def test_the_end_is_not_told_before_the_last_message_is_due() -> None:
+    tallies, evening = [Tally("message", "planned", None, 1000)], NOW + timedelta(hours=9)
+    waits = [Wait("message", "planned", 300, NOW, NOW), Wait("message", "quiet_hours", 100, NOW + timedelta(hours=1), evening)]
+    told = progress_of(RUN, tallies, waits, NOW)
+    assert (told.left, told.per_second, told.ends_at) == (400, 10.0, evening)
+    assert [(each.reason, each.messages, each.next_at) for each in told.waits] == [
+        ("planned", 300, None),
+        ("quiet_hours", 100, NOW + timedelta(hours=1)),
+    ]
+
+
+def test_while_a_version_waited_for_its_time_nothing_could_be_done() -> None:
+    """The first took its 500 in a minute; the second has been sent for ten seconds."""
+    versions = [Version("morning", 50, MAIL), Version("evening", 50, MAIL, after=hours(9))]
+    planned_at = NOW - timedelta(hours=9, seconds=10)
+    campaign = Campaign("spring-sale", "golden", versions=versions)
+    run = replace(RUN, definition=campaign_to_json(campaign).decode(), planned_at=planned_at)
+    tallies = [Tally("morning", "planned", None, 500), Tally("evening", "planned", None, 500)]
+    begun = progress_of(run, tallies, [Wait("evening", "planned", 400, NOW, NOW)], NOW)
+    assert (begun.per_second, begun.ends_at) == (10.0, NOW + timedelta(seconds=40))
+    before = planned_at + timedelta(seconds=60)
+    due_at = planned_at + timedelta(hours=9)
+    waiting = progress_of(run, tallies, [Wait("evening", "not_due", 500, due_at, due_at)], before)
+    assert (waiting.per_second, waiting.ends_at) == (500 / 60, due_at)
+
+
+async def test_a_version_of_which_messages_are_left_makes_no_mismatch(manager: httpx.AsyncClient, database: Database) -> None:
+    versions = [Version("plain", 50, MAIL), Version("bold", 50, MAIL, after=hours(9))]
+    run_id = await begun(manager, Campaign("spring-sale", "golden", versions=versions, goal=GOAL))
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(100, 600)")
+        for user in range(100, 600):
+            await message(connection, run_id, user, "plain")
+        await connection.exec_driver_sql(
+            "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)"
+            f" VALUES ('demo', '{run_id}', 'bold', ARRAY[gen_random_uuid()], now() + interval '9 hours')"
+        )
+    path = f"/v1/campaigns/spring-sale/runs/{run_id}/results"
+    assert (await manager.get(path)).json()["is_mismatched"] is False
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("DELETE FROM campaign_chunks")
+    assert (await manager.get(path)).json()["is_mismatched"] is True
 
 
 async def test_a_run_tells_how_far_it_is(manager: httpx.AsyncClient, database: Database) -> None:
@@ -68,6 +128,7 @@ async def test_a_run_tells_how_far_it_is(manager: httpx.AsyncClient, database: D
         )
     told = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}")).json()
     assert (told["planned"], told["done"], told["left"], told["next_due_at"]) == (50, 49, 1, None)
+    assert told["waits"] == [{"version": "message", "reason": "planned", "messages": 1, "next_at": None}]
     assert told["outcomes"] == [{"version": "message", "state": "sent", "reason": None, "messages": 50}]
     assert (await manager.get(f"/v1/campaigns/autumn-sale/runs/{run_id}")).status_code == 404
     assert (await manager.get("/v1/campaigns/spring-sale/runs/nonsense")).status_code == 404

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from journeys.language import email, event
+from journeys.language import email, event, hours
 from journeys.language.campaigns import Campaign, Version
 from storage.database import Database
 from tests.api.campaigning import MAIL, SALE, act, put, settle
@@ -35,6 +35,16 @@ async def test_a_dry_run_gives_each_person_their_own_version_and_nothing_to_who_
     assert {each["version"] for each in shown} == {"plain", "bold", None}
     assert all((each["parts"] is None) == (each["version"] is None) for each in shown)
     assert shown == (await act(manager, "dry-run", user_ids=names)).json()["messages"]
+
+
+async def test_a_dry_run_says_how_long_after_the_run_begins_each_person_gets_theirs(manager: httpx.AsyncClient) -> None:
+    versions = [Version("morning", 50, MAIL), Version("evening", 50, MAIL, after=hours(9))]
+    assert (await put(manager, Campaign("spring-sale", "golden", versions=versions))).status_code == 200
+    names = [f"user-{number}" for number in range(20)]
+    for name in names:
+        await manager.put(f"/v1/users/{name}", json={"attributes": {"first_name": name}})
+    shown = (await act(manager, "dry-run", user_ids=names)).json()["messages"]
+    assert {(each["version"], each["after_s"]) for each in shown} == {("morning", 0), ("evening", 9 * 3600)}
 
 
 async def test_a_dry_run_of_a_triggered_campaign_takes_the_event_that_is_given(manager: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from cli.campaign_progress import moves
 from storage.database import Database
 from tests.api.campaigning import end_runs, tally
 from tests.cli.conftest import Command
@@ -88,6 +89,16 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
 
 
+async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:
+    version = 'Version("{}", 50, email("spring-sale"), after=hours(9))'
+    versions = f"versions=[{version.format('bold')}, {version.format('plain')}])"
+    written = SALE.replace('email("spring-sale"))', versions).replace("import email", "import email, hours")
+    (room / "campaigns" / "spring_sale.py").write_text(written.replace("import Campaign", "import Campaign, Version"))
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "gold", "first_name": "Ann"}')
+    assert ", email, 9:00:00 after the run begins\n    subject: Spring, Ann" in await sojourn("campaigns", "check", "spring-sale")
+
+
 async def test_a_test_is_sent_to_addresses_of_ones_own(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
     assert "1 on the way: " in await sojourn("campaigns", "test", "spring-sale", "me@example.com")
@@ -133,6 +144,50 @@ async def test_a_run_is_watched_to_its_end_and_what_failed_is_sent_again(sojourn
     assert "skipped: no_endpoint 5, unsubscribed 2" in told
     assert "begins. Watch it with" in await sojourn("campaigns", "resend", "spring-sale")
     assert "what failed in " in await sojourn("campaigns", "show", "spring-sale")
+
+
+async def test_what_a_run_waits_for_is_told_when_nothing_leaves(
+    sojourn: Command, room: Path, database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sojourn("apply")
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    waits = (
+        ("quiet_hours", 6, "2099-12-01T08:00:00Z"),
+        ("quiet_hours", 1, "2099-12-01T09:00:00Z"),
+        ("not_due", 2, "2099-12-01T18:00:00Z"),
+        ("too_many_bounces", 1, "2099-12-01T07:00:00Z"),
+        ("no_winner_yet", 3, "infinity"),
+    )
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE campaign_runs SET state = 'running', planned_at = now()")
+        for reason, messages, due_at in waits:
+            await connection.exec_driver_sql(
+                "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at, waits_for) SELECT 'demo', id, 'message',"
+                f" array_fill(gen_random_uuid(), ARRAY[{messages}]), '{due_at}', '{reason}' FROM campaign_runs"
+            )
+    told = (
+        "7 wait for quiet hours to end, the next at 2099-12-01 08:00 UTC",
+        "3 wait for a winner",
+        "2 wait for the time of version message, the next at 2099-12-01 18:00 UTC",
+        "1 waits because too many of the account's marketing mails bounced, so marketing waits, the next at 2099-12-01 07:00 UTC",
+    )
+    shown = await sojourn("campaigns", "show", "spring-sale")
+    assert "".join(f"    {line}\n" for line in told).rstrip() in shown
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE campaign_chunks SET due_at = now()")
+        await connection.exec_driver_sql("UPDATE campaign_runs SET state = 'paused'")
+    assert "13 wait because sending is paused" in await sojourn("campaigns", "show", "spring-sale")
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE campaign_runs SET state = 'running'")
+    assert "wait" not in (await sojourn("campaigns", "show", "spring-sale")).replace("waits", "")
+
+
+def test_the_bar_says_what_a_run_waits_for_only_while_nothing_leaves() -> None:
+    wait = {"version": "message", "reason": "local_time", "messages": 7, "next_at": "2099-12-01T08:00:00Z"}
+    going = {"version": "message", "reason": "busy", "messages": 1, "next_at": None}
+    told = {"state": "running", "per_second": 5.0, "ends_at": None, "waits": [wait]}
+    assert moves(told) == "7 wait for their own clocks to show the campaign's time, the next at 2099-12-01 08:00 UTC"
+    assert moves({**told, "waits": [wait, going]}) == ", 5 a second"
 
 
 async def test_a_campaign_is_submitted_and_not_approved_by_the_same_key(sojourn: Command, room: Path) -> None:

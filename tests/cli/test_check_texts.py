@@ -738,6 +738,44 @@ TEMPLATES = [
         },
         "campaigns/sale.py: template due requires entry.total, and a campaign has none: require what is the user's, or give a default",
     ),
+    *(
+        files(
+            code,
+            {
+                "journeys/campaigns/sale.py": HEAD
+                + "from journeys.language.campaigns import *\n"
+                + f'campaign = Campaign("sale", "x", versions=[Version("a", 50, email("hello")), Version("b", 50, email("hello"), {given}'
+            },
+            f"campaigns/sale.py: {words}",
+        )
+        for code, given, words in (
+            (
+                "after_too_long",
+                "after=days(31))], lasts=days(40))",
+                "after is so long after the run begins: from 0 to 30 days, such as hours(3)",
+            ),
+            (
+                "after_the_end",
+                "after=days(3))])",
+                "the run is over before its last version is sent: make lasts longer than after",
+            ),
+            (
+                "winner_after_end",
+                "after=hours(60))], goal=X.within(days(1)), winner=WinnerRule(20, hours(2), hours(12)))",
+                "the run is over before the rest gets anything: make lasts longer than the longest after and the winner's until together",
+            ),
+            (
+                "lasts_too_short",
+                'after=hours(60))], when=daily("09:00", local=True))',
+                "a time goes round the world in 26 hours: with local=True lasts is 28 hours or more, beside the longest after",
+            ),
+            (
+                "not_on_events",
+                "after=hours(3))], when=X)",
+                "after= is of runs, and an event sends at once: write a journey that waits and then sends",
+            ),
+        )
+    ),
     template(
         "bad_ssml",
         {"voice.txt": "<speak>Hello"},

@@ -16,7 +16,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 from activities.campaigns.order import RunOrder
-from storage import campaign_runs
+from journeys.language import days, email, event, hours, seconds
+from journeys.language.campaigns import Version, WinnerRule
+from storage import campaign_runs, campaign_winners
 from storage.campaign_runs import Run
 from storage.database import Database
 from tests.activities.campaigns.blast import Blast
@@ -24,6 +26,8 @@ from tests.activities.town import APP, build
 from workflows.campaign_run import CampaignRunWorkflow
 from workflows.campaign_starter import CampaignStarter
 from workflows.worker import bulk_worker, sandbox
+
+VERSIONS = (Version("plain", 50, email("welcome")), Version("bold", 50, email("welcome")))
 
 
 @dataclass
@@ -55,6 +59,16 @@ class Launch:
                 assert run is not None
                 if holds(run):
                     return run
+                await asyncio.sleep(0.05)
+
+    async def until_sent(self, order: RunOrder, *, but: str) -> None:
+        """Until nothing is left but what belongs to this version."""
+        async with asyncio.timeout(60):
+            while True:
+                async with self.blast.town.database.transaction() as connection:
+                    waits = await campaign_runs.waits(connection, APP, UUID(order.run_id))
+                if waits and {each.step for each in waits} == {but}:
+                    return
                 await asyncio.sleep(0.05)
 
     @asynccontextmanager
@@ -150,3 +164,44 @@ async def test_a_run_whose_workflow_was_never_started_is_found(launch: Launch) -
     async with launch.blast.town.database.transaction() as connection:
         assert await campaign_runs.stalled(connection, timedelta(seconds=10)) == []
         assert await campaign_runs.stalled(connection, timedelta(0)) == [(APP, UUID(order.run_id))]
+
+
+async def test_who_waits_for_a_winner_gets_it_from_the_workflow_that_waited(launch: Launch) -> None:
+    await launch.blast.add_people(60)
+    rule = WinnerRule(50, after=hours(1), until=hours(2))
+    async with launch.workers():
+        order = await launch.launch(message=None, versions=VERSIONS, goal=event("bought").within(days(1)), winner=rule)
+        await launch.until_sent(order, but="rest")
+        async with launch.blast.town.database.transaction() as connection:
+            assert await campaign_winners.decide(connection, APP, UUID(order.run_id), "bold")
+        await launch.look(order)
+        await launch.until(order, lambda run: run.state == "finished")
+    assert await launch.blast.ends() == {("sent", None): 60}
+
+
+async def test_a_run_is_over_when_its_last_version_has_been_sent(launch: Launch) -> None:
+    await launch.blast.add_people(60)
+    versions = (Version("now", 50, email("welcome")), Version("later", 50, email("welcome"), after=seconds(4)))
+    async with launch.workers():
+        order = await launch.launch(message=None, versions=versions)
+        await launch.until_sent(order, but="later")
+        ended = await launch.until(order, lambda run: run.state == "finished")
+    assert await launch.blast.ends() == {("sent", None): 60}
+    sent = {row.step: row.first for row in await launch.blast.town.run("SELECT step, min(settled_at) AS first FROM messages GROUP BY step")}
+    assert ended.planned_at is not None
+    assert sent["now"] - ended.planned_at < timedelta(seconds=4) <= sent["later"] - ended.planned_at + timedelta(seconds=1)
+
+
+async def test_a_version_whose_time_comes_when_the_run_is_stopped_is_not_sent(launch: Launch) -> None:
+    await launch.blast.add_people(40)
+    versions = (Version("now", 50, email("welcome")), Version("later", 50, email("welcome"), after=hours(9)))
+    async with launch.workers():
+        order = await launch.launch(message=None, versions=versions)
+        await launch.until_sent(order, but="later")
+        await launch.blast.change(order, "stopped")
+        await launch.look(order)
+        async with asyncio.timeout(30):
+            while (await launch.blast.look(order)).chunks:  # noqa: ASYNC110 - another process moves it
+                await asyncio.sleep(0.05)
+    rows = await launch.blast.town.run("SELECT DISTINCT step, state, reason FROM messages ORDER BY step")
+    assert [tuple(row) for row in rows] == [("later", "skipped", "stopped"), ("now", "sent", None)]

@@ -17,6 +17,7 @@ from journeys.language.campaigns import Campaign
 from journeys.language.codec import campaign_of_run, campaign_to_json, condition_hash, condition_to_json
 from journeys.language.segments import mentions
 from storage import campaign_runs, segments
+from storage.campaign_runs import Wait
 from tests.activities.town import APP, Town
 
 _PEOPLE = """
@@ -76,6 +77,10 @@ class Blast:
 
     async def recover(self) -> int:
         return await JournalLane(self.town.database, self.folder, self.town.timing).look()
+
+    async def waits(self, order: RunOrder) -> list[Wait]:
+        async with self.town.database.transaction() as connection:
+            return await campaign_runs.waits(connection, APP, UUID(order.run_id))
 
     async def change(self, order: RunOrder, state: campaign_runs.State) -> bool:
         async with self.town.database.transaction() as connection:

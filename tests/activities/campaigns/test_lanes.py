@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.campaigns import lanes
 from activities.campaigns.order import RunOrder
 from activities.unknowns import Sweeper
 from activities.ways import SIDE_BY_SIDE
@@ -227,6 +229,90 @@ async def test_a_campaign_leaves_at_the_same_time_on_everybodys_clock(blast: Bla
     standing = await blast.look(order)
     assert standing.due_at is not None
     assert timedelta(hours=11) < standing.due_at - now < timedelta(hours=13)
+
+
+TWO_TIMES = (Version("morning", 50, email("welcome")), Version("evening", 50, email("welcome"), after=hours(9)))
+
+
+async def test_a_version_is_sent_so_long_after_the_plan_as_it_says(blast: Blast) -> None:
+    await blast.add_people(120)
+    order = await blast.launch(message=None, versions=TWO_TIMES)
+    people = Counter(row.step for row in await blast.town.rows())
+    await blast.send(order)
+    ends = await blast.town.run("SELECT DISTINCT step, state FROM messages ORDER BY step")
+    assert [(row.step, row.state) for row in ends] == [("evening", "planned"), ("morning", "sent")]
+    [wait], standing = await blast.waits(order), await blast.look(order)
+    assert (wait.step, wait.reason, wait.messages) == ("evening", "not_due", people["evening"])
+    assert standing.due_at == wait.first_at
+    assert standing.over_at is not None
+    assert standing.due_at is not None
+    planned_at = standing.over_at - timedelta(hours=72)
+    assert abs(standing.due_at - planned_at - timedelta(hours=9)) < timedelta(seconds=5)
+    await blast.let_leases_end(timedelta(hours=9))
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 120}
+    assert await blast.waits(order) == []
+
+
+async def test_quiet_hours_and_pauses_hold_for_a_version_when_its_time_has_come(blast: Blast) -> None:
+    await blast.add_people(20, zone="Pacific/Kiritimati")
+    order = await blast.launch(message=None, versions=TWO_TIMES)
+    await blast.send(order)
+    await blast.let_leases_end(timedelta(hours=9))
+    await blast.change(order, "paused")
+    assert [each.reason for each in await blast.waits(order)] == ["paused"]
+    await blast.change(order, "running")
+    quiet = '{"quiet_hours": [{"kind": "quiet_hours", "start": "00:00", "end": "23:59", "then": "wait"}]}'
+    await blast.town.run("UPDATE apps SET settings = CAST(:quiet AS text)::jsonb", quiet=quiet)
+    await blast.send(order)
+    [wait] = await blast.waits(order)
+    assert (wait.step, wait.reason) == ("evening", "quiet_hours")
+    [row, *_] = await blast.town.run("SELECT DISTINCT deferred_until FROM messages WHERE step = 'evening'")
+    assert (wait.first_at, wait.last_at) == (row.deferred_until, row.deferred_until)
+
+
+async def test_on_everybodys_own_clock_a_version_comes_so_much_later_on_it(blast: Blast) -> None:
+    """In New York the wall shows 23:30 before clocks go forward, and nine hours later 08:30, though only eight have passed."""
+    await blast.add_people(30, zone="America/New_York")
+    order = await blast.launch(message=None, versions=TWO_TIMES, local_at="2999-03-09T23:30")
+    await blast.send(order)
+    assert {each.reason for each in await blast.waits(order)} == {"local_time"}
+    due = {each.step: each.first_at for each in await blast.waits(order)}
+    zone = ZoneInfo("America/New_York")
+    assert due == {
+        "morning": datetime(2999, 3, 9, 23, 30, tzinfo=zone).astimezone(UTC),
+        "evening": datetime(2999, 3, 10, 8, 30, tzinfo=zone).astimezone(UTC),
+    }
+
+
+async def test_what_a_run_waits_for_is_told_with_its_number_and_moment(blast: Blast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_SLICE_S", 0.5)
+    await blast.add_people(60)
+    order = await blast.launch(per_second=1)
+    await blast.send(order)
+    assert [(each.reason, each.messages) for each in await blast.waits(order)] == [("run_rate", 10)]
+    await blast.town.run("UPDATE apps SET paused_at = now()")
+    assert [(each.reason, each.messages) for each in await blast.waits(order)] == [("paused", 10)]
+    await blast.town.run("UPDATE apps SET paused_at = NULL")
+    await blast.town.run("UPDATE campaign_runs SET next_slot_at = NULL")
+    assert [(each.reason, each.messages) for each in await blast.waits(order)] == [("planned", 10)]
+    blast.town.provider.script[:] = ["not_sent"]
+    await blast.town.run("UPDATE campaign_runs SET next_slot_at = NULL")
+    await blast.send(order)
+    waits = await blast.waits(order)
+    assert ({each.reason for each in waits}, sum(each.messages for each in waits)) == ({"not_sent"}, 10)
+    assert all(each.first_at is not None and each.first_at > datetime.now(UTC) for each in waits)
+
+
+async def test_who_waits_for_a_winner_waits_for_no_moment(blast: Blast) -> None:
+    await blast.add_people(60)
+    rule = WinnerRule(50, after=hours(1), until=hours(2))
+    order = await blast.launch(message=None, versions=TWO_TIMES, winner=rule, goal=Goal(event("bought"), days(1)))
+    [wait] = [each for each in await blast.waits(order) if each.step == "rest"]
+    assert (wait.reason, wait.first_at, wait.last_at) == ("no_winner_yet", None, None)
+    await blast.let_leases_end(timedelta(hours=9))
+    await blast.send(order)
+    assert (await blast.look(order)).due_at is None
 
 
 async def test_versions_holdout_and_those_who_wait_for_a_winner_are_drawn_as_python_draws_them(blast: Blast) -> None:

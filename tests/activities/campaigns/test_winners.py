@@ -1,5 +1,6 @@
 """Who lets the rest of a campaign's people have the winner: when it looks, and what it writes down."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -45,8 +46,8 @@ async def end_of_test(database: Database) -> None:
         await connection.exec_driver_sql("DELETE FROM campaign_chunks WHERE step = 'plain'")
 
 
-async def sent(database: Database, step: str, people: int, converted: int) -> None:
-    """So many people got this version an hour ago, and so many of them ordered since."""
+async def sent(database: Database, step: str, people: int, converted: int, *, ago: timedelta = timedelta(hours=1)) -> None:
+    """So many people got this version so long ago, and so many of them ordered a minute ago."""
     async with database.transaction() as connection:
         await connection.exec_driver_sql(
             f"""
@@ -55,7 +56,7 @@ async def sent(database: Database, step: str, people: int, converted: int) -> No
             ), written AS (
                 INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state, settled_at)
                 SELECT gen_random_uuid(), 'demo', id, 'campaign:{RUN}', '{step}', 1, id::text, 'email', 'marketing', 'sent',
-                    now() - interval '1 hour' FROM made
+                    now() - interval '{ago.total_seconds()} s' FROM made
             )
             INSERT INTO events (app, received_at, user_id, event_id, name, occurred_at)
             SELECT 'demo', now(), id, id::text, 'order_placed', now() - interval '1 minute' FROM made ORDER BY made.id LIMIT {converted}
@@ -88,6 +89,29 @@ async def test_the_rest_gets_the_winner_once_it_is_sure(database: Database) -> N
     async with database.transaction() as connection:
         assert await campaign_winners.of_run(connection, "demo", RUN) == "bold"
         assert not await campaign_winners.decide(connection, "demo", RUN, "plain")
+
+
+async def test_a_version_that_was_sent_earlier_wins_nothing_by_having_had_more_time(database: Database) -> None:
+    """Both were answered after a day by half of their people; the first was sent a day before the second."""
+    evening = [VERSIONS[0], replace(VERSIONS[1], after=hours(24))]
+    for versions, chosen in ((evening, None), (VERSIONS, "plain")):
+        await database_again(database)
+        await begin(database, replace(campaign(until=hours(30)), versions=versions, lasts=days(3)))
+        await end_of_test(database)
+        await sent(database, "plain", 300, 150, ago=timedelta(hours=25))
+        await sent(database, "bold", 300, 10)
+        await Winners(database).look()
+        async with database.transaction() as connection:
+            await connection.exec_driver_sql("UPDATE campaign_winners SET tested_at = now() - interval '1 hour', look_at = now()")
+        verdict, _ = await look(database)
+        assert verdict is not None
+        assert verdict.variant == chosen
+
+
+async def database_again(database: Database) -> None:
+    async with database.transaction() as connection:
+        for table in ("campaign_winners", "campaign_chunks", "campaign_runs", "events", "messages"):
+            await connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
 async def test_before_its_time_it_only_says_when_to_look_again(database: Database) -> None:

@@ -1,5 +1,6 @@
 """Campaigns as values: their JSON, and every problem that check can give of one."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from journeys.language import Cap, QuietHours, captured, days, email, entry, eve
 from journeys.language.campaigns import ONLY, Campaign, Version, WinnerRule, cron, daily, once, weekly
 from journeys.language.check_campaigns import campaign_problems
 from journeys.language.codec import campaign_from_json, campaign_hash, campaign_of_run, campaign_to_json
+from journeys.language.durations import Duration
 from journeys.language.errors import Invalid
 
 MAIL = email("spring-sale")
@@ -29,6 +31,7 @@ RULE = WinnerRule(20, hours(2), hours(24))
         Campaign(
             "spring-sale", "lapsed", versions=TWO, goal=GOAL, winner=RULE, holdout=10, topic="offers", most_people=1000, lasts=days(2)
         ),
+        Campaign("spring-sale", "lapsed", versions=[Version("morning", 50, MAIL), Version("evening", 50, MAIL, after=hours(9))]),
     ],
 )
 def test_a_campaign_is_one_json_and_back(campaign: Campaign) -> None:
@@ -62,6 +65,21 @@ def versions(*names: str) -> dict[str, Any]:
     return {"message": None, "versions": [Version(name, 100 / len(names), MAIL) for name in names]}
 
 
+def sent_after(after: Duration) -> dict[str, Any]:
+    return {"message": None, "versions": [Version("a", 50, MAIL), Version("b", 50, MAIL, after=after)]}
+
+
+def test_a_version_without_a_time_of_its_own_is_stored_as_before_there_was_one() -> None:
+    written = campaign_to_json(Campaign("spring-sale", "lapsed", versions=TWO))
+    assert b"after" not in written
+    assert dict(campaign_from_json(written).delays) == {"plain": timedelta(), "bold": timedelta()}
+
+
+def test_with_so_much_time_as_its_last_version_needs_a_campaign_is_in_order() -> None:
+    Campaign("a", "b", **{**sent_after(hours(9)), "when": daily("09:00", local=True), "lasts": hours(37)})
+    Campaign("a", "b", **{**sent_after(hours(3)), "goal": GOAL, "winner": RULE, "lasts": hours(28)})
+
+
 @pytest.mark.parametrize(
     ("fields", "place", "code"),
     [
@@ -76,6 +94,12 @@ def versions(*names: str) -> dict[str, Any]:
         (versions("rest", "b"), "rest", "version_reserved"),
         (versions("message", "b"), "message", "version_reserved"),
         ({"message": None, "versions": [Version("a", 50, MAIL), Version("b", 40, MAIL)]}, "versions", "weights_not_100"),
+        (sent_after(hours(-1)), "b", "after_too_long"),
+        ({**sent_after(days(31)), "lasts": days(90)}, "b", "after_too_long"),
+        ({**sent_after(hours(24)), "lasts": hours(24)}, "versions", "after_the_end"),
+        ({**sent_after(hours(3)), "goal": GOAL, "winner": RULE, "lasts": hours(27)}, "winner", "winner_after_end"),
+        ({**sent_after(hours(9)), "when": daily("09:00", local=True), "lasts": hours(36)}, "", "lasts_too_short"),
+        ({**sent_after(hours(3)), "when": event("x")}, "when", "not_on_events"),
         ({"winner": RULE}, "winner", "winner_of_nothing"),
         ({**versions("a", "b"), "winner": RULE}, "winner", "winner_of_nothing"),
         ({**versions("a", "b"), "goal": GOAL, "winner": WinnerRule(20, hours(2), minutes(1))}, "winner", "until_before_after"),
