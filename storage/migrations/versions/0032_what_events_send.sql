@@ -3,7 +3,7 @@
 COMMENT ON TABLE segment_follows IS 'segments whose members are kept, because a journey or a campaign listens to who comes and goes';
 
 -- A campaign's row changes with each of its runs: only what changes to whom it listens is noted.
-CREATE FUNCTION note_campaigns_update() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION note_campaigns_update() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$
 BEGIN
     INSERT INTO segment_changes (app)
     SELECT DISTINCT c.app FROM changed c JOIN was o ON o.app = c.app AND o.name = c.name
