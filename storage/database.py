@@ -56,6 +56,8 @@ class Database:
             max_overflow=0,
             pool_timeout=wait_s,
             pool_pre_ping=False,
+            # Each connection plans its statements anew: few that are warm serve better than many in turn.
+            pool_use_lifo=True,
             connect_args={
                 "timeout": 5,
                 "command_timeout": 30,
