@@ -87,7 +87,7 @@ async def accept(
     transaction got in the way: nothing holds then, and the whole transaction must be done again (`Database.run`).
     """
     if is_history:
-        await connection.execute(_MARK_HISTORY)
+        await mark_history(connection)
     verdicts, known = await _open(connection, app, items, received_at)
     fresh = [item for item, verdict in zip(items, verdicts, strict=True) if verdict == "new"]
     if not fresh:
@@ -106,8 +106,12 @@ async def accept(
     return [next(results) if verdict == "new" else Accepted(item.event_id, verdict) for item, verdict in zip(items, verdicts, strict=True)]
 
 
-# The notes that triggers write for segments say so, too (migration 0023).
 _MARK_HISTORY = text("SELECT set_config('sojourn.is_history', 'on', true)")
+
+
+async def mark_history(connection: Connection) -> None:
+    """What this transaction writes of people is no act of theirs: they come into segments by it, and nobody is told (migration 0023)."""
+    await connection.execute(_MARK_HISTORY)
 
 
 # Repeats ----------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from storage import endpoints
 from storage.attributes import LOCALE, TIMEZONE, Profile
 from storage.database import Connection, Contended
 from storage.endpoints import IMPORTED, Confirmed
+from storage.events import mark_history
 from storage.ids import address_hash, event_hash
 
 MOST_BAD_ROWS = 10_000
@@ -136,6 +137,7 @@ _IDS = text("SELECT user_id, id, is_new FROM found_people")
 
 async def bring_people(connection: Connection, app: str, people: Sequence[ImportedPerson]) -> Brought:
     """Make who is not known, and change who is. Each user id comes once. Raises Contended: then do the whole transaction again."""
+    await mark_history(connection)
     await _copy(connection, "incoming_people", _PEOPLE, [_person(each) for each in people])
     brought = await _settle_people(connection, app)
     if any(each.addresses or each.opted_out for each in people):
@@ -278,6 +280,7 @@ async def bring_events(connection: Connection, app: str, items: Sequence[Importe
     fresh = [each for hash_, each in hashed.items() if hash_ in claimed]
     if not fresh:
         return 0, 0
+    await mark_history(connection)
     people = dict.fromkeys(each.user_id for each in fresh)
     await _copy(connection, "incoming_people", _PEOPLE, [(each, n, "{}", "{}", None, None) for n, each in enumerate(people)])
     brought = await _settle_people(connection, app)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from activities import entering
 from activities.entering import EnteringLane
 from journeys.language import Journey, Send, ahead, days, did, did_not, email, event, has, in_segment, segment, sql, trait
 from storage import events, segment_members, segments
+from storage.attributes import Profile, changed
 from storage.database import Connection, Database
 from storage.erasures import erase
+from storage.imports import ImportedEvent, ImportedPerson, bring_events, bring_people
 from storage.joins import merge
 from storage.users import lock_users
 from tests.activities.crowd_of_segments import APP, Crowd
@@ -312,6 +315,25 @@ async def test_a_segment_that_cannot_be_read_keeps_none_from_being_read_and_is_t
 
 
 # History, joins, erasure ---------------------------------------------------------------------------------------------------
+
+
+async def test_imported_people_and_events_move_people_and_tell_nothing(crowd: Crowd) -> None:
+    await crowd.publish("gold", GOLD)
+    await crowd.publish("buyers", did("order_placed"))
+    await crowd.listen("gold", "buyers")
+    bought = ImportedEvent("order 1", "bob", "order_placed", datetime.now(UTC), {}, bytes(32))
+    for bring in (
+        partial(
+            bring_people, app="demo", people=[ImportedPerson("ann", 1, changed(Profile(), {"plan": "gold"}, datetime.now(UTC), "row"))]
+        ),
+        partial(bring_events, app="demo", items=[bought], received_at=datetime.now(UTC)),
+    ):
+        await crowd.database.run(bring)
+    await crowd.settle()
+    assert (await crowd.members("gold"), await crowd.members("buyers"), await crowd.told()) == (["ann"], ["bob"], [])
+    await crowd.is_like("ann", plan="free")
+    await crowd.settle()
+    assert await crowd.told() == [("ann", "left", "gold")]
 
 
 async def test_history_moves_people_and_tells_nothing(crowd: Crowd) -> None:
