@@ -58,18 +58,22 @@ class Moved:
 
 
 _WAITING = text("SELECT count(*) FROM (SELECT FROM segment_changes WHERE user_id IS NOT NULL LIMIT :most) AS waiting")
+# As an IN (...), what is locked may be asked for again and again, and come to more than :most.
 _DUE = text("""
-    WITH due AS (
-        DELETE FROM segment_due WHERE (app, segment, user_id) IN (
-            SELECT app, segment, user_id FROM segment_due WHERE due_at <= :now ORDER BY due_at LIMIT :most
-            FOR UPDATE SKIP LOCKED) RETURNING app, segment, user_id
+    WITH chosen AS MATERIALIZED (
+        SELECT app, segment, user_id FROM segment_due WHERE due_at <= :now ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
+    ), due AS (
+        DELETE FROM segment_due d USING chosen c WHERE d.app = c.app AND d.segment = c.segment AND d.user_id = c.user_id
+        RETURNING d.app, d.segment, d.user_id
     )
     INSERT INTO segment_changes (app, user_id, segment) SELECT app, user_id, segment FROM due
 """)
 _TAKE = text("""
-    DELETE FROM segment_changes WHERE seq IN (
-        SELECT seq FROM segment_changes WHERE user_id IS NOT NULL ORDER BY is_history, seq LIMIT :most FOR UPDATE SKIP LOCKED)
-    RETURNING app, user_id, segment, is_history, CAST(extract(epoch FROM clock_timestamp() - noted_at) AS double precision)
+    WITH chosen AS MATERIALIZED (
+        SELECT seq FROM segment_changes WHERE user_id IS NOT NULL ORDER BY is_history, seq LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM segment_changes n USING chosen c WHERE n.seq = c.seq
+    RETURNING n.app, n.user_id, n.segment, n.is_history, CAST(extract(epoch FROM clock_timestamp() - n.noted_at) AS double precision)
 """)
 
 

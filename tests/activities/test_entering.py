@@ -274,6 +274,16 @@ async def test_a_first_reading_that_is_killed_goes_on_where_it_was(crowd: Crowd,
     assert (len(await crowd.members("gold")), await crowd.told()) == (5, [("user 0", "left", "gold")])
 
 
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_no_more_notes_are_taken_than_asked_for(crowd: Crowd, mode: str) -> None:
+    # Postgres plans for a queue that it saw empty.
+    await crowd.execute("ANALYZE segment_changes")
+    await crowd.execute("INSERT INTO segment_changes (app, user_id) SELECT 'demo', n FROM generate_series(1, 400) n")
+    async with crowd.database.transaction() as connection:
+        await connection.exec_driver_sql(f"SET LOCAL plan_cache_mode = {mode}")
+        assert [len(await segment_members.take(connection, 30)) for _ in range(2)] == [30, 30]
+
+
 async def test_two_lanes_at_once_tell_everybody_once(crowd: Crowd) -> None:
     await crowd.publish("buyers", did("order_placed"))
     await crowd.publish("gold", GOLD)
