@@ -246,7 +246,10 @@ async def launch_campaign(
 
 @router.post("/campaigns/{name}/pause", summary="Pause a campaign")
 async def pause_campaign(app: App, database: Db, who: Who, workflows: WorkflowsIfThere, name: CampaignName) -> CampaignWithDefinition:
-    """Within a second nothing of it is claimed any more; no run begins, and events send nothing. What is leaving right now leaves."""
+    """Within a second nothing of its runs is claimed any more; no run begins, and events send nothing.
+
+    What is leaving right now leaves, and so does what an event has planned already.
+    """
     return await _change(database, workflows, app, name, lambda connection, stored: life.pause(connection, stored, done_by=who))
 
 
@@ -351,11 +354,14 @@ async def _change(
     name: str,
     act: Callable[[Connection, StoredCampaign], Awaitable[Told]],
 ) -> CampaignWithDefinition:
-    async with database.transaction(app) as connection:
-        told = await act(connection, await life.locked(connection, app, name))
-        answer = await shown(connection, app, name)
+    async def change(connection: Connection) -> Told:
+        return await act(connection, await life.locked(connection, app, name))
+
+    told = await database.run(change, app)
     await let_hear(workflows, app, told)
-    return answer
+    # Counting may take a second: not while relays wait for the campaign.
+    async with database.transaction(app) as connection:
+        return await shown(connection, app, name)
 
 
 def _version(row: campaigns.CampaignVersion, stored: StoredCampaign) -> CampaignVersionView:

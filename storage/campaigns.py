@@ -124,7 +124,7 @@ _PAGE = text(
 )
 _ALL = text(f"SELECT {_COLUMNS} {_FROM} WHERE c.app = :app ORDER BY c.name")
 _ONE = text(f"SELECT {_COLUMNS} {_FROM} WHERE c.app = :app AND c.name = :name")
-_LOCKED = text(f"SELECT {_COLUMNS} {_FROM} WHERE c.app = :app AND c.name = :name FOR UPDATE OF c")
+_LOCKED = text(f"SELECT {_COLUMNS} {_FROM} WHERE c.app = :app AND c.name = :name FOR NO KEY UPDATE OF c")
 _VERSIONS = text("""
     SELECT version, hash, definition, published_by, published_at FROM campaign_versions
     WHERE app = :app AND campaign = :name AND (CAST(:before AS integer) IS NULL OR version < :before) ORDER BY version DESC LIMIT :most
@@ -154,7 +154,7 @@ async def versions(connection: Connection, app: str, name: str, *, before: int |
 
 
 _MAKE = text("INSERT INTO campaigns (app, name, live_version) VALUES (:app, :name, 1) ON CONFLICT DO NOTHING")
-_LOCK = text("SELECT state, live_version FROM campaigns WHERE app = :app AND name = :name FOR UPDATE")
+_LOCK = text("SELECT state, live_version FROM campaigns WHERE app = :app AND name = :name FOR NO KEY UPDATE")
 _KNOWN = text("SELECT version FROM campaign_versions WHERE app = :app AND campaign = :name AND hash = :hash")
 _ADD = text("""
     INSERT INTO campaign_versions (app, campaign, version, hash, definition, published_by)

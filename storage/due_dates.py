@@ -2,7 +2,7 @@
 
 A row is written anew whenever its person changes, and for everybody when a journey is published. Both are done by one process at a time
 (`only_one`), behind the change and from what is committed with it, so that a crash anywhere leaves the work to be done again. Who changes
-is noted by triggers on `users` (migration 0031), whoever writes there.
+is noted by triggers on `users` (migration 0033), whoever writes there.
 """
 
 from collections.abc import Sequence

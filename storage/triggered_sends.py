@@ -33,6 +33,10 @@ _COUNTED = text(f"""
         WHERE t.app = :app AND t.campaign = :campaign AND t.launch = :launch GROUP BY 1, 2, 3
     ) AS each GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """)
+_LEFT = text(f"""
+    SELECT t.message_id FROM triggered_sends t {_MESSAGE}
+    WHERE t.app = :app AND t.campaign = :campaign AND t.launch = :launch AND m.state IN ('planned', 'deferred') ORDER BY t.message_id
+""")
 # In one order, so that two who keep house at once do not wait for each other crosswise.
 _TALLY = text(f"""
     WITH over AS (
@@ -61,6 +65,11 @@ async def counted(connection: Connection, app: str, campaign: str, launch: int) 
     """How the messages of one launch stand: each once, whether it was tallied or not."""
     rows = await connection.execute(_COUNTED, {"app": app, "campaign": campaign, "launch": launch})
     return [Outcome(*row) for row in rows]
+
+
+async def left(connection: Connection, app: str, campaign: str, launch: int) -> list[UUID]:
+    """The messages of one launch that have not left, in order of their ids."""
+    return list((await connection.execute(_LEFT, {"app": app, "campaign": campaign, "launch": launch})).scalars())
 
 
 async def tally(connection: Connection, most: int) -> int:

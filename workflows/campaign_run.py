@@ -1,6 +1,7 @@
 """The workflow of a run: it has the plan written, lets lanes send what is due, and waits for what is due later."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,7 +84,8 @@ class CampaignRunWorkflow:
         standing: Standing = await workflow.execute_activity(
             "look at campaign", order, result_type=Standing, start_to_close_timeout=timedelta(minutes=1), retry_policy=UNTIL_IT_ANSWERS
         )
-        return standing
+        # Histories of before hold the end of time, without a zone, for what waits for a winner.
+        return replace(standing, due_at=None) if standing.due_at is not None and standing.due_at.tzinfo is None else standing
 
     async def _skip_left(self, order: RunOrder, reason: str) -> None:
         await self._do("skip the rest of campaign", order, reason)

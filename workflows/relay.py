@@ -27,9 +27,9 @@ RENEW_S = 4.0
 POLL_S = 1.0
 BACKOFF_S = 1.0
 PER_SHARD = 50
-# Fewer than there are connections to Postgres; starts and signals wait for Temporal, and hold none.
+# More people than there are connections to Postgres: starts and signals wait for Temporal, and hold none.
+USERS_AT_ONCE = 64
 DECIDED_AT_ONCE = 12
-TOLD_AT_ONCE = 64
 MOST_FAILURES = 5
 
 RELAYED = Counter("sojourn_relayed_total", "Outbox rows told to journeys, or put in quarantine", ["outcome"])
@@ -66,7 +66,6 @@ class Relay:
         self._shards: list[int] = []
         self._renewed_at = float("-inf")
         self._deciding = asyncio.Semaphore(DECIDED_AT_ONCE)
-        self._telling = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Relay until `stopping` is set, then give the shards back."""
@@ -93,10 +92,12 @@ class Relay:
         if not rows:
             return 0, False
         chains = _by_user(rows)
+        gate = asyncio.Semaphore(USERS_AT_ONCE)
 
         async def follow(chain: _Chain) -> None:
             try:
-                await self._follow(chain)
+                async with gate:
+                    await self._follow(chain)
             except (Unavailable, _LeaseOver):
                 chain.is_blocked = True
 
@@ -122,9 +123,9 @@ class Relay:
         self._renewed_at = started
 
     @asynccontextmanager
-    async def _turn(self, gate: asyncio.Semaphore) -> AsyncIterator[None]:
+    async def _turn(self) -> AsyncIterator[None]:
         """A process that was stopped, or waited, for longer than its lease must not go on where another relay may be."""
-        async with gate:
+        async with self._deciding:
             if time.monotonic() - self._renewed_at > LEASE_S * 0.8:
                 raise _LeaseOver
             yield
@@ -161,7 +162,7 @@ class Relay:
 
     async def _decide(self, row: OutboxRow, event: EventFact) -> Decided:
         """What it means for journeys, and what campaigns send on it; an event that was told before finds that planned."""
-        async with self._turn(self._deciding), self._database.transaction() as connection:
+        async with self._turn(), self._database.transaction() as connection:
             if row.enrollment_id is None:
                 await on_events.hear(connection, row.app, row.user_id, event)
             return await self._entry.decide(connection, row.app, row.user_id, event, only=row.enrollment_id)
@@ -178,15 +179,13 @@ class Relay:
         # A second look only when a workflow turned out to be gone: its row is closed, and entry decided again.
         for _ in range(2):
             decided = await self._decide(row, row.event)
-            async with self._turn(self._telling):
-                if await self._carry_out(decided, row, chain):
-                    return
+            if await self._carry_out(decided, row, chain):
+                return
 
     async def _let_in(self, row: OutboxRow, request: EntryRequest, chain: _Chain) -> None:
-        async with self._turn(self._deciding), self._database.transaction() as connection:
+        async with self._turn(), self._database.transaction() as connection:
             decided = await self._entry.admit(connection, row.app, row.user_id, request)
-        async with self._turn(self._telling):
-            await self._carry_out(decided, row, chain)
+        await self._carry_out(decided, row, chain)
 
     async def _carry_out(self, decided: Decided, row: OutboxRow, chain: _Chain) -> bool:
         """End, start, tell. Returns False when a workflow that should run was gone."""
@@ -208,10 +207,9 @@ class Relay:
 
     async def _end_merged(self, row: OutboxRow) -> None:
         assert row.enrollment_id is not None
-        async with self._turn(self._deciding), self._database.transaction() as connection:
+        async with self._turn(), self._database.transaction() as connection:
             enrollment = await enrollments.get(connection, row.app, row.enrollment_id)
-        async with self._turn(self._telling):
-            await self._temporal.leave(enrollment.workflow_id, "merged", f"merged:{enrollment.id}")
+        await self._temporal.leave(enrollment.workflow_id, "merged", f"merged:{enrollment.id}")
 
     async def _finish(self, chains: Sequence[_Chain]) -> None:
         """Mark the started ones open and delete what was told, in one transaction: a crash before it only repeats."""

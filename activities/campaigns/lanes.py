@@ -6,7 +6,7 @@ Whatever dies, the chunk is due again when its lease is over; what the lane had 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,10 @@ class _Lane:
         if chunk is None:
             return None
         message = self._running.message_of(chunk.step)
+        if message is None:
+            # The rest is due only once a winner is known, which may have become so while this activity ran.
+            self._running = replace(self._running, winner=await campaign_winners.of_run(connection, run.app, run.id))
+            message = self._running.message_of(chunk.step)
         if message is None:
             return chunk, ClaimedChunk((), tuple(Later(each, campaign_sends.NEVER, "no_winner_yet") for each in chunk.message_ids))
         way = await delivery.way(run.app, message.channel)

@@ -10,7 +10,7 @@ from journeys.language.codec import campaign_of_run
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem
 from journeys.language.lifecycle import Act, Ahead, after
 from journeys.language.timing import Once, Recurring, Strike, first_strike, next_strike
-from storage import apps, campaign_runs, campaigns
+from storage import apps, campaign_runs, campaigns, direct_sends, triggered_sends
 from storage.campaign_runs import Run
 from storage.campaigns import Place, StoredCampaign
 from storage.database import Connection
@@ -133,11 +133,13 @@ async def resume(connection: Connection, stored: StoredCampaign, *, done_by: str
 
 
 async def stop(connection: Connection, stored: StoredCampaign, *, done_by: str) -> Told:
-    """For good: what was not claimed is not sent, and no run begins any more."""
+    """For good: what was not claimed is not sent, that of events too, and no run begins any more."""
     state = after("stop", stored.state, _NOTHING)
     place = replace(_place(stored), state=state, strike=None, listens_to=())
     await campaigns.put(connection, stored.app, stored.name, place)
     await _note(connection, stored, "stop", done_by, version=stored.launched_version)
+    waiting = await triggered_sends.left(connection, stored.app, stored.name, stored.launches)
+    await direct_sends.drop(connection, stored.app, waiting, reason="stopped")
     return await _change_runs(connection, stored, "stopped")
 
 

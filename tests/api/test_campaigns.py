@@ -9,10 +9,12 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
+from activities.campaigns import on_events
 from journeys.language import event, in_segment, push, segment, sql, trait
 from journeys.language.campaigns import Campaign, Version, daily, once
 from journeys.language.codec import condition_to_json
 from journeys.language.conditions import AnyCondition
+from journeys.language.facts import EventFact
 from storage import keys
 from storage.database import Database
 from tests.api.campaigning import MAIL, SALE, act, end_runs, plain, put, runs, settle
@@ -228,6 +230,18 @@ async def test_what_a_triggered_campaign_has_sent_since_its_launch_stands_with_i
     await act(manager, "stop", "thanks")
     again = (await act(manager, "launch", "thanks", again=True)).json()["sent_on_events"]
     assert (again["sent"], again["skipped"]) == (5, {})
+
+
+async def test_stopping_skips_what_events_have_planned_and_not_what_is_leaving(manager: httpx.AsyncClient, database: Database) -> None:
+    await put(manager, Campaign("thanks", "golden", MAIL, when=event("order_placed")))
+    await act(manager, "launch", "thanks")
+    async with database.transaction() as connection:
+        for number, person in enumerate((1001, 1002)):
+            fact = EventFact(f"order {number}", "order_placed", datetime.now(UTC), {})
+            await on_events.hear(connection, "demo", person, fact)
+        await connection.exec_driver_sql("UPDATE messages SET state = 'claimed', claim_epoch = 1, claimed_at = now() WHERE user_id = 1001")
+    told = (await act(manager, "stop", "thanks")).json()["sent_on_events"]
+    assert (told["planned"], told["left"], told["skipped"]) == (2, 1, {"stopped": 1})
 
 
 async def test_nobody_notices_who_comes_into_a_segment_of_sql_so_no_campaign_starts_on_it(manager: httpx.AsyncClient) -> None:

@@ -22,10 +22,12 @@ from journeys.language.campaigns import Version
 from journeys.language.errors import Unavailable
 from journeys.language.events import Goal
 from journeys.language.experiments import Experiment, Variant, WinnerRule, part_of
+from storage import campaign_winners
 from storage.database import Database
 from storage.ids import message_id
 from tests.activities.campaigns import victim
 from tests.activities.campaigns.blast import Blast
+from tests.activities.town import APP
 
 ROOT = Path(__file__).parents[3]
 
@@ -313,6 +315,25 @@ async def test_who_waits_for_a_winner_waits_for_no_moment(blast: Blast) -> None:
     await blast.let_leases_end(timedelta(hours=9))
     await blast.send(order)
     assert (await blast.look(order)).due_at is None
+
+
+async def test_a_winner_that_is_decided_while_lanes_run_reaches_the_rest(blast: Blast, monkeypatch: pytest.MonkeyPatch) -> None:
+    await blast.add_people(60)
+    versions = (Version("a", 50, email("welcome")), Version("b", 50, email("welcome")))
+    rule = WinnerRule(50, after=hours(1), until=hours(2))
+    order = await blast.launch(message=None, versions=versions, winner=rule, goal=Goal(event("bought"), days(1)))
+    real, asked = campaign_winners.of_run, 0
+
+    async def unknown_at_first(*given: Any) -> str | None:
+        nonlocal asked
+        asked += 1
+        return None if asked == 1 else await real(*given)
+
+    async with blast.town.database.transaction() as connection:
+        assert await campaign_winners.decide(connection, APP, UUID(order.run_id), "b")
+    monkeypatch.setattr(campaign_winners, "of_run", unknown_at_first)
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 60}
 
 
 async def test_versions_holdout_and_those_who_wait_for_a_winner_are_drawn_as_python_draws_them(blast: Blast) -> None:
