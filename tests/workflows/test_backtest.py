@@ -100,7 +100,8 @@ async def test_a_win_back_over_all_customers_counts_what_a_script_by_hand_counts
         print(f"\nbacktest: 23,570 people in {took:.1f} s, {burned:.1f} s of CPU, load {os.getloadavg()[0]:.1f}")  # noqa: T201
     assert (job.state, job.done, job.total) == ("done", 23_570, 23_570)
     assert as_by_hand(job.result["counts"]) == counts(DATA / "cdnow_master.txt.gz", "demo")
-    assert took < 60
+    # Far above what it takes on a busy machine: a bound on how it grows, not a measure.
+    assert took < 120
 
 
 def as_json(condition: Any) -> Any:
