@@ -102,7 +102,7 @@ SELECT c.step, CASE
     WHEN c.due_at <= clock_timestamp() AND (r.state = 'paused' OR a.paused_at IS NOT NULL) THEN 'paused'
     WHEN c.due_at <= clock_timestamp() AND r.next_slot_at > clock_timestamp() THEN 'run_rate'
     WHEN c.due_at <= clock_timestamp() THEN 'planned'
-    WHEN c.due_at = 'infinity' THEN 'no_winner_yet'
+    WHEN c.due_at = 'infinity' AND c.step = 'rest' THEN 'no_winner_yet'
     WHEN c.epoch > 0 THEN 'busy'
     ELSE coalesce(c.waits_for, 'planned') END AS reason,
   sum(cardinality(c.message_ids))::bigint AS messages,
