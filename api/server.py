@@ -37,6 +37,15 @@ class Server(uvicorn.Server):
 def server(app: FastAPI, *, host: str, port: int, drain_s: float = 0.0) -> Server:
     """Make a server whose only log lines are ours: uvicorn's own access log would hold paths with people's ids."""
     config = uvicorn.Config(
-        app, host=host, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning", server_header=False
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        # Longer than clients and load balancers keep a connection that is idle: who closes first must not be us, in the middle of a call.
+        timeout_keep_alive=75,
     )
     return Server(app, config, drain_s=drain_s)
