@@ -13,7 +13,7 @@ from activities.campaigns import life
 from activities.campaigns.life import Told
 from api import idempotency
 from api.campaign_results import RunResults, results_of
-from api.campaigns import CampaignName, CampaignOutcomeView, existing, key_name, let_hear
+from api.campaigns import CampaignName, CampaignOutcomeView, counted, existing, key_name, let_hear
 from api.idempotency import IdempotencyKey
 from api.paging import Cursor, Limit, Page, moment, page_of, position
 from api.strict import App, Body, Db, SendingApp, Who, Word, management
@@ -183,12 +183,7 @@ async def _progress(connection: Connection, app: str, run: Run) -> RunProgress:
 
 def progress_of(run: Run, tallies: Sequence[Tally], waits: Sequence[Wait], now: datetime) -> RunProgress:
     """How far a run has come at `now`."""
-    by_state: Counter[str] = Counter()
-    skipped: Counter[str] = Counter()
-    for each in tallies:
-        by_state[each.state] += each.messages
-        if each.state == "skipped":
-            skipped[each.reason or "unknown"] += each.messages
+    by_state, skipped = counted(tallies)
     left = sum(each.messages for each in waits)
     rate = _rate(run, _done_by_version(tallies, waits), now)
     return RunProgress(

@@ -1,7 +1,7 @@
 """Campaigns: publishing them, and their life from draft to finished. Runs are in campaign_runs.py, trials in campaign_trials.py."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from api.temporal import Workflows, WorkflowsIfThere
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from journeys.language.lifecycle import State
 from storage import campaigns, journeys, outbox, providers, segments, templates, topics, triggered_sends
+from storage.campaign_runs import Tally
 from storage.campaigns import StoredCampaign
 from storage.database import Connection, Database
 from storage.triggered_sends import Outcome
@@ -314,14 +315,20 @@ async def _sent_on_events(connection: Connection, stored: StoredCampaign) -> Sen
     return sent_on_events(await triggered_sends.counted(connection, stored.app, stored.name, stored.launches))
 
 
-def sent_on_events(outcomes: Sequence[Outcome]) -> SentOnEvents:
-    """What so many messages come to together."""
+def counted(outcomes: Iterable[Outcome | Tally]) -> tuple[Counter[str], Counter[str]]:
+    """Messages by state; of those that were skipped, by reason."""
     by_state: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     for each in outcomes:
         by_state[each.state] += each.messages
         if each.state == "skipped":
             skipped[each.reason or "unknown"] += each.messages
+    return by_state, skipped
+
+
+def sent_on_events(outcomes: Sequence[Outcome]) -> SentOnEvents:
+    """What so many messages come to together."""
+    by_state, skipped = counted(outcomes)
     return SentOnEvents(
         planned=by_state.total(),
         left=sum(by_state[state] for state in ("planned", "deferred", "claimed")),

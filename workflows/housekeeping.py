@@ -1,6 +1,7 @@
 """What has to be done now and then: partitions of the months ahead, and forgetting what was promised to be kept only for a while."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -22,7 +23,7 @@ from storage import (
     tracked_links,
     triggered_sends,
 )
-from storage.database import Database
+from storage.database import Connection, Database
 
 log = structlog.get_logger()
 
@@ -78,31 +79,20 @@ async def keep_house(database: Database) -> None:
         }
     async with database.transaction() as connection:
         forgotten["links"] = await tracked_links.forget_old(connection, datetime.now(UTC) - LINKS_FOR)
-    forgotten["in_app"] = await _forget_in_app(database)
-    forgotten["triggered_sends"] = await _tally(database)
+    forgotten["in_app"] = await _in_pieces(database, in_app.forget_expired, IN_APP_AT_ONCE)
+    forgotten["triggered_sends"] = await _in_pieces(database, triggered_sends.tally, TALLIED_AT_ONCE)
     async with database.transaction() as connection:
         # What came a minute ago has been committed by now.
         counted = await best_hours.count_everybody(connection, datetime.now(UTC) - timedelta(minutes=1))
     log.info("house kept", forgotten=forgotten, reading_hours_counted=counted)
 
 
-async def _forget_in_app(database: Database) -> int:
-    """In-app messages that are over, some at a time, so that no transaction takes minutes."""
+async def _in_pieces(database: Database, piece: Callable[[Connection, int], Awaitable[int]], at_once: int) -> int:
+    """Do so many at a time, so that no transaction takes minutes; how many they were in all."""
     total = 0
     while True:
         async with database.transaction() as connection:
-            forgotten = await in_app.forget_expired(connection, IN_APP_AT_ONCE)
-        total += forgotten
-        if forgotten < IN_APP_AT_ONCE:
-            return total
-
-
-async def _tally(database: Database) -> int:
-    """What campaigns on events have sent, some at a time."""
-    total = 0
-    while True:
-        async with database.transaction() as connection:
-            tallied = await triggered_sends.tally(connection, TALLIED_AT_ONCE)
-        total += tallied
-        if tallied < TALLIED_AT_ONCE:
+            done = await piece(connection, at_once)
+        total += done
+        if done < at_once:
             return total
