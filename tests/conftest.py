@@ -5,11 +5,14 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from temporalio.worker._workflow import _WorkflowWorker
 
 from cli.children import stop_child
+from cli.collector import spare_the_collector
 from cli.embedded_postgres import EmbeddedPostgres, free_port
 from cli.temporal_binary import temporal_binary
 from cli.temporal_server import DevServer
@@ -61,8 +64,25 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def temporal() -> Iterator[str]:
     """The address of one Temporal dev server for the test run, in memory, where tests may skip time."""
+    suspect_deadlocks_only_after(seconds=30)
     with tempfile.TemporaryDirectory(prefix="sojourn-temporal-") as folder:
         server = DevServer(temporal_binary(print), free_port(), Path(folder) / "temporal.log", with_virtual_time=True)
         child = server.start()
         yield server.address
         stop_child(child)
+
+
+def suspect_deadlocks_only_after(seconds: int) -> None:
+    """After two seconds the SDK strikes a workflow task with an exception wherever it stands; a busy machine is no deadlock."""
+    made = _WorkflowWorker.__init__
+
+    def patient(worker: _WorkflowWorker, **named: Any) -> None:
+        made(worker, **named)
+        worker._deadlock_timeout_seconds = seconds
+
+    _WorkflowWorker.__init__ = patient  # type: ignore[method-assign, assignment]
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live as long as the run; a full collection that walks them all stops every task for half a second and more."""
+    spare_the_collector()
