@@ -17,7 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from journeys.language.errors import Unavailable
 from journeys.language.listening import ENTERED, LEFT
-from storage import events, segment_follows, segment_members
+from storage import events, segment_census, segment_follows, segment_members, segment_people
 from storage.database import Connection, Database
 from storage.enrollments import database_now
 from storage.events import Own
@@ -38,10 +38,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Pace:
-    """How many notes, and how many people of a first reading, one transaction takes; while it is quiet, how often it looks."""
+    """How many notes, and how many people of a census, one transaction takes; while it is quiet, how often it looks."""
 
     notes: int = 200
-    people: int = 2000
+    people: int = 200_000
     due: int = 1000
     poll_s: float = 0.2
 
@@ -56,10 +56,15 @@ class EnteringLane:
         self._now = now
 
     async def run(self) -> None:
-        """Run until cancelled. While Postgres is away the notes wait there."""
+        """Run until cancelled. A census takes seconds, so notes are read beside it. While Postgres is away they wait there."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again_and_again(self._pass_of_notes))
+            group.create_task(self._again_and_again(self._pass_of_census))
+
+    async def _again_and_again(self, one_pass: Callable[[], Awaitable[bool]]) -> None:
         while True:
             try:
-                is_more = await self.pass_once()
+                is_more = await one_pass()
             except Unavailable as away:
                 _log.warning("segments_wait", reason=str(away))
                 is_more = False
@@ -67,14 +72,20 @@ class EnteringLane:
                 await asyncio.sleep(self._pace.poll_s)
 
     async def pass_once(self) -> bool:
-        """Follow what was published, read whom notes name, and go on with first readings. Says whether there is more to do at once."""
+        """Follow what was published, read whom notes name, and go on with a census. Says whether there is more to do at once."""
+        is_more = await self._pass_of_notes()
+        return await self._pass_of_census() or is_more
+
+    async def _pass_of_notes(self) -> bool:
         await self._database.run(self._settle)
         await self._database.run(self._note_due)
         notes, told = await self._database.run(self._read_noted)
         if told:
             self._notify(OUTBOX)
-        people = await self._database.run(self._read_first)
-        return notes == self._pace.notes or people > 0
+        return notes == self._pace.notes
+
+    async def _pass_of_census(self) -> bool:
+        return await self._database.run(self._take_census)
 
     async def _settle(self, connection: Connection) -> None:
         for app in await segment_follows.take_published(connection):
@@ -97,19 +108,25 @@ class EnteringLane:
                 LAG.observe(note.waited_s)
         return len(notes), told
 
-    async def _read_first(self, connection: Connection) -> int:
-        """Some of those who are in a newly followed segment already: nobody is told of them."""
-        unread = await segment_follows.next_unread(connection, self._pace.people)
+    async def _take_census(self, connection: Connection) -> bool:
+        """Some of those who are in a newly followed segment already: nobody is told of them. False where nothing is to be done."""
+        unread = await segment_follows.next_unread(connection)
         if unread is None:
-            return 0
-        app, follow, people = unread
+            return False
+        app, follow = unread
         meant = (await segment_follows.definitions(connection, app, [follow.segment])).get(follow.segment, {})
-        if segment_follows.fingerprint(meant) == follow.fingerprint:
-            at = await self._now(connection)
-            answers = await _read(connection, app, follow.segment, meant, people, at)
-            _count(await segment_members.write(connection, app, follow.segment, answers, at))
-            await segment_follows.advance(connection, app, follow.segment, people[-1] if len(people) == self._pace.people else None)
-        return len(people)
+        if segment_follows.fingerprint(meant) != follow.fingerprint:
+            return False  # published a moment ago: the census begins anew
+        after, at = follow.read_to or 0, await self._now(connection)
+        people, last = await segment_people.next_people(connection, app, after=after, most=self._pace.people)
+        try:
+            counted = await segment_census.take(connection, app, follow.segment, meant, after=after, last=last, at=at)
+            _count(counted.entered, counted.gone)
+        except ReadingFailed as failed:
+            _tell_of(failed, app, follow.segment)
+            await segment_census.take_later(connection, app, follow.segment, after=after, last=last)
+        await segment_follows.advance(connection, app, follow.segment, last if people == self._pace.people else None)
+        return True
 
 
 @dataclass(frozen=True)
@@ -149,6 +166,10 @@ class _Reading:
         meant = await segment_follows.definitions(self._connection, self._app, [each.segment for each in follows])
         readings = []
         for follow in follows:
+            if follow.is_busy:
+                theirs = [note for note in notes if note.segment in (None, follow.segment)]
+                await segment_members.put_off(self._connection, self._app, follow.segment, theirs)
+                continue
             is_told = _people(notes, now, follow)
             # Published a moment ago: everybody is read again, these too.
             if is_told and segment_follows.fingerprint(meant.get(follow.segment, {})) == follow.fingerprint:
@@ -160,12 +181,12 @@ class _Reading:
         """Without those who turned out to be somebody else since: there is a note of who they are."""
         sure = [each for each in reading.answers if not each.moves or locked.get(each.user_id) == each.user_id]
         moved = await segment_members.write(self._connection, self._app, reading.segment, sure, at)
-        _count(moved)
+        _count(sum(each.is_in for each in moved), sum(not each.is_in for each in moved))
         return [_event(each, at) for each in moved if reading.is_told[each.user_id]]
 
 
 def _people(notes: Iterable[Note], now: Mapping[int, int], follow: Follow) -> Mapping[int, bool]:
-    """Whom to read in a segment, and whether what comes of it is told. The first reading comes to the others."""
+    """Whom to read in a segment, and whether what comes of it is told. The census comes to the others."""
     found: dict[int, bool] = defaultdict(bool)
     for note in notes:
         person = now.get(note.user_id)
@@ -181,15 +202,19 @@ async def _read(
         return await segment_members.read(connection, app, segment, meant, people, at)
     except ReadingFailed as failed:
         # One segment that cannot be read must not keep the others from being read.
-        _log.error("segment_not_read", app=app, segment=segment, reason=str(failed.__cause__).splitlines()[0][:200])
-        FAILED.inc()
+        _tell_of(failed, app, segment)
         await segment_members.read_later(connection, app, segment, people)
         return ()
 
 
-def _count(moved: Iterable[Moved]) -> None:
-    for each in moved:
-        MOVES.labels("in" if each.is_in else "out").inc()
+def _tell_of(failed: ReadingFailed, app: str, segment: str) -> None:
+    _log.error("segment_not_read", app=app, segment=segment, reason=str(failed.__cause__).splitlines()[0][:200])
+    FAILED.inc()
+
+
+def _count(entered: int, gone: int) -> None:
+    MOVES.labels("in").inc(entered)
+    MOVES.labels("out").inc(gone)
 
 
 def _event(moved: Moved, at: datetime) -> Own:

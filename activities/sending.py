@@ -63,6 +63,8 @@ class Renders(Protocol):
 
 
 Compose = Callable[[], Awaitable[Content]]
+_TOGETHER = 50
+"""So many are rendered at once, and leave over one connection where the account takes many."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,23 @@ async def _composed(parcel: Parcel) -> Content | Ended:
 
 
 async def send_all(way: Way, parcels: Sequence[Parcel], watch: Watch) -> list[Ended]:
-    """Render and hand over many of one class, one end each. `watch` knows them by their places here. Never raises but for cancellation."""
-    # At once, so that what several look up outside is asked once.
-    composed = dict(enumerate(await asyncio.gather(*map(_composed, parcels))))
+    """Render and hand over many of one class, one end each. `watch` knows them by their places here. Never raises but for cancellation.
+
+    Some are rendered while others are under way, and whatever else waits in this process has its turn between.
+    """
+    rendering = asyncio.Lock()
+    places = [range(first, min(first + _TOGETHER, len(parcels))) for first in range(0, len(parcels), _TOGETHER)]
+    async with asyncio.TaskGroup() as group:
+        parts = [
+            group.create_task(_send_together(way, [parcels[at] for at in each], Renumbered(each, watch), rendering)) for each in places
+        ]
+    return [end for part in parts for end in part.result()]
+
+
+async def _send_together(way: Way, parcels: Sequence[Parcel], watch: Watch, rendering: asyncio.Lock) -> list[Ended]:
+    async with rendering:
+        # At once, so that what several look up outside is asked once.
+        composed = dict(enumerate(await asyncio.gather(*map(_composed, parcels))))
     ends = {place: each for place, each in composed.items() if isinstance(each, Ended)}
     made = {place: each for place, each in composed.items() if isinstance(each, Content)}
     if made:

@@ -24,10 +24,9 @@ from storage.ids import length_prefixed, time_bytes
 from storage.segments import Definition
 from storage.tables import messages, users
 
-CHUNK = 50
+CHUNK = 200
 HELD_OUT = "held_out"
 APP_HOLDOUT = "app_holdout"
-_LONGEST_MS = str(15 * 60 * 1000)
 _MOST_MEMORY = "256MB"
 _FAILED_FOR = "^(gave_up|expired|missing_variable|template_|no_template|no_content_for_channel)"
 
@@ -76,6 +75,7 @@ class Planning:
     most_people: int | None = None
     by_zone: bool = False
     chunk: int = CHUNK
+    """How many messages are taken together."""
 
 
 class _With(Executable, ClauseElement):
@@ -96,7 +96,7 @@ def _with_in_sql(element: _With, compiler: Any, **options: Any) -> str:
 _BEGUN = text("SELECT began_at FROM campaign_runs WHERE app = :app AND id = :run_id AND state = 'planning' FOR UPDATE")
 # Where a month has no partition of its own, the default one took the rows.
 _PARTITION = text("SELECT coalesce(to_regclass(:month)::text, 'messages_other')")
-_BOUNDS = text("SELECT set_config('statement_timeout', :ms, true), set_config('work_mem', :memory, true)")
+_BOUNDS = text("SELECT set_config('work_mem', :memory, true)")
 _REST = text("""
 , drawn AS MATERIALIZED (
   SELECT a.id, a.zone,
@@ -154,11 +154,14 @@ UPDATE campaign_runs SET state = 'running', planned_at = clock_timestamp() WHERE
 
 
 async def plan(connection: Connection, planning: Planning) -> bool:
-    """Write the plan of a run, once; False where it is not to be planned any more. The whole of it is one transaction, the caller's."""
+    """Write the plan of a run, once; False where it is not to be planned any more.
+
+    The whole of it is one transaction, the caller's, whose one statement may take minutes for a million people.
+    """
     began_at = (await connection.execute(_BEGUN, {"app": planning.app, "run_id": planning.run_id})).scalar()
     if began_at is None:
         return False
-    await connection.execute(_BOUNDS, {"ms": _LONGEST_MS, "memory": _MOST_MEMORY})
+    await connection.execute(_BOUNDS, {"memory": _MOST_MEMORY})
     values = {**_values(planning), "time": time_bytes(began_at), "at": began_at, **NO_ENROLLMENT}
     await connection.execute(_With(_audience(planning), _REST), values)
     # Statistics that know nothing of these rows would have each lane read all of them for its fifty.

@@ -1,4 +1,4 @@
-"""The messages of a run as lanes meet them: planned in one statement, taken in chunks, claimed and settled fifty at a time.
+"""The messages of a run as lanes meet them: planned in one statement, taken, claimed and settled in chunks.
 
 A chunk that is taken is due again when its lease is over, so whoever dies leaves it to the next one. Only who took it last ends it.
 """
@@ -108,10 +108,13 @@ WHERE c.app = :app AND c.id = chosen.id RETURNING c.id, c.epoch, c.step, c.messa
 """)
 # With a bound on messages a second the run's own row is the queue: whoever comes too early takes nothing.
 _SLOT = text("""
-UPDATE campaign_runs SET next_slot_at = greatest(next_slot_at, clock_timestamp()) + make_interval(secs => :step_s)
-WHERE app = :app AND id = :run_id AND coalesce(next_slot_at, clock_timestamp()) <= clock_timestamp() RETURNING id
+SELECT id FROM campaign_runs WHERE app = :app AND id = :run_id AND coalesce(next_slot_at, clock_timestamp()) <= clock_timestamp()
+FOR NO KEY UPDATE
 """)
-# OFFSET 0 keeps the order of joins as it is written: from fifty ids, each by its key. Statistics lag behind what a plan has just written.
+_NEXT_SLOT = text("""
+UPDATE campaign_runs SET next_slot_at = clock_timestamp() + make_interval(secs => :step_s) WHERE app = :app AND id = :run_id
+""")
+# OFFSET 0 keeps the order of joins as it is written: from the ids, each by its key. Statistics lag behind what a plan has just written.
 # In order of id, as every locker of several people does.
 _LOCK = text("""
 SELECT m.id, m.state, m.planned_at, u.id AS person, u.user_id, u.attributes, u.timezone, u.locale, u.merged_into,
@@ -263,16 +266,17 @@ RETURNING c.id
 """)
 
 
-async def take(
-    connection: Connection, app: str, run_id: UUID, *, lease: timedelta, per_second: float | None = None, size: int = 50
-) -> Chunk | None:
+async def take(connection: Connection, app: str, run_id: UUID, *, lease: timedelta, per_second: float | None = None) -> Chunk | None:
     """Take the chunk that is due first; None where none is due, the run or the app is paused, or the run's rate has no slot yet."""
+    run = {"app": app, "run_id": run_id}
+    if per_second is not None and (await connection.execute(_SLOT, run)).first() is None:
+        return None
+    row = (await connection.execute(_TAKE, {**run, "lease_s": lease.total_seconds()})).first()
+    if row is None:
+        return None
     if per_second is not None:
-        slot = {"app": app, "run_id": run_id, "step_s": size / per_second}
-        if (await connection.execute(_SLOT, slot)).first() is None:
-            return None
-    row = (await connection.execute(_TAKE, {"app": app, "run_id": run_id, "lease_s": lease.total_seconds()})).first()
-    return None if row is None else Chunk(app, run_id, row.id, row.epoch, row.step, row.message_ids, row.began_at)
+        await connection.execute(_NEXT_SLOT, {**run, "step_s": len(row.message_ids) / per_second})
+    return Chunk(app, run_id, row.id, row.epoch, row.step, row.message_ids, row.began_at)
 
 
 async def lock_recipients(connection: Connection, chunk: Chunk) -> list[Recipient]:

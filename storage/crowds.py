@@ -43,7 +43,7 @@ def who_did(deeds: Deeds) -> Select[Any]:
         return _bounded(found, deeds, _amount(deeds.number))
     of_ids = [] if deeds.bounds is None else [_amount(deeds.number).label("amount")]
     by_id = select(deeds.done.c.user_id, *of_ids).where(*deeds.rows).group_by(deeds.done.c.user_id).correlate(None).subquery()
-    person, rows = _survivors(by_id)
+    person, rows = survivors(by_id)
     found = select(person.label("id")).select_from(rows)
     if deeds.bounds is None:
         return found.correlate(None)
@@ -62,7 +62,7 @@ class Following:
 def who_went_on(deeds: Deeds, following: Following) -> Select[Any]:
     """Those who did the first and then the second. `rows` of the deeds hold of both events."""
     done = deeds.done
-    person, rows = (users.c.id, _with_users(done)) if any(map(_reads_the_person, _parts(deeds, following))) else _survivors(done)
+    person, rows = (users.c.id, _with_users(done)) if any(map(_reads_the_person, _parts(deeds, following))) else survivors(done)
     number = [] if deeds.number is None else [deeds.number.label("number")]
     flags = (following.is_first.label("is_first"), following.is_second.label("is_second"))
     happened = (
@@ -96,7 +96,7 @@ def _last(name: str) -> FromClause:
     event = events.alias()
     rows = (event.c.app == APP, event.c.name == name, event.c.occurred_at <= AT)
     by_id = select(event.c.user_id, func.max(event.c.occurred_at).label("last_at")).where(*rows).group_by(event.c.user_id).subquery()
-    person, joined = _survivors(by_id)
+    person, joined = survivors(by_id)
     return select(person.label("id"), func.max(by_id.c.last_at).label("last_at")).select_from(joined).group_by(person).subquery()
 
 
@@ -121,14 +121,14 @@ def bucket_of(asked: Sample) -> Sql:
 
 
 def is_near(asked: Near, latitude: Sql, longitude: Sql, *there: Sql) -> Sql:
-    """Two JSON values are near: `distance_km` of storage/migrations (0002) written out as `bucket_of` is, with sines for few."""
-    numbers = (number_of(latitude).label("latitude"), number_of(longitude).label("longitude"))
-    place = select(*numbers).correlate(users).offset(0).subquery()
-    own = [cast(func.round(each, 9), Double) for each in (place.c.latitude, place.c.longitude)]
-    halves = [func.sin(func.radians(other - mine) / 2) for mine, other in zip(own, there, strict=True)]
-    flat = halves[0] * halves[0] + func.cos(func.radians(own[0])) * func.cos(func.radians(there[0])) * halves[1] * halves[1]
-    distance = 2 * _EARTH_KM * func.asin(func.sqrt(func.least(literal(1.0, Double), flat)))
-    near = select(distance <= literal(asked.km, Double)).select_from(place).scalar_subquery()
+    """Two JSON values are near: `distance_km` of storage/migrations (0002) written out, with sines for few.
+
+    In one expression: with a subquery in it Postgres would not read `users` with several processes.
+    """
+    own = [cast(func.round(number_of(each), 9), Double) for each in (latitude, longitude)]
+    halves = [func.power(func.sin(func.radians(other - mine) / 2), 2) for mine, other in zip(own, there, strict=True)]
+    flat = halves[0] + func.cos(func.radians(own[0])) * func.cos(func.radians(there[0])) * halves[1]
+    near = 2 * _EARTH_KM * func.asin(func.sqrt(func.least(literal(1.0, Double), flat))) <= literal(asked.km, Double)
     # Between two numbers JSON has numbers only, and compares them as they are.
     around = ((latitude, _latitudes(asked)), (longitude, _longitudes(asked)))
     is_around = and_(*(each.between(*map(_as_json, ends)) for each, ends in around))
@@ -182,7 +182,7 @@ def _amount(number: Sql | None) -> Sql:
     return func.count() if number is None else func.coalesce(func.sum(number), 0)
 
 
-def _survivors(rows: FromClause) -> tuple[Sql, FromClause]:
+def survivors(rows: FromClause) -> tuple[Sql, FromClause]:
     """Who the `user_id` of such rows is now, and the rows with what tells it."""
     joined = users.alias()
     is_joined = and_(joined.c.app == APP, joined.c.merged_into.is_not(None), joined.c.id == rows.c.user_id)
@@ -191,7 +191,7 @@ def _survivors(rows: FromClause) -> tuple[Sql, FromClause]:
 
 def _with_users(done: NamedFromClause) -> FromClause:
     """Events with the row of `users` of whoever did them: what a condition reads of the person is read of that row."""
-    person, rows = _survivors(done)
+    person, rows = survivors(done)
     return rows.join(users, and_(users.c.app == APP, users.c.id == person))
 
 

@@ -35,7 +35,7 @@ def _dump(value: Any) -> str:
 
 
 class Database:
-    """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, 30 s a statement.
+    """A pool on one Postgres. `url` is postgresql+asyncpg://...; never hangs: `wait_s` for a connection, `statement_s` a statement.
 
     `suppression_keys` are those of the settings: a process with others would not find what is suppressed. `keeps_plans`: a statement is
     planned once a connection and not for each of its values; for few statements that are alike for all values.
@@ -47,6 +47,7 @@ class Database:
         *,
         pool_size: int = 20,
         wait_s: float = 1.0,
+        statement_s: float = 30.0,
         suppression_keys: Sequence[str] = (DEVELOPMENT_KEY,),
         keeps_plans: bool = False,
     ) -> None:
@@ -60,10 +61,10 @@ class Database:
             pool_use_lifo=True,
             connect_args={
                 "timeout": 5,
-                "command_timeout": 30,
+                "command_timeout": statement_s,
                 "server_settings": {
                     "application_name": "sojourn",
-                    "statement_timeout": "30000",
+                    "statement_timeout": str(round(statement_s * 1000)),
                     "lock_timeout": "10000",
                     "jit": "off",
                     "plan_cache_mode": "force_generic_plan" if keeps_plans else "auto",

@@ -1,31 +1,67 @@
-"""The next moment at which time alone may change a segment's answer for somebody, as SQL over a row of `users`.
+"""The next moment at which time alone may change a segment's answer for somebody: as SQL over a row of `users`, or of everybody at once.
 
 journeys/language/edges.py says which kinds of moments there are. The answer may come too early, never too late; NULL is never.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
-from sqlalchemy import Text, case, func, literal, null, select
+from sqlalchemy import Select, Text, case, func, literal, null, select, union_all
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from journeys.language.conditions import After, Before, LastDid, MessageWas
 from journeys.language.edges import Edge, GoesBy, IsToBeTold, IsToCome, Leaves
-from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, of_user, within_years
+from storage import crowds
+from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, people, within_years
 from storage.tables import events, messages, users
 
 _LATER = sql_cast(literal("1 microsecond", Text), INTERVAL)
 
 
+@dataclass(frozen=True)
+class _Happened:
+    """A moment that rows of a table tell, of one person or each: whose they are, what holds of them, and the moment of all of them."""
+
+    table: NamedFromClause
+    are_theirs: Sql
+    rows: Sequence[Sql]
+    moment: Sql
+
+
 def next_change(edges: Iterable[Edge]) -> Sql:
     """The first moment after AT at which one of these edges may be passed."""
-    moments = [moment for edge in edges for moment in _moments(edge)]
+    moments = [_of_one(moment) if isinstance(moment, _Happened) else moment for edge in edges for moment in _moments(edge)]
     return func.least(*moments, type_=INSTANT) if moments else sql_cast(null(), INSTANT)
 
 
-def _moments(edge: Edge) -> Iterator[Sql]:
+def next_changes(edges: Iterable[Edge], *among: Sql) -> Select[Any] | None:
+    """The same of everybody of whom `among` holds: rows of `user_id` and `due_at` for those to whom something comes. None: to nobody."""
+    found = [_of_each(moment, among) for edge in edges for moment in _moments(edge)]
+    if not found:
+        return None
+    moments = union_all(*found).subquery()
+    person, rows = crowds.survivors(moments)
+    told = select(users.c.id.label("user_id"), func.min(moments.c.at).label("due_at")).select_from(rows.join(users, users.c.id == person))
+    return told.where(users.c.app == APP, users.c.merged_into.is_(None), *among, moments.c.at.is_not(None)).group_by(users.c.id)
+
+
+def _of_one(happened: _Happened) -> Sql:
+    rows = select(happened.moment).select_from(happened.table).where(happened.are_theirs, *happened.rows)
+    return rows.correlate(users).scalar_subquery()
+
+
+def _of_each(moment: Sql | _Happened, among: Sequence[Sql]) -> Select[Any]:
+    if isinstance(moment, _Happened):
+        who = moment.table.c.user_id
+        return select(who, moment.moment.label("at")).where(*moment.rows).group_by(who)
+    return select(users.c.id.label("user_id"), moment.label("at")).where(users.c.app == APP, users.c.merged_into.is_(None), *among)
+
+
+def _moments(edge: Edge) -> Iterator[Sql | _Happened]:
     match edge:
         case Leaves(event, after, only_last=True) | GoesBy(Before(LastDid(event)) | After(LastDid(event)), after):
             yield _of_events(event, lambda at: at <= AT, lambda at: _ahead(_moved(func.max(at), after)))
@@ -54,14 +90,15 @@ def _interval(by: timedelta) -> Sql:
     return sql_cast(literal(f"{round(by.total_seconds())} seconds", Text), INTERVAL)
 
 
-def _of_events(event: str, which: Callable[[Sql], Sql], moment: Callable[[Sql], Sql]) -> Sql:
+def _of_events(event: str, which: Callable[[Sql], Sql], moment: Callable[[Sql], Sql]) -> _Happened:
     done = events.alias()
-    rows = select(moment(done.c.occurred_at)).where(*of_user(done), done.c.name == event, which(done.c.occurred_at))
-    return rows.correlate(users).scalar_subquery()
+    at = done.c.occurred_at
+    return _Happened(done, done.c.user_id == func.any(people()), (done.c.app == APP, done.c.name == event, which(at)), moment(at))
 
 
-def _told(asked: MessageWas) -> Sql:
+def _told(asked: MessageWas) -> _Happened:
     message = messages.alias()
     at = message.c.settled_at if asked.state == "sent" else message.c[f"{asked.state}_at"]
-    rows = select(func.min(at)).where(message.c.app == APP, message.c.user_id == users.c.id, message.c.template == asked.template, at > AT)
-    return rows.correlate(users).scalar_subquery()
+    return _Happened(
+        message, message.c.user_id == users.c.id, (message.c.app == APP, message.c.template == asked.template, at > AT), func.min(at)
+    )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
@@ -17,11 +17,12 @@ from storage.segments import Definition
 
 @dataclass(frozen=True)
 class Follow:
-    """A followed segment. `read_to`: the first reading has come to this internal id; None: it is done."""
+    """A followed segment. `read_to`: its census has come to this internal id; None: it is done. `is_busy`: somebody is at it now."""
 
     segment: str
     fingerprint: str
     read_to: int | None
+    is_busy: bool = False
 
     def has_read(self, user_id: int) -> bool:
         return self.read_to is None or user_id <= self.read_to
@@ -32,6 +33,8 @@ _DROP = text("DELETE FROM segment_follows WHERE app = :app AND segment <> ALL (C
 _KEEP = text("""
     INSERT INTO segment_follows AS f (app, segment, fingerprint)
     SELECT :app, n.segment, n.fingerprint FROM unnest(CAST(:names AS text[]), CAST(:fingerprints AS text[])) AS n (segment, fingerprint)
+    -- A census holds the row of its segment for seconds.
+    WHERE NOT EXISTS (SELECT FROM segment_follows f WHERE f.app = :app AND f.segment = n.segment AND f.fingerprint = n.fingerprint)
     ON CONFLICT (app, segment) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, waits_for = NULL, read_to = 0, followed_at = NULL
         WHERE f.fingerprint <> EXCLUDED.fingerprint
 """)
@@ -77,12 +80,23 @@ def fingerprint(meant: Mapping[str, Definition]) -> str:
     return hashlib.sha256(length_prefixed(*parts)).hexdigest()
 
 
-_FOLLOWED = text("SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app ORDER BY segment FOR NO KEY UPDATE")
+_FOLLOWED = text("SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app ORDER BY segment")
+_HOLD = text("SELECT segment FROM segment_follows WHERE app = :app AND read_to IS NULL ORDER BY segment FOR NO KEY UPDATE")
+_HOLD_UNREAD = text(
+    "SELECT segment FROM segment_follows WHERE app = :app AND read_to IS NOT NULL ORDER BY segment FOR NO KEY UPDATE SKIP LOCKED"
+)
 
 
 async def followed(connection: Connection, app: str) -> Sequence[Follow]:
-    """What is followed. Until this transaction ends nobody else reads for this app: of two readings the older must not win."""
-    return [Follow(*row) for row in await connection.execute(_FOLLOWED, {"app": app})]
+    """What is followed. Until this transaction ends nobody else reads for this app: of two readings the older must not win.
+
+    What a census is at is not waited for: it is busy.
+    """
+    found = [Follow(*row) for row in await connection.execute(_FOLLOWED, {"app": app})]
+    held = set((await connection.execute(_HOLD, {"app": app})).scalars())
+    if any(each.read_to is not None for each in found):
+        held.update((await connection.execute(_HOLD_UNREAD, {"app": app})).scalars())
+    return [replace(each, is_busy=each.segment not in held) for each in found]
 
 
 # Triggers look for watches after their statement has written, so a transaction that missed the new ones has an id by now.
@@ -91,9 +105,9 @@ _MARK = text(
 )
 _NEXT = text("""
     SELECT app, segment, fingerprint, read_to FROM segment_follows
-    WHERE read_to IS NOT NULL AND waits_for <= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY app, segment LIMIT 1 FOR NO KEY UPDATE
+    WHERE read_to IS NOT NULL AND waits_for <= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY app, segment LIMIT 1
+    FOR NO KEY UPDATE SKIP LOCKED
 """)
-_PAGE = text("SELECT id FROM users WHERE app = :app AND merged_into IS NULL AND id > :after ORDER BY id LIMIT :most")
 _ADVANCE = text("""
     UPDATE segment_follows SET read_to = :read_to, followed_at = CASE WHEN CAST(:read_to AS bigint) IS NULL THEN clock_timestamp() END
     WHERE app = :app AND segment = :segment
@@ -105,15 +119,12 @@ async def mark_unread(connection: Connection) -> None:
     await connection.execute(_MARK)
 
 
-async def next_unread(connection: Connection, most: int) -> tuple[str, Follow, Sequence[int]] | None:
-    """An app and one of its segments whose first reading is not done, with the next people to read; held until the transaction ends."""
+async def next_unread(connection: Connection) -> tuple[str, Follow] | None:
+    """An app and one of its segments whose census is not done and that nobody is at; held until the transaction ends."""
     row = (await connection.execute(_NEXT)).first()
-    if row is None:
-        return None
-    people = await connection.execute(_PAGE, {"app": row.app, "after": row.read_to, "most": most})
-    return row.app, Follow(row.segment, row.fingerprint, row.read_to), list(people.scalars())
+    return None if row is None else (row.app, Follow(row.segment, row.fingerprint, row.read_to))
 
 
 async def advance(connection: Connection, app: str, segment: str, read_to: int | None) -> None:
-    """The first reading has come so far; None: it is done."""
+    """The census has come so far; None: it is done."""
     await connection.execute(_ADVANCE, {"app": app, "segment": segment, "read_to": read_to})

@@ -70,7 +70,8 @@ _DUE = text("""
 """)
 _TAKE = text("""
     WITH chosen AS MATERIALIZED (
-        SELECT seq FROM segment_changes WHERE user_id IS NOT NULL ORDER BY is_history, seq LIMIT :most FOR UPDATE SKIP LOCKED
+        SELECT seq FROM segment_changes WHERE user_id IS NOT NULL AND noted_at <= clock_timestamp()
+        ORDER BY is_history, seq LIMIT :most FOR UPDATE SKIP LOCKED
     )
     DELETE FROM segment_changes n USING chosen c WHERE n.seq = c.seq
     RETURNING n.app, n.user_id, n.segment, n.is_history, CAST(extract(epoch FROM clock_timestamp() - n.noted_at) AS double precision)
@@ -85,6 +86,19 @@ async def note_due(connection: Connection, now: datetime, most: int) -> int:
 async def waiting(connection: Connection, most: int) -> int:
     """How many notes there are, `most` at most."""
     return int((await connection.execute(_WAITING, {"most": most})).scalar_one())
+
+
+_PUT_OFF = text("""
+    INSERT INTO segment_changes (app, user_id, segment, is_history, noted_at)
+    SELECT :app, n.user_id, :segment, n.is_history, clock_timestamp() + interval '2 seconds'
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:are_history AS boolean[])) AS n (user_id, is_history)
+""")
+
+
+async def put_off(connection: Connection, app: str, segment: str, notes: Sequence[Note]) -> None:
+    """Let these be met again in two seconds, in this segment alone: somebody else is at it."""
+    given = {"ids": [each.user_id for each in notes], "are_history": [each.is_history for each in notes]}
+    await connection.execute(_PUT_OFF, {"app": app, "segment": segment, **given})
 
 
 async def take(connection: Connection, most: int) -> Sequence[Note]:

@@ -30,6 +30,7 @@ from storage.tables import listed_people, schedule_people, users
 
 QUICK_S = 2.0
 LONGEST_S = 25.0
+_LONGEST_GATHER_S = 240.0
 """Below the 30 s that every connection gives a statement."""
 MOST_MEMORY = "64MB"
 LOOKED_AT = 5000
@@ -132,14 +133,14 @@ async def _counted(connection: Connection, asked: Asked, most: int, longest_s: f
     statement = (
         _people().add_columns(func.count().over().label("people")).where(asked.clause).order_by(drawn, users.c.id).limit(max(most, 1))
     )
-    async with _within(connection, longest_s):
+    async with within(connection, longest_s):
         rows = (await connection.execute(statement, asked.values)).all()
     return Size(rows[0].people if rows else 0), [SomePerson(row.id, row.user_id) for row in rows[:most]]
 
 
 async def _count(connection: Connection, asked: Asked, longest_s: float) -> int:
     statement = select(func.count()).select_from(_people().where(asked.clause).subquery())
-    async with _within(connection, longest_s):
+    async with within(connection, longest_s):
         return int((await connection.execute(statement, asked.values)).scalar_one())
 
 
@@ -149,7 +150,7 @@ _DRAWN = text("SELECT id FROM users TABLESAMPLE BERNOULLI (:percent) REPEATABLE 
 
 async def _estimated(connection: Connection, asked: Asked, most: int) -> tuple[Size, list[SomePerson]]:
     """By asking LOOKED_AT people or so, which are always the same while nobody comes or goes."""
-    async with _within(connection, LONGEST_S):
+    async with within(connection, LONGEST_S):
         people = await everybody(connection, asked.app)
         percent = min(100.0, 100 * LOOKED_AT / max(people, 1))
         drawn = list((await connection.execute(_DRAWN, {"app": asked.app, "percent": percent})).scalars())
@@ -170,13 +171,13 @@ def _projected(found: int, looked_at: int, everybody: int) -> Size:
 async def page(connection: Connection, asked: Asked, *, after: int | None, most: int) -> list[SomePerson]:
     """People of the segment in the order of their internal ids, behind `after`. Raises TooSlow."""
     statement = _people().where(asked.clause, users.c.id > (after or 0)).order_by(users.c.id).limit(most)
-    async with _within(connection, LONGEST_S):
+    async with within(connection, LONGEST_S):
         return [SomePerson(row.id, row.user_id) for row in await connection.execute(statement, asked.values)]
 
 
 async def freeze(connection: Connection, asked: Asked, name: str, *, longest_s: float = LONGEST_S) -> int:
     """Put everybody who is in on the list of a static segment, and return how many they are. Raises TooSlow."""
-    async with _within(connection, longest_s):
+    async with within(connection, longest_s):
         return (await connection.execute(_put_on_list(name, _people().where(asked.clause)), asked.values)).rowcount
 
 
@@ -197,12 +198,18 @@ _NEXT = text("""
 
 async def freeze_next(connection: Connection, asked: Asked, name: str, *, after: int, most: int) -> Frozen:
     """Put those of the next people behind the id `after` on the list who are in. Raises TooSlow."""
-    some = (await connection.execute(_NEXT, {"app": asked.app, "after": after, "most": most})).one()
-    if not some.people:
+    people, last = await next_people(connection, asked.app, after=after, most=most)
+    if not people:
         return Frozen(0, after, 0)
-    those = _people().where(users.c.id > after, users.c.id <= some.last, asked.clause_of_few)
-    async with _within(connection, LONGEST_S):
-        return Frozen(some.people, some.last, (await connection.execute(_put_on_list(name, those), asked.values)).rowcount)
+    those = _people().where(users.c.id > after, users.c.id <= last, asked.clause_of_few)
+    async with within(connection, LONGEST_S):
+        return Frozen(people, last, (await connection.execute(_put_on_list(name, those), asked.values)).rowcount)
+
+
+async def next_people(connection: Connection, app: str, *, after: int, most: int) -> tuple[int, int]:
+    """How many people come behind an internal id, `most` at most, and the last one's id."""
+    some = (await connection.execute(_NEXT, {"app": app, "after": after, "most": most})).one()
+    return some.people, after if some.last is None else some.last
 
 
 def _put_on_list(name: str, people: Select[Any]) -> Insert:
@@ -219,14 +226,15 @@ async def everybody(connection: Connection, app: str) -> int:
 async def gather(connection: Connection, asked: Asked, run: int, zones: Sequence[str], zone: str | None) -> int:
     """Write down everybody who is in for a run of a schedule, and return how many they are. Raises TooSlow or SqlFailed.
 
-    With `zones` only who is in one of them; `zone` is that of people who have none.
+    For a million people it takes minutes: call it on a Database whose statements may. With `zones` only who is in one of them; `zone` is
+    that of people who have none.
     """
     theirs = func.known_zone(func.coalesce(users.c.timezone, bindparam("zone", type_=Text)), type_=Text)
     there = theirs == any_(bindparam("zones", type_=ARRAY(Text)))
     found = _people().where(asked.clause, *([there] if zones else [])).subquery()
     statement = insert(schedule_people).from_select(["app", "run", "user_id"], select(APP, literal(run, BigInteger), found.c.id))
     where = {"zones": list(zones), "zone": zone} if zones else {}
-    async with _within(connection, LONGEST_S):
+    async with within(connection, _LONGEST_GATHER_S):
         return (await connection.execute(statement, {**asked.values, **where})).rowcount
 
 
@@ -237,7 +245,7 @@ async def explain(connection: Connection, asked: Asked, user_id: int) -> Explana
     ]
     statement = select(*(clause.label(f"part_{place}") for place, clause in enumerate(clauses))).select_from(users)
     who = (users.c.app == APP, users.c.id == bindparam("who", type_=BigInteger))
-    async with _within(connection, LONGEST_S):
+    async with within(connection, LONGEST_S):
         row = (await connection.execute(statement.where(*who), {**asked.values, "who": user_id})).one()
     return _tree(asked.condition, asked.segments, iter(row), None)
 
@@ -303,7 +311,7 @@ _MONTH = re.compile(r"_(\d{6}|other)$")
 async def how_it_is_read(connection: Connection, asked: Asked) -> HowItIsRead:
     """Ask Postgres how it would find everybody. Nothing is read."""
     statement = _people().where(asked.clause)
-    async with _within(connection, LONGEST_S):
+    async with within(connection, LONGEST_S):
         lines = (await connection.execute(_Explain(statement, "TEXT"), asked.values)).scalars().all()
         [plan] = (await connection.execute(_Explain(statement, "JSON"), asked.values)).scalar_one()
     whole, events = Counter[str](), 0
@@ -331,7 +339,7 @@ _BOUNDS = text("""
 
 
 @asynccontextmanager
-async def _within(connection: Connection, seconds: float) -> AsyncIterator[None]:
+async def within(connection: Connection, seconds: float) -> AsyncIterator[None]:
     """Bound what is asked inside in time and memory, so that the transaction goes on after it. Raises TooSlow."""
     try:
         async with connection.begin_nested():
@@ -349,7 +357,7 @@ async def try_sql(connection: Connection, app: str, condition: AnyCondition) -> 
     """Run every SQL of a condition once. Raises SqlFailed and TooSlow."""
     for each in nodes_in(condition):
         if isinstance(each, Statement):
-            async with _within(connection, LONGEST_S):
+            async with within(connection, LONGEST_S):
                 await connection.execute(_TRY, {"app": app, "statement": each.sql})
 
 

@@ -106,6 +106,7 @@ segment_members = Table(
     Column("app", Text),
     Column("segment", Text),
     Column("user_id", BigInteger),
+    _instant("since"),
 )
 segment_due = Table(
     "segment_due",

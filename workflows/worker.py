@@ -4,7 +4,9 @@ import asyncio
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -80,6 +82,8 @@ BULK_HANDS = 2
 POOL = 24
 # Lanes wait for Postgres only a part of their time.
 LANES_POOL = 12
+PATIENT_POOL = 4
+LONGEST_STATEMENT_S = 14 * 60.0
 # Many sends at once queue for a connection; only a database that is away makes them wait this long.
 POOL_WAIT_S = 5.0
 
@@ -144,54 +148,65 @@ async def run(settings: Settings) -> None:
     client = await _connected(settings, stopping)
     if client is None:
         return
-    keys = settings.plain_suppression_keys
-    database = Database(settings.database_url, pool_size=POOL, wait_s=POOL_WAIT_S, suppression_keys=keys)
-    # Of the statements of a chunk the planning alone took a quarter of Postgres's time.
-    planned_once = Database(settings.database_url, pool_size=LANES_POOL, wait_s=POOL_WAIT_S, suppression_keys=keys, keeps_plans=True)
+    pools = _Pools.of(settings)
     try:
-        await _work(settings, client, database, planned_once, stopping)
+        await _work(settings, client, pools, stopping)
     finally:
-        await planned_once.close()
-        await database.close()
+        await pools.close()
 
 
-async def _work(settings: Settings, client: Client, database: Database, planned_once: Database, stopping: asyncio.Event) -> None:
-    out = errands(settings, database)
-    made = hands(settings, database, out.functions)
+@dataclass(frozen=True)
+class _Pools:
+    """`planned_once` is for lanes: of the statements of a chunk the planning alone took a quarter of Postgres's time.
+
+    `patient` is for what is done with a million people in one statement.
+    """
+
+    usual: Database
+    planned_once: Database
+    patient: Database
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Pools":
+        pool = partial(Database, settings.database_url, wait_s=POOL_WAIT_S, suppression_keys=settings.plain_suppression_keys)
+        planned_once = pool(pool_size=LANES_POOL, keeps_plans=True)
+        return cls(pool(pool_size=POOL), planned_once, pool(pool_size=PATIENT_POOL, statement_s=LONGEST_STATEMENT_S))
+
+    async def close(self) -> None:
+        for each in (self.usual, self.planned_once, self.patient):
+            await each.close()
+
+
+async def _work(settings: Settings, client: Client, pools: _Pools, stopping: asyncio.Event) -> None:
+    out = errands(settings, pools.usual)
+    made = hands(settings, pools.usual, out.functions)
     try:
-        await _with_hands(settings, client, database, planned_once, stopping, made, out)
+        await _with_hands(settings, client, pools, stopping, made, out)
     finally:
         await made.close()
         await out.close()
 
 
-async def _with_hands(
-    settings: Settings,
-    client: Client,
-    database: Database,
-    planned_once: Database,
-    stopping: asyncio.Event,
-    made: Hands,
-    out: Errands,
-) -> None:
+async def _with_hands(settings: Settings, client: Client, pools: _Pools, stopping: asyncio.Event, made: Hands, out: Errands) -> None:
+    database = pools.usual
     process_id = uuid4()
     temporal = Enrollments(client, settings.temporal_task_queue)
     entry = Entry(Definitions(), wait_scale=settings.wait_scale, hash_user_ids=settings.hash_user_ids)
     relay = Relay(database, temporal, entry, process_id, functions=sorted(out.functions))
     places = Places(settings.file_places)
     jobs = Jobs(Work(database, client, settings.temporal_task_queue, places=places, file_limit=settings.file_limit), KINDS)
-    let_in = Schedules(database, per_second=settings.entries_per_second)
+    let_in = Schedules(pools.patient, per_second=settings.entries_per_second)
     activities = [
         *Steps(database).activities(),
         *out.activities(),
         *deliveries(made.messages),
         *jobs.activities(),
-        *CampaignRuns(database).activities(),
+        *CampaignRuns(pools.patient).activities(),
         *let_in.activities(),
     ]
     journals = settings.journals
     Journal(journals).close()  # a folder that cannot be written to is told now, and not in the middle of a campaign
-    lanes_of_campaigns = CampaignLanes(Campaigns(planned_once, made.delivery, journals))
+    lanes_of_campaigns = CampaignLanes(Campaigns(pools.planned_once, made.delivery, journals))
     worker = temporal_worker(client, settings.temporal_task_queue, activities)
     woken = asyncio.Event()
     bulk = bulk_worker(client, settings.temporal_task_queue, lanes_of_campaigns)
@@ -216,7 +231,7 @@ async def _with_hands(
             group.create_task(ReputationLane(database).run()),
             group.create_task(JournalLane(database, journals, made.delivery.timing).run()),
             group.create_task(DateLane(database, per_second=settings.entries_per_second).run()),
-            group.create_task(EnteringLane(planned_once, made.notify).run()),
+            group.create_task(EnteringLane(pools.planned_once, made.notify).run()),
         ]
         await stopping.wait()
         for lane in lanes:

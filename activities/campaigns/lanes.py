@@ -48,14 +48,14 @@ _SLICE_S = 300.0
 class House:
     """With what a process sends campaigns.
 
-    `lanes` work side by side, whatever the number of its runs: more than there are connections, so that some render while others wait, and
-    no more than that, because what is urgent waits for its turn between them.
+    `lanes` work side by side, whatever the number of its runs: so many that some render while others wait for Postgres or the mail server,
+    each over several connections, and no more than that, because what is urgent waits for its turn between them.
     """
 
     database: Database
     delivery: Delivery
     journals: Path
-    lanes: int = 12
+    lanes: int = 4
 
 
 class CampaignLanes:

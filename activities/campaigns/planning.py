@@ -17,7 +17,7 @@ from storage.campaign_plans import Audience, Planning, Step
 from storage.campaign_runs import Run
 from storage.database import Connection, Database
 
-_CHUNKS_AT_ONCE = 200
+_CHUNKS_AT_ONCE = 50
 
 
 class CampaignRuns:
@@ -87,6 +87,7 @@ async def _planning(connection: Connection, running: Running) -> Planning:
         rest=REST,
         most_people=campaign.most_people,
         by_zone=campaign.local_at is not None,
+        chunk=running.chunk,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from activities.direct_claims import Limits
 from journeys.language.campaigns import REST, Campaign
 from journeys.language.messages import Message
+from storage.campaign_plans import CHUNK
 from storage.campaign_runs import Run
 
 _CAMPAIGNS = TypeAdapter(Campaign)
@@ -29,6 +30,12 @@ class Running:
     def over_at(self) -> datetime | None:
         """What has not left by then is skipped."""
         return self.run.planned_at + self.campaign.lasts.timedelta if self.run.planned_at else None
+
+    @property
+    def chunk(self) -> int:
+        """How many messages are taken together: what may leave in a second where that is bounded, and no more than CHUNK."""
+        per_second = self.campaign.per_second
+        return CHUNK if per_second is None else max(1, min(CHUNK, round(per_second)))
 
     def message_of(self, step: str) -> Message | None:
         """What a version sends; None: whoever waits for a winner gets nothing yet."""

@@ -11,7 +11,7 @@ import pytest
 from activities import entering
 from activities.entering import EnteringLane
 from journeys.language import Journey, Send, ahead, days, did, did_not, email, event, has, in_segment, segment, sql, trait
-from storage import events, segment_members, segments
+from storage import events, segment_census, segment_members, segments
 from storage.attributes import Profile, changed
 from storage.database import Connection, Database
 from storage.erasures import erase
@@ -248,24 +248,24 @@ async def test_a_process_that_is_killed_on_the_way_loses_nothing_and_tells_nothi
     assert await crowd.told() == [("ann", "entered", "gold")]
 
 
-async def test_a_first_reading_that_is_killed_goes_on_where_it_was(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_census_that_is_killed_goes_on_where_it_was(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     await crowd.publish("gold", GOLD)
     for number in range(7):
         await crowd.is_like(f"user {number}", plan="gold")
     await crowd.start(Journey("on-gold", starts_on=segment("gold"), steps=[Send("a", email("a"))]))
     await crowd.lane.pass_once()
     pages = 0
-    real = segment_members.read
+    real = segment_census.take
 
-    async def deadly(*given: Any) -> Any:
+    async def deadly(*given: Any, **reach: Any) -> Any:
         nonlocal pages
         pages += 1
         if pages == 2:
             raise DeathError
-        return await real(*given)
+        return await real(*given, **reach)
 
     with monkeypatch.context() as patched:
-        patched.setattr(segment_members, "read", deadly)
+        patched.setattr(segment_census, "take", deadly)
         with pytest.raises(DeathError):
             await crowd.settle()
     await crowd.is_like("user 0", plan="free")  # was read
@@ -299,6 +299,42 @@ async def test_two_lanes_at_once_tell_everybody_once(crowd: Crowd) -> None:
     await asyncio.gather(*map(work, lanes))
     told = await crowd.told()
     assert (len(told), len(set(told))) == (20, 20)
+
+
+async def test_what_changes_while_a_census_is_at_a_segment_is_told_after_it_and_other_segments_do_not_wait(crowd: Crowd) -> None:
+    await crowd.publish("gold", GOLD)
+    await crowd.publish("buyers", did("order_placed"))
+    await crowd.is_like("ann", plan="free")
+    await crowd.listen("gold", "buyers")
+    await crowd.execute("UPDATE segment_follows SET read_to = 1000, followed_at = NULL WHERE segment = 'gold'")
+    async with crowd.database.transaction() as census:
+        await census.exec_driver_sql("SELECT FROM segment_follows WHERE segment = 'gold' FOR NO KEY UPDATE")
+        await crowd.does("ann", "order_placed", traits={"plan": "gold"})
+        assert not await crowd.lane.pass_once()
+        assert await crowd.told() == [("ann", "entered", "buyers")]
+        await census.exec_driver_sql("UPDATE segment_follows SET read_to = NULL, followed_at = now() WHERE segment = 'gold'")
+    await crowd.settle()
+    assert len(await crowd.told()) == 1, "it is met again in a moment"
+    await crowd.execute("UPDATE segment_changes SET noted_at = now()")
+    await crowd.settle()
+    assert await crowd.told() == [("ann", "entered", "buyers"), ("ann", "entered", "gold")]
+
+
+async def test_whom_a_census_cannot_count_is_read_one_by_one(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    await crowd.publish("gold", GOLD)
+    for number in range(3):
+        await crowd.is_like(f"user {number}", plan="gold")
+
+    async def failing(_: Connection, _app: str, segment: str, *_given: Any, **_reach: Any) -> Any:
+        raise segment_members.ReadingFailed(segment) from ValueError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segment_census, "take", failing)
+        await crowd.listen("gold")
+    assert await crowd.members("gold") == []
+    await crowd.execute("UPDATE segment_changes SET noted_at = noted_at - interval '1 minute'")
+    await crowd.settle()
+    assert (len(await crowd.members("gold")), await crowd.told()) == (3, [])
 
 
 async def test_a_segment_that_cannot_be_read_keeps_none_from_being_read_and_is_tried_again(
