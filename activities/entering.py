@@ -125,7 +125,10 @@ class EnteringLane:
         except ReadingFailed as failed:
             _tell_of(failed, app, follow.segment)
             await segment_census.take_later(connection, app, follow.segment, after=after, last=last)
-        await segment_follows.advance(connection, app, follow.segment, last if people == self._pace.people else None)
+        is_done = people < self._pace.people
+        await segment_follows.advance(connection, app, follow.segment, None if is_done else last)
+        if is_done:
+            await segment_census.tell_the_planner(connection)
         return True
 
 

@@ -78,13 +78,13 @@ from storage.expressions import (
     Sql,
     as_text,
     clipped,
+    events_of_user,
     from_now,
     instant_of,
     interval_of,
     is_no_json,
     json_of,
     number_of,
-    of_user,
     subject,
     text_at,
     text_of,
@@ -322,11 +322,12 @@ class _Compiler:
         return users.c.id.in_(select(given.c.id))
 
     def _did(self, asked: Did, event: NamedFromClause | None) -> Sql:
-        done = events.alias()
+        is_of_everybody = self.of_everybody and event is None and asked.since is None
+        done = events.alias() if is_of_everybody else events_of_user(asked.event)
         limits, window = self._window(asked, event, done)
-        if self.of_everybody and event is None and asked.since is None:
+        if is_of_everybody:
             return and_(*limits, self._did_of_everybody(asked, done, window))
-        rows = [*of_user(done), *self._deed(asked, done), *window]
+        rows = [*self._deed(asked, done), *window]
         if asked.then is not None:
             rows.append(self._is_followed(asked, done))
         if asked.at_least is None and asked.at_most is None:
@@ -371,8 +372,8 @@ class _Compiler:
         return rows if asked.where is None else [*rows, self.compile(asked.where, done)]
 
     def _is_followed(self, asked: Did, first: NamedFromClause) -> Sql:
-        second = events.alias()
-        rows = [*of_user(second), second.c.name == asked.then, second.c.occurred_at > first.c.occurred_at, second.c.occurred_at <= AT]
+        second = events_of_user(str(asked.then))
+        rows = [second.c.occurred_at > first.c.occurred_at, second.c.occurred_at <= AT]
         rows.append(_is_in_time(asked, first.c.occurred_at, second.c.occurred_at))
         if asked.then_where is not None:
             rows.append(self.compile(asked.then_where, second))

@@ -11,12 +11,11 @@ from typing import Any, assert_never
 from sqlalchemy import Select, Text, case, func, literal, null, select, union_all
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL
-from sqlalchemy.sql.selectable import NamedFromClause
 
 from journeys.language.conditions import After, Before, LastDid, MessageWas
 from journeys.language.edges import Edge, GoesBy, IsToBeTold, IsToCome, Leaves
 from storage import crowds
-from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, people, within_years
+from storage.expressions import APP, AT, INSTANT, Given, Sql, events_of_user, instant_of, within_years
 from storage.tables import events, messages, users
 
 _LATER = sql_cast(literal("1 microsecond", Text), INTERVAL)
@@ -24,17 +23,15 @@ _LATER = sql_cast(literal("1 microsecond", Text), INTERVAL)
 
 @dataclass(frozen=True)
 class _Happened:
-    """A moment that rows of a table tell, of one person or each: whose they are, what holds of them, and the moment of all of them."""
+    """A moment that rows of a table tell: of one person, and of each as rows of `user_id` and `at`."""
 
-    table: NamedFromClause
-    are_theirs: Sql
-    rows: Sequence[Sql]
-    moment: Sql
+    of_one: Sql
+    of_each: Select[Any]
 
 
 def next_change(edges: Iterable[Edge]) -> Sql:
     """The first moment after AT at which one of these edges may be passed."""
-    moments = [_of_one(moment) if isinstance(moment, _Happened) else moment for edge in edges for moment in _moments(edge)]
+    moments = [moment.of_one if isinstance(moment, _Happened) else moment for edge in edges for moment in _moments(edge)]
     return func.least(*moments, type_=INSTANT) if moments else sql_cast(null(), INSTANT)
 
 
@@ -49,15 +46,9 @@ def next_changes(edges: Iterable[Edge], *among: Sql) -> Select[Any] | None:
     return told.where(users.c.app == APP, users.c.merged_into.is_(None), *among, moments.c.at.is_not(None)).group_by(users.c.id)
 
 
-def _of_one(happened: _Happened) -> Sql:
-    rows = select(happened.moment).select_from(happened.table).where(happened.are_theirs, *happened.rows)
-    return rows.correlate(users).scalar_subquery()
-
-
 def _of_each(moment: Sql | _Happened, among: Sequence[Sql]) -> Select[Any]:
     if isinstance(moment, _Happened):
-        who = moment.table.c.user_id
-        return select(who, moment.moment.label("at")).where(*moment.rows).group_by(who)
+        return moment.of_each
     return select(users.c.id.label("user_id"), moment.label("at")).where(users.c.app == APP, users.c.merged_into.is_(None), *among)
 
 
@@ -91,14 +82,18 @@ def _interval(by: timedelta) -> Sql:
 
 
 def _of_events(event: str, which: Callable[[Sql], Sql], moment: Callable[[Sql], Sql]) -> _Happened:
-    done = events.alias()
-    at = done.c.occurred_at
-    return _Happened(done, done.c.user_id == func.any(people()), (done.c.app == APP, done.c.name == event, which(at)), moment(at))
+    mine, done = events_of_user(event), events.alias()
+    of_one = select(moment(mine.c.occurred_at)).where(which(mine.c.occurred_at))
+    of_each = select(done.c.user_id, moment(done.c.occurred_at).label("at")).where(
+        done.c.app == APP, done.c.name == event, which(done.c.occurred_at)
+    )
+    return _Happened(of_one.correlate(users).scalar_subquery(), of_each.group_by(done.c.user_id))
 
 
 def _told(asked: MessageWas) -> _Happened:
     message = messages.alias()
     at = message.c.settled_at if asked.state == "sent" else message.c[f"{asked.state}_at"]
-    return _Happened(
-        message, message.c.user_id == users.c.id, (message.c.app == APP, message.c.template == asked.template, at > AT), func.min(at)
-    )
+    rows = (message.c.app == APP, message.c.template == asked.template, at > AT)
+    of_one = select(func.min(at)).where(message.c.user_id == users.c.id, *rows)
+    of_each = select(message.c.user_id, func.min(at).label("at")).where(*rows).group_by(message.c.user_id)
+    return _Happened(of_one.correlate(users).scalar_subquery(), of_each)

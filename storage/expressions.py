@@ -103,9 +103,18 @@ def json_of(operand: Operand, given: Given, event: NamedFromClause | None) -> Sq
 
 
 def _last_did(wanted: LastDid) -> Sql:
+    done = events_of_user(wanted.event)
+    return select(func.max(done.c.occurred_at)).where(done.c.occurred_at <= AT).correlate(users).scalar_subquery()
+
+
+def events_of_user(name: str) -> NamedFromClause:
+    """Events of one name that are this user's.
+
+    Found by who and name alone: with a time in the same search, Postgres would go through what everybody did at that time.
+    """
     event = events.alias()
-    found = select(func.max(event.c.occurred_at)).where(*of_user(event), event.c.name == wanted.event, event.c.occurred_at <= AT)
-    return found.correlate(users).scalar_subquery()
+    found = select(event.c.name, event.c.properties, event.c.occurred_at).where(*of_user(event), event.c.name == name)
+    return found.correlate(users).offset(0).subquery()
 
 
 def of_user(event: NamedFromClause) -> tuple[Sql, Sql]:

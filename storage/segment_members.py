@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Select, bindparam, exists, func, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, Select, bindparam, false, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 
 from journeys.language.conditions import InSegment
@@ -191,9 +191,10 @@ async def read_later(connection: Connection, app: str, segment: str, ids: Iterab
 def _question(segment: str, meant: tuple[tuple[str, Definition], ...]) -> Select[Any]:
     conditions = [each for _, each in meant if not isinstance(each, str)]
     among = users.c.id == func.any(bindparam("among", type_=ARRAY(BigInteger)))
-    answer = of_segment(InSegment(segment), meant).label("is_in")
+    answer = of_segment(InSegment(segment), meant, of_everybody=False).label("is_in")
     written = (segment_members.c.app == APP, segment_members.c.segment == segment, segment_members.c.user_id == users.c.id)
-    was_in = exists(select(literal(1)).select_from(segment_members).where(*written).correlate(users))
+    # No EXISTS: while Postgres has not counted the members it would read all of them for a few people.
+    was_in = func.coalesce(select(true()).select_from(segment_members).where(*written).correlate(users).scalar_subquery(), false())
     noted = (segment_due.c.app == APP, segment_due.c.segment == segment, segment_due.c.user_id == users.c.id)
     was_due = select(segment_due.c.due_at).where(*noted).correlate(users).scalar_subquery()
     rows = select(users.c.id, answer, was_in.label("was_in"), next_change(edges(conditions)).label("due_at"), was_due.label("was_due_at"))

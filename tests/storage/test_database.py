@@ -45,3 +45,18 @@ async def test_a_lock_that_does_not_come_is_unavailable(database: Database) -> N
         await holder.execute(text("SELECT * FROM apps FOR UPDATE"))
         with pytest.raises(Unavailable):
             await database.run(impatiently)
+
+
+async def test_a_statement_may_take_as_long_as_the_pool_says_and_no_longer(database_url: str) -> None:
+    for statement_s, is_patient in ((0.3, False), (31.0, True)):
+        pool = Database(database_url, pool_size=1, statement_s=statement_s)
+        try:
+            async with pool.transaction() as connection:
+                asked = await connection.execute(text("SELECT current_setting('statement_timeout')"))
+                assert asked.scalar_one() == ("31s" if is_patient else "300ms")
+                await connection.execute(text("SELECT pg_sleep(0.6)"))
+            assert is_patient
+        except Unavailable:
+            assert not is_patient
+        finally:
+            await pool.close()
