@@ -48,23 +48,24 @@ _SLICE_S = 300.0
 class House:
     """With what a process sends campaigns.
 
-    `lanes` work side by side, whatever the number of its runs: so many that some render while others wait for Postgres or the mail server,
-    each over several connections, and no more than that, because what is urgent waits for its turn between them.
+    `lanes` work side by side, whatever the number of its runs, each over one connection at a time: as many as there are connections, and no
+    more, because what is urgent waits for its turn between them.
     """
 
     database: Database
     delivery: Delivery
     journals: Path
-    lanes: int = 4
+    lanes: int = 10
 
 
 class CampaignLanes:
     """The activity that sends. One for a process."""
 
     def __init__(self, house: House) -> None:
-        self._house = house
+        delivery = house.delivery
+        self._house = replace(house, delivery=replace(delivery, timing=delivery.timing.of_chunks))
         self._places = asyncio.Semaphore(house.lanes)
-        self._contents = Contents(house.database, house.delivery.renderer, house.delivery.tracker, house.delivery.sources)
+        self._contents = Contents(house.database, delivery.renderer, delivery.tracker, delivery.sources)
 
     def activities(self) -> list[Callable[..., Any]]:
         return [self.send]

@@ -98,6 +98,6 @@ class Blast:
         """What the ledger's rows have come to."""
         return Counter(await self.town.states())
 
-    async def let_leases_end(self, by: timedelta = timedelta(minutes=1)) -> None:
+    async def let_leases_end(self, by: timedelta = timedelta(minutes=5)) -> None:
         await self.town.run("UPDATE campaign_chunks SET due_at = due_at - CAST(:by AS interval)", by=by)
         await self.town.age_claims()

@@ -129,8 +129,8 @@ async def test_a_killed_lane_leaves_to_the_next_what_its_journal_proves(blast: B
     assert await blast.recover() == 0
     await blast.send(order)
     ends = await blast.ends()
-    # Two lanes of four parts, each with as many under way as an account is given that takes them one by one.
-    under_way = 2 * 4 * SIDE_BY_SIDE
+    # Two lanes, each with as many under way as an account is given that takes them one by one.
+    under_way = 2 * SIDE_BY_SIDE
     assert ends == {("sent", None): 2 * CHUNK + 20 - under_way, ("unknown", "unconfirmed"): under_way}
     assert set(Counter([*taken, *blast.town.provider.taken]).values()) == {1}, "nobody is written to twice"
     assert await blast.tallies(order) == {("planned", None): 2 * CHUNK + 20, **ends}
