@@ -81,22 +81,27 @@ def fingerprint(meant: Mapping[str, Definition]) -> str:
 
 
 _FOLLOWED = text("SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app ORDER BY segment")
-_HOLD = text("SELECT segment FROM segment_follows WHERE app = :app AND read_to IS NULL ORDER BY segment FOR NO KEY UPDATE")
-_HOLD_UNREAD = text(
-    "SELECT segment FROM segment_follows WHERE app = :app AND read_to IS NOT NULL ORDER BY segment FOR NO KEY UPDATE SKIP LOCKED"
-)
+_HOLD = text("""
+    SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app AND read_to IS NULL ORDER BY segment FOR NO KEY UPDATE
+""")
+_HOLD_UNREAD = text("""
+    SELECT segment, fingerprint, read_to FROM segment_follows WHERE app = :app AND read_to IS NOT NULL ORDER BY segment
+    FOR NO KEY UPDATE SKIP LOCKED
+""")
 
 
 async def followed(connection: Connection, app: str) -> Sequence[Follow]:
     """What is followed. Until this transaction ends nobody else reads for this app: of two readings the older must not win.
 
-    What a census is at is not waited for: it is busy.
+    What a census is at is not waited for: it is busy. Of the others it is told how they stand under their lock.
     """
-    found = [Follow(*row) for row in await connection.execute(_FOLLOWED, {"app": app})]
-    held = set((await connection.execute(_HOLD, {"app": app})).scalars())
+    given = {"app": app}
+    found = [Follow(*row) for row in await connection.execute(_FOLLOWED, given)]
+    held = [Follow(*row) for row in await connection.execute(_HOLD, given)]
     if any(each.read_to is not None for each in found):
-        held.update((await connection.execute(_HOLD_UNREAD, {"app": app})).scalars())
-    return [replace(each, is_busy=each.segment not in held) for each in found]
+        held += [Follow(*row) for row in await connection.execute(_HOLD_UNREAD, given)]
+    by_name = {each.segment: each for each in held}
+    return [by_name.get(each.segment, replace(each, is_busy=True)) for each in found]
 
 
 # Triggers look for watches after their statement has written, so a transaction that missed the new ones has an id by now.

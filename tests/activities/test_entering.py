@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import entering
 from activities.entering import EnteringLane
 from journeys.language import Journey, Send, ahead, days, did, did_not, email, event, has, in_segment, segment, sql, trait
-from storage import events, segment_census, segment_members, segments
+from storage import events, segment_census, segment_follows, segment_members, segments
 from storage.attributes import Profile, changed
 from storage.database import Connection, Database
 from storage.erasures import erase
@@ -318,6 +319,27 @@ async def test_what_changes_while_a_census_is_at_a_segment_is_told_after_it_and_
     await crowd.execute("UPDATE segment_changes SET noted_at = now()")
     await crowd.settle()
     assert await crowd.told() == [("ann", "entered", "buyers"), ("ann", "entered", "gold")]
+
+
+async def test_how_far_a_census_has_come_is_read_under_its_lock(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may end between the looks at what is followed: whom it did not see changing must not be left to the next."""
+    await crowd.publish("gold", GOLD)
+    await crowd.is_like("ann", plan="free")
+    await crowd.listen("gold")
+    await crowd.execute("UPDATE segment_follows SET read_to = 0, followed_at = NULL")
+    real = AsyncConnection.execute
+
+    async def execute(connection: AsyncConnection, statement: Any, *given: Any, **named: Any) -> Any:
+        result = await real(connection, statement, *given, **named)
+        if statement is segment_follows._FOLLOWED:
+            monkeypatch.undo()
+            await crowd.execute("UPDATE segment_follows SET read_to = 1000000")
+        return result
+
+    await crowd.is_like("ann", plan="gold")
+    monkeypatch.setattr(AsyncConnection, "execute", execute)
+    await crowd.lane.pass_once()
+    assert await crowd.told() == [("ann", "entered", "gold")]
 
 
 async def test_whom_a_census_cannot_count_is_read_one_by_one(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
