@@ -18,7 +18,7 @@ from storage.database import Connection, is_deadlock, is_transient
 from storage.edges import next_changes
 from storage.expressions import APP, AT
 from storage.segment_members import ReadingFailed
-from storage.segment_people import LONGEST_S, TooSlow, within
+from storage.segment_people import LONGEST_S, SqlFailed, TooSlow, within
 from storage.segments import Definition
 from storage.tables import segment_due, segment_members, users
 
@@ -50,8 +50,8 @@ async def take(
             if due is not None:
                 await connection.execute(due, given)
             return Counted(entered, gone)
-    except TooSlow as slow:
-        raise ReadingFailed(segment) from slow
+    except (TooSlow, SqlFailed) as refused:
+        raise ReadingFailed(segment) from refused
     except DBAPIError as error:
         if is_transient(error) or is_deadlock(error):
             raise

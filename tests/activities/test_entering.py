@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import entering
@@ -357,6 +358,17 @@ async def test_whom_a_census_cannot_count_is_read_one_by_one(crowd: Crowd, monke
     await crowd.execute("UPDATE segment_changes SET noted_at = noted_at - interval '1 minute'")
     await crowd.settle()
     assert (len(await crowd.members("gold")), await crowd.told()) == (3, [])
+
+
+async def test_a_census_that_fails_on_some_row_ends_no_lane(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    await crowd.publish("gold", GOLD)
+    await crowd.is_like("ann", plan="gold")
+    with monkeypatch.context() as patched:
+        patched.setattr(segment_census, "_statements", lambda *_: (text("SELECT 1"), text("SELECT 1 / 0"), None))
+        await crowd.listen("gold")
+    await crowd.execute("UPDATE segment_changes SET noted_at = noted_at - interval '1 minute'")
+    await crowd.settle()
+    assert (await crowd.members("gold"), await crowd.told()) == (["ann"], [])
 
 
 async def test_a_segment_that_cannot_be_read_keeps_none_from_being_read_and_is_tried_again(
