@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         Path("~/.local/state/sojourn/lanes"),
         description="folder where workers note what a campaign has begun to send: on a disk that outlives the process, best the machine",
     )
-    worker_metrics_port: int = Field(0, description="Prometheus port of the worker; 0: none")
+    worker_metrics_port: int = Field(0, description="Prometheus port of the worker, and of further --processes those after it; 0: none")
     manage_rate: int = Field(100, ge=0, description="requests a second that a key may make to manage, in each api process; 0: no limit")
     send_rate: int = Field(500, ge=0, description="direct messages a second that a key may ask for, in each api process; 0: no limit")
     ingest_rate: int = Field(

@@ -51,7 +51,7 @@ class Timing:
 
     @property
     def of_chunks(self) -> "Timing":
-        """Of what is claimed by hundreds and leaves over one connection: four times as many have four times as long."""
+        """Of what is claimed by hundreds and leaves one after the other: four times as many have four times as long."""
         return replace(self, send_s=4 * self.send_s, claim_s=4 * self.claim_s)
 
     @property

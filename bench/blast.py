@@ -33,8 +33,8 @@ from channels.email.smtp import Smtp
 from channels.links import preferences_url, unsubscribe_url
 from channels.render import Renderer
 from channels.wishes import About
-from cli.collector import spare_the_collector
 from cli.embedded_postgres import EmbeddedPostgres
+from cli.memory import spare_the_collector
 from storage.database import Database
 from storage.direct_sends import DirectSend, plan_direct
 from storage.notify import DIRECT, Notifier
@@ -76,21 +76,21 @@ async def _people(server: EmbeddedPostgres, people: int) -> None:
 def _side_by_side(place: Path, server: EmbeddedPostgres) -> tuple[list[float], list[float]]:
     ours: list[float] = []
     limits: list[float] = []
-    with blasting.sink(place) as (port, sink), blasting.workers(place, server, port, connections=CONNECTIONS) as pids:
+    with blasting.sink(place) as (port, sink), blasting.workers(place, server, port, connections=CONNECTIONS) as pid:
         postgres = server.postmaster_pid()
         for number in range(ROUNDS):
             limit, bare_us = _bare(port, PEOPLE)
             limits.append(limit)
-            before = cpu_s(*pids), cpu_s(postgres), cpu_s(sink)
+            before = cpu_s(pid), cpu_s(postgres), cpu_s(sink)
             done = asyncio.run(_run(server))
-            used = [now - was for now, was in zip((cpu_s(*pids), cpu_s(postgres), cpu_s(sink)), before, strict=True)]
+            used = [now - was for now, was in zip((cpu_s(pid), cpu_s(postgres), cpu_s(sink)), before, strict=True)]
             ours.append(done.sent / done.lasted_s)
             each = ", ".join(
                 f"{name} {seconds / done.sent * 1e6:,.0f}" for name, seconds in zip(("workers", "Postgres", "SMTP"), used, strict=True)
             )
             print(
                 f"round {number}: {ours[-1]:,.0f}/s ({done.sent} sent, planned in {done.planned_s:.1f} s), bare {limits[-1]:,.0f}/s; "
-                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {memory_mb(*pids):.0f} MB in {PROCESSES} workers",
+                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {memory_mb(pid):.0f} MB in {PROCESSES} workers",
                 flush=True,
             )
         many, median, p99 = asyncio.run(_waited(server))
@@ -191,12 +191,12 @@ def _sweep(place: Path, server: EmbeddedPostgres) -> None:
 def _grow(place: Path, server: EmbeddedPostgres) -> None:
     """The cost of a mail with ten and a hundred times the recipients."""
     asyncio.run(_fill(server))
-    with blasting.sink(place) as (port, _), blasting.workers(place, server, port) as pids:
+    with blasting.sink(place) as (port, _), blasting.workers(place, server, port) as pid:
         for people in (GROWN // 100, GROWN // 10, GROWN):
-            before = cpu_s(*pids, server.postmaster_pid())
+            before = cpu_s(pid, server.postmaster_pid())
             done = asyncio.run(_run(server, most=people))
-            cost = (cpu_s(*pids, server.postmaster_pid()) - before) / done.sent * 1e6
-            print(f"{people} recipients: {cost:,.0f} microseconds of CPU a mail (workers, Postgres), {memory_mb(*pids):.0f} MB", flush=True)
+            cost = (cpu_s(pid, server.postmaster_pid()) - before) / done.sent * 1e6
+            print(f"{people} recipients: {cost:,.0f} microseconds of CPU a mail (workers, Postgres), {memory_mb(pid):.0f} MB", flush=True)
 
 
 async def _fill(server: EmbeddedPostgres) -> None:

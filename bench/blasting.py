@@ -82,7 +82,7 @@ def sink(place: Path, environment: Mapping[str, str] | None = None) -> Iterator[
         stop_child(child)
 
 
-def start_worker(place: Path, server: EmbeddedPostgres, smtp_port: int, connections: int) -> subprocess.Popen[bytes]:
+def start_worker(place: Path, server: EmbeddedPostgres, smtp_port: int, connections: int, *, many: int = 1) -> subprocess.Popen[bytes]:
     environment = {
         "SOJOURN_DATABASE_URL": server.url,
         "SOJOURN_EMAIL_PROVIDER": "smtp",
@@ -92,18 +92,17 @@ def start_worker(place: Path, server: EmbeddedPostgres, smtp_port: int, connecti
         "SOJOURN_ALLOWED_RECIPIENTS": "@example.org",
         "SOJOURN_LANE_JOURNALS": str(place / "journals"),
     }
-    return start_child(sojourn("worker"), place / "worker.log", environment=environment)
+    return start_child(sojourn("worker", "--processes", str(many)), place / "worker.log", environment=environment)
 
 
 @contextmanager
-def workers(place: Path, server: EmbeddedPostgres, smtp_port: int, *, connections: int = 10, many: int = 2) -> Iterator[list[int]]:
-    """Their process ids."""
-    children = [start_worker(place, server, smtp_port, connections) for _ in range(many)]
+def workers(place: Path, server: EmbeddedPostgres, smtp_port: int, *, connections: int = 10, many: int = 2) -> Iterator[int]:
+    """So many processes of one command; its process id."""
+    child = start_worker(place, server, smtp_port, connections, many=many)
     try:
-        yield [child.pid for child in children]
+        yield child.pid
     finally:
-        for child in children:
-            stop_child(child)
+        stop_child(child)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ from channels.base import Adapter, Content, Outgoing
 from channels.links import preferences_url, unsubscribe_url
 from channels.render import Renderer
 from cli.children import start_child, stop_child
-from cli.collector import spare_the_collector
 from cli.embedded_postgres import free_port
+from cli.memory import spare_the_collector
 from storage import templates
 from storage.database import Database
 from storage.ids import message_id

@@ -8,7 +8,7 @@ import typer
 from api.app import create_app
 from api.logs import configure_logs
 from api.server import server
-from cli.collector import spare_the_collector
+from cli.memory import spare_the_collector
 from settings import Settings
 
 

@@ -35,7 +35,7 @@ def start_child(
             start_new_session=True,
             pass_fds=keep_open,
             env={**os.environ, **(environment or {})},
-            preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - one prctl call, from the main thread
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, from the main thread
         )
 
 
@@ -51,6 +51,7 @@ def stop_child(child: subprocess.Popen[bytes], timeout_s: float = 15) -> None:
         child.wait()
 
 
-def _die_with_parent() -> None:
-    assert _LIBC is not None
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> None:
+    """On Linux: the kernel tells this process to end when its parent's thread does."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

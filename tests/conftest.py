@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from temporalio.worker._workflow import _WorkflowWorker
 
 from cli.children import stop_child
-from cli.collector import spare_the_collector
 from cli.embedded_postgres import EmbeddedPostgres, free_port
+from cli.memory import spare_the_collector
 from cli.temporal_binary import temporal_binary
 from cli.temporal_server import DevServer
 from storage.database import Database

@@ -48,8 +48,8 @@ _SLICE_S = 300.0
 class House:
     """With what a process sends campaigns.
 
-    `lanes` work side by side, whatever the number of its runs, each over one connection at a time: so many that some send while others wait
-    for Postgres, and no more, because what is urgent waits for its turn between them.
+    `lanes` work side by side, whatever the number of its runs, so many that some send while others wait for Postgres, and no more, because
+    what is urgent waits for its turn between them.
     """
 
     database: Database

@@ -79,6 +79,8 @@ class Pipeline:
         self._is_closed = False
         self.mails = 0
         self.idle_since = time.monotonic()
+        self.quickest_s: float | None = None
+        """The shortest wait for an answer to a mail among those handed over last; None: there was no answer."""
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +93,7 @@ class Pipeline:
     async def deliver(self, mails: Sequence[Mail], deadline: float, watch: Watch) -> list[End]:
         """Hand over mails in their order; one end each. `watch` is told of a mail just before its body leaves, and of its end."""
         ends: dict[int, End] = {}
+        self.quickest_s = None
         for place, mail in enumerate(mails):
             if not self._connection.takes(mail):
                 ends[place] = Rejected(_NO_UTF8)
@@ -144,9 +147,12 @@ class Pipeline:
             self.close()
 
     async def _final_answer(self) -> End:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._replies.next()
+            took_s = time.monotonic() - began
+            self.quickest_s = took_s if self.quickest_s is None else min(self.quickest_s, took_s)
             judge(DOT, answer, 250, was_used=False)
         except (ConnectionError, TimeoutError):
             self.close()

@@ -1,6 +1,7 @@
 """Email through any SMTP server, over a few connections that stay open. What each answer means stands in connection.py."""
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,6 +22,9 @@ from journeys.language.errors import Invalid, Problem
 # Servers close idle connections after minutes and long ones after some hundred mails; we go first, and meet a closed one seldom.
 _IDLE_FOR_S = 30.0
 _MAILS_PER_CONNECTION = 500
+# Of what is handed over together, one connection is given so much as it takes the server this long; further ones leave some free.
+_TOGETHER_S = 0.05
+_LEFT_FREE = 2
 # Where mail servers listen for who hands mail in.
 _PORTS = (25, 465, 587, 2525)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -68,6 +72,9 @@ class Smtp:
         self._server = server
         self._egress = egress
         self._turns = asyncio.Semaphore(server.connections)
+        self._in_use = 0
+        # What the server takes for a mail at its quickest: what is longer may be our own doing.
+        self._mail_s = 0.0
         self._idle: list[Connection] = []
         self._pipelines: list[Pipeline] = []
         self._context: ssl.SSLContext | None = None
@@ -92,7 +99,7 @@ class Smtp:
         return Receipt(ref=answer[:200] or None)
 
     async def send_all(self, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
-        """Over one connection, in one write and one round trip each where the server takes PIPELINING."""
+        """Over one connection, in one write and one round trip each where the server takes PIPELINING; over several to a slow server."""
         ends: dict[int, End] = {}
         mails: dict[int, mime.Mail] = {}
         for place, outgoing in enumerate(outgoings):
@@ -101,9 +108,17 @@ class Smtp:
             except Rejected as end:
                 ends[place] = end
                 watch.ended(place, end)
-        if mails:
-            ends |= await self._deliver_all(mails, outgoings[0], watch)
+        parts = [{place: mails[place] for place in part} for part in self._parts(list(mails))]
+        for ended in await asyncio.gather(*(self._deliver_all(part, outgoings[0], watch) for part in parts)):
+            ends |= ended
         return [ends[place] for place in range(len(outgoings))]
+
+    def _parts(self, places: Sequence[int]) -> Sequence[Sequence[int]]:
+        """One for each connection, none of them empty."""
+        wanted = max(1, min(len(places), math.ceil(len(places) * self._mail_s / _TOGETHER_S)))
+        free = self._server.connections - self._in_use - _LEFT_FREE
+        many = max(1, min(wanted, free))
+        return [places[first::many] for first in range(many)] if places else []
 
     async def _deliver_all(self, mails: Mapping[int, mime.Mail], first: Outgoing, watch: Watch) -> dict[int, End]:
         seen = Renumbered(list(mails), watch)
@@ -127,7 +142,9 @@ class Smtp:
 
     async def _through(self, pipeline: Pipeline, mails: Sequence[mime.Mail], deadline: float, watch: Watch) -> list[End]:
         try:
-            return await pipeline.deliver(mails, deadline, watch)
+            ends = await pipeline.deliver(mails, deadline, watch)
+            self._mail_s = pipeline.quickest_s or self._mail_s
+            return ends
         finally:
             if pipeline.is_open and pipeline.mails < _MAILS_PER_CONNECTION:
                 self._pipelines.append(pipeline)
@@ -137,16 +154,20 @@ class Smtp:
     async def _one_by_one(self, connection: Connection, mails: Sequence[mime.Mail], deadline: float, watch: Watch) -> list[End]:
         """To a server without PIPELINING."""
         ends: list[End] = []
+        took_s = []
         for place, mail in enumerate(mails):
             end: End = NotSent(HELD)
             if connection.is_open and watch.begins(place):
+                began = time.monotonic()
                 try:
                     end = Receipt(answer=(await connection.deliver(mail, deadline))[:200] or None)
                 except (NotSent, Rejected, Ambiguous) as failed:
                     end = failed
+                took_s.append(time.monotonic() - began)
             watch.ended(place, end)
             ends.append(end)
         connection.close()
+        self._mail_s = min(took_s, default=self._mail_s)
         return ends
 
     async def verify(self) -> None:
@@ -201,7 +222,9 @@ class Smtp:
                 await self._turns.acquire()
         except TimeoutError as error:
             raise NotSent("every connection to the mail server was busy until the claim ran out") from error
+        self._in_use += 1
         try:
             yield
         finally:
+            self._in_use -= 1
             self._turns.release()

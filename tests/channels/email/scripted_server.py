@@ -15,11 +15,15 @@ _GOOD |= {"RSET": "250 ok", "QUIT": "221 bye", "AUTH": "235 ok"}
 
 @dataclass
 class ScriptedServer:
-    """`script` changes the answer of a stage: a line, CUT or SILENCE; a list is used up one by one, then all is well again."""
+    """`script` changes the answer of a stage: a line, CUT or SILENCE; a list is used up one by one, then all is well again.
+
+    For each mail it takes `mail_s`.
+    """
 
     script: Mapping[str, str | list[str]] = field(default_factory=dict)
     port: int = 0
     connections: int = 0
+    mail_s: float = 0.0
     bodies: list[bytes] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
 
@@ -44,6 +48,7 @@ class ScriptedServer:
                 return
             if verb == "DATA" and self.seen[-1] == "> 354":
                 body = await self._body(reader)
+                await asyncio.sleep(self.mail_s)
                 if body is None or not await self._answer("dot", writer):
                     return
                 if self.seen[-1] == "> 250":

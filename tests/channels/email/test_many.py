@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import pytest
+
 from channels.base import Ambiguous, Content, End, NotSent, Outgoing, Receipt, Rejected
 from channels.email.connection import SmtpServer
 from channels.email.smtp import Smtp
@@ -38,8 +40,8 @@ def outgoing(number: int, *, address: str | None = None, within_s: float = 20) -
     )
 
 
-def smtp(port: int) -> Smtp:
-    return Smtp(SmtpServer("127.0.0.1", port, tls="none", connections=2))
+def smtp(port: int, connections: int = 2) -> Smtp:
+    return Smtp(SmtpServer("127.0.0.1", port, tls="none", connections=connections))
 
 
 async def test_each_has_its_own_end_and_the_connection_is_used_again() -> None:
@@ -98,4 +100,45 @@ async def test_a_server_without_pipelining_is_written_to_mail_by_mail() -> None:
         assert [type(end) for end in ends] == [Receipt, Receipt]
         assert seen.begun == [0, 1]
         assert len(server.bodies) == 2
+        await adapter.close()
+
+
+@pytest.mark.parametrize("greeting", [PIPELINING, "250 only this"])
+async def test_a_slow_server_is_written_to_over_several_connections_and_some_stay_free(greeting: str) -> None:
+    async with scripted(EHLO=greeting) as server:
+        adapter, seen = smtp(server.port, connections=6), Seen()
+        server.mail_s = 0.02
+        await adapter.send_all([outgoing(n) for n in range(2)], Seen())
+        assert server.connections == 1, "nobody knows yet how slow it is"
+        ends = await adapter.send_all([outgoing(n) for n in range(2, 42)], seen)
+        assert [type(end) for end in ends] == [Receipt] * 40
+        assert seen.ends == dict(enumerate(ends))
+        assert sorted(seen.begun) == list(range(40))
+        at_once = 4 + (greeting != PIPELINING)  # without PIPELINING none is kept
+        assert server.connections == at_once
+        assert len(server.bodies) == 42
+        await adapter.close()
+
+
+async def test_a_quick_server_is_written_to_over_one() -> None:
+    async with scripted(EHLO=PIPELINING) as server:
+        adapter = smtp(server.port, connections=6)
+        for _ in range(5):
+            await adapter.send_all([outgoing(n) for n in range(10)], Seen())
+        assert server.connections == 1
+        await adapter.close()
+
+
+async def test_when_one_of_several_connections_is_cut_the_others_go_on() -> None:
+    async with scripted(EHLO=PIPELINING) as server:
+        adapter, seen = smtp(server.port, connections=6), Seen()
+        server.mail_s = 0.02
+        await adapter.send_all([outgoing(0)], Seen())
+        server.script = {"EHLO": PIPELINING, "dot": [CUT]}
+        ends = await adapter.send_all([outgoing(n) for n in range(1, 21)], seen)
+        kinds = [type(end) for end in ends]
+        assert kinds.count(Ambiguous) == 1
+        assert kinds.count(NotSent) == 4, "what was to follow over that one"
+        assert kinds.count(Receipt) == 15
+        assert seen.ends == dict(enumerate(ends))
         await adapter.close()
