@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+# What people have written between two colons is no picture.
 # Wider than any row: a table that is squeezed into the terminal cuts the very ids that other commands take.
-out = Console(highlight=False, soft_wrap=True, width=1000)
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=1000)
+notes = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)

@@ -25,8 +25,9 @@ Map = Annotated[
     list[str] | None,
     typer.Option(
         "--map",
-        help="TARGET[:TYPE[:FORMAT]]=COLUMN, such as email=E-Mail or attributes.born:date:%d.%m.%Y=Born; types: text, number, bool,"
-        " date, list, json",
+        # No word between two colons: the help would show a picture for it.
+        help="TARGET[:TYPE[:FORMAT]]=COLUMN, such as email=E-Mail or attributes.born:date=Born; types: text, number, bool, list, json, date"
+        " (its format as in %d.%m.%Y)",
     ),
 ]
 IgnoreRest = Annotated[bool, typer.Option("--ignore-rest", help="take only the columns that --map names")]
@@ -153,27 +154,27 @@ def _uploaded(sojourn: Client, path: Path) -> str:
 
 
 _WORDS = {
-    "users_created": "users are new",
-    "users_changed": "users have changed",
-    "events_stored": "events are new",
-    "events_known": "events were known",
-    "put_on_list": "users were put on the list",
+    "users_created": "new users",
+    "users_changed": "changed users",
+    "events_stored": "new events",
+    "events_known": "known events",
+    "put_on_list": "put on the list",
 }
 
 
 def _told(result: Any) -> Iterator[str]:
-    yield f"{result['rows']:,} rows were read" + (", as Pinpoint wrote them" if result["is_pinpoint"] else "")
+    yield f"rows read: {result['rows']:,}" + (", as Pinpoint wrote them" if result["is_pinpoint"] else "")
     for name, words in _WORDS.items():
         if name in result:
-            yield f"    {result[name]:,} {words}"
+            yield f"    {words}: {result[name]:,}"
     if result["ignored_columns"]:
         yield f"    columns that went nowhere: {', '.join(result['ignored_columns'])}"
     for name, times in sorted(result["not_mapped"].items()):
-        yield f"    {name} has no place here: {times:,} rows"
+        yield f"    {name} has no place here; rows with it: {times:,}"
 
 
 def _show_bad(sojourn: Client, job: str, number: int) -> None:
-    out.print(f"{number:,} rows were not taken:", style="yellow")
+    out.print(f"rows not taken: {number:,}", style="yellow")
     for each in sojourn.pages(f"/v1/imports/{job}/bad-rows", MOST_SHOWN):
         where = f"line {each['line']}" + (f", {each['field']}" if each["field"] else "")
         out.print(escape(f"    {where}: {each['message']} ({each['code']})"))

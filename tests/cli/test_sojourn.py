@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import typer
+from rich.console import Console
 
 from cli import sojourn
+from cli.console import notes, out
 from cli.sojourn import COMMANDS, GROUPS, command_line, run
 from journeys.language.errors import Conflict, Invalid, Problem, Unavailable
 
@@ -80,3 +82,15 @@ def test_every_command_that_is_listed_is_there() -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     assert "migrate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("console", [out, notes])
+def test_what_people_wrote_between_colons_is_no_picture(console: Console) -> None:
+    with console.capture() as shown:
+        console.print("sale :heart: ends :date:")
+    assert shown.get() == "sale :heart: ends :date:\n"
+
+
+def test_no_help_has_a_picture_in_it() -> None:
+    shown = subprocess.run([sys.executable, "-m", "cli.sojourn", "import", "users", "--help"], capture_output=True, text=True, check=True)
+    assert "attributes.born:date=Born" in shown.stdout
