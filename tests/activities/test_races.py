@@ -1,4 +1,4 @@
-"""A thousand races of leaving against claiming, on connections of their own: who left before a claim is not written to.
+"""Sixteen hundred races of leaving against claiming, on connections of their own: who left before a claim is not written to.
 
 Both sides note the database's clock while they hold the same lock, so the two times tell who came first. With the lock taken out the same
 judge finds violations, which shows that it can.
@@ -9,7 +9,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,14 +18,18 @@ import pytest
 from sqlalchemy import text
 
 from activities import claiming
+from activities.campaigns import claiming as campaign_claiming
+from activities.campaigns import running
 from activities.direct import DirectLane
 from activities.orders import SendOrder
 from journeys.language.verdict import SendVerdict
-from storage import consents, standing, suppressions
+from storage import campaign_sends, consents, standing, suppressions
+from storage.campaign_sends import Chunk, Recipient
 from storage.consents import ConsentRecord
 from storage.database import Connection
 from storage.direct_sends import DirectSend, plan_direct
 from storage.ids import address_hash
+from tests.activities.campaigns.blast import Blast
 from tests.activities.town import APP, Town, order_of
 
 AT_ONCE = 6
@@ -36,7 +41,7 @@ class Runner:
 
     user_id: int
     address: str
-    enrollment_id: UUID
+    enrollment_id: UUID = field(default_factory=uuid4)
 
 
 async def runners(town: Town, many: int) -> list[Runner]:
@@ -44,7 +49,7 @@ async def runners(town: Town, many: int) -> list[Runner]:
     made = await town.run(
         "INSERT INTO users (app, user_id) SELECT 'demo', gen_random_uuid()::text FROM generate_series(1, :many) RETURNING id", many=many
     )
-    found = [Runner(int(row.id), f"runner{row.id}@example.com", uuid4()) for row in made]
+    found = [Runner(int(row.id), f"runner{row.id}@example.com") for row in made]
     ids = [each.user_id for each in found]
     await town.run(
         "INSERT INTO endpoints (app, user_id, channel, address, address_hash, confirmed_at) SELECT 'demo', g.id, 'email', g.address,"
@@ -94,12 +99,12 @@ async def bounded(slots: asyncio.Semaphore) -> AsyncIterator[None]:
         yield
 
 
-async def leaves(town: Town, runner: Runner, leaving: Leaving, *, late_s: float) -> float:
+async def leaves(town: Town, runner: Runner, leaving: Leaving, *, late_s: float, open_s: float = 0.002) -> float:
     """Leave, in a transaction that stays open for a moment; return when the commit had come back."""
     await asyncio.sleep(late_s)
     async with town.database.transaction() as connection:
         await leaving(connection, runner)
-        await asyncio.sleep(random.uniform(0, 0.002))
+        await asyncio.sleep(random.uniform(0, open_s))
     return time.monotonic()
 
 
@@ -175,4 +180,75 @@ async def test_without_the_lock_the_same_races_find_violations(town: Town, monke
     monkeypatch.setattr(claiming, "read_standing", read_slowly)
 
     await races(town, LEAVING[leaving], 60)
+    assert await town.run(_VIOLATIONS) != []
+
+
+JUDGES = ("SQL", "the rules")
+
+
+@dataclass
+class CampaignRaces:
+    """A campaign to many, who leave while the lanes lock the chunk that they are in. `open_s`: how long leaving takes at most."""
+
+    blast: Blast
+    leaving: Leaving
+    open_s: float = 0.002
+    runners: dict[int, Runner] = field(default_factory=dict)
+    leavers: list[asyncio.Task[float]] = field(default_factory=list)
+    # Of two lanes all may leave at once.
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2 * AT_ONCE))
+
+    async def run(self, many: int, monkeypatch: pytest.MonkeyPatch, *, judge: str) -> None:
+        monkeypatch.setattr(running, "CHUNK", AT_ONCE)
+        if judge == "the rules":
+            # Then SQL claims nobody by itself.
+            monkeypatch.setattr(campaign_claiming, "NEEDS_CONSENT", {"email"})
+        await self.blast.add_people(many)
+        order = await self.blast.launch()
+        rows = await self.blast.town.run("SELECT user_id, address FROM endpoints WHERE app = 'demo'")
+        self.runners = {row.user_id: Runner(row.user_id, row.address) for row in rows}
+        lock = campaign_sends.lock_recipients
+
+        async def lock_while_they_leave(connection: Connection, chunk: Chunk) -> list[Recipient]:
+            await self._let_leave(connection, chunk)
+            await asyncio.sleep(random.uniform(0, 0.02))
+            return await lock(connection, chunk)
+
+        monkeypatch.setattr(campaign_sends, "lock_recipients", lock_while_they_leave)
+        await self.blast.send(order)
+        await asyncio.gather(*self.leavers)
+
+    async def _let_leave(self, connection: Connection, chunk: Chunk) -> None:
+        ids = {"ids": chunk.message_ids}
+        found = await connection.execute(text("SELECT user_id FROM messages WHERE app = 'demo' AND id = ANY(CAST(:ids AS uuid[]))"), ids)
+        self.leavers.extend(asyncio.create_task(self._leaves(self.runners[user_id])) for user_id in found.scalars())
+
+    async def _leaves(self, runner: Runner) -> float:
+        async with self.slots:
+            return await leaves(self.blast.town, runner, self.leaving, late_s=random.uniform(0, 0.02), open_s=self.open_s)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("leaving", LEAVING)
+async def test_in_100_races_of_each_kind_a_campaign_claims_nothing_for_who_left_before(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaving: str, judge: str
+) -> None:
+    races = CampaignRaces(Blast(town, tmp_path, lanes=2), LEAVING[leaving])
+    await races.run(100, monkeypatch, judge=judge)
+    assert len(races.leavers) == 100
+    assert await town.run(_VIOLATIONS) == []
+    states = [state for state, _ in await town.states()]
+    assert len(states) == 100
+    assert set(states) == {"sent", "skipped"}, "both sides must win now and then, or it was no race"
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("leaving", ["topic", "suppressed"])
+async def test_without_the_lock_of_a_chunk_the_same_races_find_violations(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaving: str, judge: str
+) -> None:
+    """The time between leaving and its commit is drawn out, so that it does not hang on luck."""
+    unlocked = str(campaign_sends._LOCK).replace("FOR NO KEY UPDATE OF u", "")
+    monkeypatch.setattr(campaign_sends, "_LOCK", text(unlocked))
+    await CampaignRaces(Blast(town, tmp_path, lanes=2), LEAVING[leaving], open_s=0.05).run(60, monkeypatch, judge=judge)
     assert await town.run(_VIOLATIONS) != []
