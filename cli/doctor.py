@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -16,9 +16,10 @@ from activities.accounts import verified
 from activities.reputation import Thresholds, exceeded, thresholds_of
 from channels.base import SendFailed
 from channels.email.smtp import Smtp
+from channels.webhook.signing import read_secret
 from cli.console import out
 from cli.local_keys import read_keys, settings_here
-from journeys.language.errors import Unavailable
+from journeys.language.errors import ConfigurationError, Unavailable
 from journeys.language.reasons import remedy
 from settings import DEVELOPMENT_SECRET, Environment, Settings
 from storage import account_states, apps
@@ -48,6 +49,19 @@ class Finding:
         return not (self.remedy and self.must_be_mended)
 
 
+@dataclass(frozen=True)
+class AppAccounts:
+    """What is recorded of the accounts of one app."""
+
+    app: str
+    rows: Sequence[Account]
+    thresholds: Thresholds
+    states: Sequence[AccountState]
+
+
+Accounts = Mapping[str, AppAccounts]
+
+
 def doctor() -> None:
     """Look at Python, settings, Postgres, its schema and Temporal; exit code 1 when something must be mended."""
     findings = asyncio.run(examine(settings_here()))
@@ -60,8 +74,9 @@ def doctor() -> None:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    looked_at = [python(sys.version_info[:3]), *providers(settings), *await mail_server(settings)]
-    return [*looked_at, *await postgres(settings.database_url), await temporal(), *await accounts(settings)]
+    of_apps = await recorded(settings.database_url)
+    looked_at = [python(sys.version_info[:3]), *providers(settings, of_apps), *await mail_server(settings)]
+    return [*looked_at, *await postgres(settings.database_url), await temporal(), *await accounts(settings, of_apps)]
 
 
 def python(running: tuple[int, int, int]) -> Finding:
@@ -75,12 +90,12 @@ def python(running: tuple[int, int, int]) -> Finding:
     return Finding("Python", words)
 
 
-def providers(settings: Settings) -> Iterator[Finding]:
-    """Say where messages go, and what is missing before they can."""
+def providers(settings: Settings, of_apps: Accounts) -> Iterator[Finding]:
+    """Say where messages go that leave through no account of an app, and what is missing before they can."""
     if settings.email_provider == "smtp":
         yield _smtp(settings)
     else:
-        yield _sandbox("email", settings)
+        yield _sandbox("email", settings, of_apps)
     if settings.webhook_provider == "http":
         yield _webhook(settings)
     if settings.secret.get_secret_value() == DEVELOPMENT_SECRET:
@@ -109,15 +124,30 @@ async def mail_server(settings: Settings) -> list[Finding]:
 
 
 def _webhook(settings: Settings) -> Finding:
-    if not settings.webhook_secret.get_secret_value():
-        return Finding("webhook", "real requests, unsigned", "Set SOJOURN_WEBHOOK_SECRET (whsec_...), so that receivers can check them.")
+    secrets = settings.webhook_secret.get_secret_value().split()
+    remedy = "Set SOJOURN_WEBHOOK_SECRET to whsec_ and base64 of 24 to 64 random bytes."
+    if not secrets:
+        return Finding("webhook", "real requests, and no secret to sign them with: no worker starts", remedy)
+    try:
+        for secret in secrets:
+            read_secret(secret)
+    except ConfigurationError:
+        return Finding("webhook", "real requests, and a secret that is none: no worker starts", remedy)
     return Finding("webhook", "real requests, signed")
 
 
-def _sandbox(channel: str, settings: Settings) -> Finding:
-    if settings.environment is Environment.PRODUCTION:
-        return Finding(channel, "kept in the sandbox: nothing leaves", f"Set SOJOURN_{channel.upper()}_PROVIDER to a real provider.")
-    return Finding(channel, "kept in the sandbox: nothing leaves")
+def _sandbox(channel: str, settings: Settings, of_apps: Accounts) -> Finding:
+    """In production each app needs an account of the channel: the installation's provider lets nothing leave."""
+    kept = "kept in the sandbox: nothing leaves"
+    without = [app for app, each in of_apps.items() if not any(row.channel == channel for row in each.rows)]
+    if of_apps and not without:
+        return Finding(channel, "every app has accounts of its own")
+    if len(without) < len(of_apps):
+        kept += f" of {', '.join(without)}; the other apps have accounts of their own"
+    if settings.environment is not Environment.PRODUCTION:
+        return Finding(channel, kept)
+    own = f"`sojourn providers set {channel} ...` with a key of the app (`sandbox` where nothing is meant to leave)"
+    return Finding(channel, kept, f"Give the app an account, {own}, or set SOJOURN_{channel.upper()}_PROVIDER to a real provider.")
 
 
 async def postgres(url: str) -> list[Finding]:
@@ -163,36 +193,51 @@ def _partitions(found: Checkup) -> Iterator[Finding]:
         yield Finding("strays", "no row outside the monthly tables")
 
 
-async def accounts(settings: Settings) -> list[Finding]:
-    """Ask each account's provider whether it works, and say which are away or closed now. Without Postgres there is nothing to say."""
-    database = Database(settings.database_url, pool_size=1)
+async def recorded(url: str) -> Accounts:
+    """What is recorded of the accounts of every app; nothing where Postgres or its schema is not there, which `postgres` says."""
+    database = Database(url, pool_size=1)
     try:
         async with database.transaction() as connection:
-            rows = await storage.providers.of_app(connection, settings.app)
-            thresholds = thresholds_of(await apps.settings(connection, settings.app))
-            states = {state.key: state for state in await account_states.of_app(connection, settings.app)}
+            return {
+                app: AppAccounts(
+                    app,
+                    await storage.providers.of_app(connection, app),
+                    thresholds_of(await apps.settings(connection, app)),
+                    await account_states.of_app(connection, app),
+                )
+                for app in await apps.ids(connection)
+            }
     except (Unavailable, ProgrammingError):
-        return []
+        return {}
     finally:
         await database.close()
-    found = [await _account(settings, row) for row in rows]
-    troubles = [_trouble(state) for state in states.values() if is_troubled(state)]
-    return [*found, *troubles, *(each for state in states.values() if (each := _standing(state, thresholds)))]
 
 
-async def _account(settings: Settings, row: Account) -> Finding:
-    found = await verified(settings.app, row, Seal(settings.plain_credential_keys), surroundings(settings))
+async def accounts(settings: Settings, of_apps: Accounts) -> list[Finding]:
+    """Ask each account's provider whether it works, and say which are away or closed now; of every app."""
+    found = await asyncio.gather(*(_account(settings, each.app, row) for each in of_apps.values() for row in each.rows))
+    states = [(state, each.thresholds) for each in of_apps.values() for state in each.states]
+    troubles = [_trouble(state) for state, _ in states if is_troubled(state)]
+    return [*found, *troubles, *(standing for state, thresholds in states if (standing := _standing(state, thresholds)))]
+
+
+async def _account(settings: Settings, app: str, row: Account) -> Finding:
+    found = await verified(app, row, Seal(settings.plain_credential_keys), surroundings(settings))
     words = "cannot be verified: " if found.verdict == "cannot_be_asked" else "refused: " if found.verdict == "refused" else ""
-    return Finding(f"{row.channel} account {row.name}", f"{words}{found.words}", found.remedy)
+    return Finding(f"{row.channel} account {row.name} of {app}", f"{words}{found.words}", found.remedy)
+
+
+def _called(state: AccountState) -> str:
+    return f"{state.channel} {f'account {state.account}' if state.account else 'provider'} of {state.app}"
 
 
 def _trouble(state: AccountState) -> Finding:
-    subject = f"{state.channel} {f'account {state.account}' if state.account else 'provider'}"
+    subject = _called(state)
     if state.away_since is not None:
         words = f"away since {state.away_since:%Y-%m-%d %H:%M} UTC: {state.trouble or 'it does not answer'}"
         return Finding(subject, words, "Messages wait or take another account; workers ask again by themselves.", must_be_mended=False)
     words = f"told us to wait until {state.closed_until:%H:%M:%S} UTC"
-    return Finding(subject, words, "Lower `per_second` of the account if this comes often.", must_be_mended=False)
+    return Finding(subject, words, "Set or lower `per_second` of the account if this comes often.", must_be_mended=False)
 
 
 def _standing(state: AccountState, thresholds: Thresholds) -> Finding | None:
@@ -201,9 +246,9 @@ def _standing(state: AccountState, thresholds: Thresholds) -> Finding | None:
     if state.stopped_for is None and reason is None:
         return None
     shares = f"{state.bounced / max(state.heard, 1):.2%} bounced, {state.complained / max(state.heard, 1):.3%} complained"
-    subject = f"marketing by {state.channel} {f'account {state.account}' if state.account else 'provider'}"
     now = f"waits since {state.stopped_at:%Y-%m-%d %H:%M} UTC" if state.stopped_at else "leaves, although it should not"
-    return Finding(subject, f"{now}: {shares}, of {state.heard:,} in three days", remedy(state.stopped_for or reason))
+    words = f"{now}: {shares}, of {state.heard:,} in three days"
+    return Finding(f"marketing by {_called(state)}", words, remedy(state.stopped_for or reason))
 
 
 async def temporal() -> Finding:

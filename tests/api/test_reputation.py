@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from activities.coming_back import match_parked
 from activities.reputation import ReputationLane
-from cli.doctor import accounts
+from cli.doctor import accounts, recorded
 from settings import Settings
 from storage.database import Database
 from tests.api.callbacks import Callbacks
@@ -34,7 +34,7 @@ async def test_bounces_are_counted_once_and_stop_marketing_where_people_see_it(
     await ReputationLane(database).pass_once()
     shown = await standing(manager)
     assert (shown["heard"], shown["bounced"], shown["complained"], shown["stopped_for"]) == (200, 8, 0, "too_many_bounces")
-    [finding] = [each for each in await accounts(Settings(database_url=database_url)) if each.subject.startswith("marketing")]
+    [finding] = [each for each in await accounts(Settings(), await recorded(database_url)) if each.subject.startswith("marketing")]
     assert "4.00% bounced, 0.000% complained, of 200" in finding.words
     assert not finding.is_well
 

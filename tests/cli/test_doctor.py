@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from cli.doctor import accounts, mail_server, postgres, providers, python, temporal
+from channels.webhook.http import Http
+from cli.doctor import Finding, accounts, mail_server, postgres, providers, python, recorded, temporal
 from cli.sojourn import run
+from journeys.language.errors import ConfigurationError
 from settings import Environment, Settings
-from storage import account_states
+from storage import account_states, apps
 from storage.account_states import AccountKey
 from storage.database import Database
 from storage.providers import Traffic
@@ -70,14 +72,69 @@ async def test_a_temporal_that_is_away_names_the_variable(monkeypatch: pytest.Mo
     assert "TEMPORAL_ADDRESS" in (await temporal()).remedy
 
 
-def test_a_production_that_keeps_its_mail_in_the_sandbox_is_told() -> None:
-    settings = Settings(environment=Environment.PRODUCTION, secret="x" * 32, suppression_keys=("b" * 43 + "=",))
-    assert "SOJOURN_EMAIL_PROVIDER" in " ".join(finding.remedy for finding in providers(settings))
+# Its email provider is the sandbox.
+PRODUCTION = Settings(environment=Environment.PRODUCTION, secret="x" * 32, suppression_keys=("b" * 43 + "=",))
+
+
+async def put(database: Database, app: str, channel: str, name: str, provider: str, **settings: str) -> None:
+    secrets = {key: settings.pop(key) for key in ("api_key",) if key in settings}
+    async with database.transaction() as connection:
+        await put_account(
+            connection, app, Seal(Settings().plain_credential_keys), channel=channel, name=name, provider=provider, traffic=Traffic(),
+            settings=settings, secrets=secrets,
+        )  # fmt: skip
+
+
+async def another_app(database: Database) -> None:
+    async with database.transaction() as connection:
+        await apps.create(connection, "shop")
+
+
+async def mail(database_url: str) -> Finding:
+    [found] = [each for each in providers(PRODUCTION, await recorded(database_url)) if each.subject == "email"]
+    return found
+
+
+async def test_a_production_that_keeps_its_mail_in_the_sandbox_is_told(database: Database, database_url: str) -> None:
+    await put(database, "demo", "sms", "main", "sandbox")
+    found = await mail(database_url)
+    assert "SOJOURN_EMAIL_PROVIDER" in found.remedy
+    assert not found.is_well
+    [unread] = providers(PRODUCTION, {})
+    assert not unread.is_well
+
+
+async def test_a_production_whose_apps_have_accounts_of_their_own_is_well(database: Database, database_url: str) -> None:
+    await put(database, "demo", "email", "main", "sandbox")
+    assert await mail(database_url) == Finding("email", "every app has accounts of its own")
+    await another_app(database)
+    found = await mail(database_url)
+    assert not found.is_well
+    assert "nothing leaves of shop;" in found.words
+    await put(database, "shop", "email", "main", "sandbox")
+    assert (await mail(database_url)).is_well
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_short", f"whsec_{'b' * 43}= hush"])
+def test_webhooks_that_cannot_be_signed_are_to_be_mended_because_no_worker_starts(secret: str) -> None:
+    settings = Settings(webhook_provider="http", webhook_secret=secret, allowed_recipients=("@example.com",))
+    with pytest.raises(ConfigurationError, match="SOJOURN_WEBHOOK_SECRET"):
+        Http(tuple(settings.webhook_secret.get_secret_value().split()))
+    [found] = [each for each in providers(settings, {}) if each.subject == "webhook"]
+    assert not found.is_well
+    assert "no worker starts" in found.words
+    assert "SOJOURN_WEBHOOK_SECRET" in found.remedy
+    assert "hush" not in str(found)
+
+
+def test_webhooks_that_are_signed_are_well() -> None:
+    settings = Settings(webhook_provider="http", webhook_secret=f"whsec_{'b' * 43}=", allowed_recipients=("@example.com",))
+    assert [each.words for each in providers(settings, {}) if each.subject == "webhook"] == ["real requests, signed"]
 
 
 def test_an_smtp_user_without_password_is_told() -> None:
     settings = Settings(email_provider="smtp", smtp_username="mailer", allowed_recipients=("@example.com",))
-    assert "SOJOURN_SMTP_PASSWORD" in " ".join(finding.remedy for finding in providers(settings))
+    assert "SOJOURN_SMTP_PASSWORD" in " ".join(finding.remedy for finding in providers(settings, {}))
 
 
 async def test_the_installations_mail_server_is_asked_and_nothing_is_sent() -> None:
@@ -114,27 +171,26 @@ def temporal_address(temporal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal)
 
 
-async def test_accounts_are_asked_and_those_in_trouble_named(database: Database, database_url: str) -> None:
-    settings = Settings(database_url=database_url)
-    key = AccountKey("demo", "email", "main")
+async def test_accounts_of_every_app_are_asked_and_those_in_trouble_named(database: Database, database_url: str) -> None:
+    await another_app(database)
+    away = "http://127.0.0.1:1"
+    await put(database, "demo", "email", "main", "resend", base_url=away, api_key="re_hush")
+    await put(database, "demo", "sms", "kept", "sandbox")
+    await put(database, "shop", "email", "main", "resend", base_url=away, api_key="re_hush")
     async with database.transaction() as connection:
-        for channel, name, provider, written, secrets in (
-            ("email", "main", "resend", {"base_url": "http://127.0.0.1:1"}, {"api_key": "re_hush"}),
-            ("sms", "kept", "sandbox", {}, {}),
-        ):
-            await put_account(
-                connection, "demo", Seal(settings.plain_credential_keys), channel=channel, name=name, provider=provider, traffic=Traffic(),
-                settings=written, secrets=secrets,
-            )  # fmt: skip
-        await account_states.say_away(connection, key, timedelta(minutes=1), "HTTP 401: the provider refuses our credentials")
+        main = AccountKey("demo", "email", "main")
+        await account_states.say_away(connection, main, timedelta(minutes=1), "HTTP 401: the provider refuses our credentials")
         await account_states.close_for(connection, AccountKey("demo", "sms", "kept"), timedelta(minutes=1))
-    found = await accounts(settings)
+        await account_states.close_for(connection, AccountKey("shop", "webhook", ""), timedelta(minutes=1))
+    found = await accounts(Settings(), await recorded(database_url))
     assert [(each.subject, each.is_well) for each in found] == [
-        ("email account main", False),
-        ("sms account kept", True),
-        ("email account main", True),
-        ("sms account kept", True),
+        ("email account main of demo", False),
+        ("sms account kept of demo", True),
+        ("email account main of shop", False),
+        ("email account main of demo", True),
+        ("sms account kept of demo", True),
+        ("webhook provider of shop", True),
     ]
     assert "refused" in found[0].words
-    assert "HTTP 401" in found[2].words
+    assert "HTTP 401" in found[3].words
     assert "hush" not in str(found)
