@@ -22,6 +22,7 @@ from activities.sending import Ended, Parcel, send
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.ways import Held, Way
+from activities.zones import country_of
 from channels.base import Content
 from channels.email.way_out import with_way_out
 from channels.whatsapp.letter import window_is_open
@@ -163,7 +164,7 @@ class DirectLane:
             repeat_wait=timing.repeat_wait,
             unsubscribe_url=leave,
             device=taken.place.device,
-            country=taken.person.attributes.get("country") if taken.person else None,
+            country=country_of(None, taken.person.attributes) if taken.person else None,
             may_answer=window_is_open(taken.standing.replied.get(taken.place.address_hash), taken.standing.now),
         )
 

@@ -22,6 +22,7 @@ from activities.tracking import Sent, Tracker
 from activities.traffic import Traffic
 from activities.verdicts import verdict_of
 from activities.ways import Door, Held, Way
+from activities.zones import country_of
 from channels.base import Adapter
 from channels.whatsapp.letter import window_is_open
 from channels.wishes import About
@@ -207,7 +208,7 @@ class Messages:
             repeat_wait=timing.repeat_wait,
             unsubscribe_url=leave,
             device=place.device,
-            country=person.attributes.get("country"),
+            country=country_of(None, person.attributes),
             provider=order.provider,
             may_answer=window_is_open(taken.standing.replied.get(place.address_hash), taken.standing.now),
         )

@@ -10,12 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import phonenumbers
-
 from journeys.language.messages import MessageClass
-
-_PHONES = frozenset({"sms", "whatsapp", "voice"})
-_COUNTRY_LENGTH = 2
 
 
 @dataclass(frozen=True)
@@ -79,15 +74,3 @@ def _share(each: Route, key: str) -> float:
     # 53 bits are what a float holds exactly; the half keeps the number off 0 and 1, whose logarithms are of no use.
     uniform = ((int.from_bytes(digest[:8], "big") >> 11) + 0.5) / 2.0**53
     return -each.weight / math.log(uniform)
-
-
-def country_of(channel: str, address: str, attributes_country: object) -> str | None:
-    """Two capital letters: of the number where the channel has numbers, else the person's attribute `country`."""
-    if channel in _PHONES:
-        try:
-            return phonenumbers.region_code_for_number(phonenumbers.parse(address))
-        except phonenumbers.NumberParseException:
-            return None
-    if isinstance(attributes_country, str) and len(attributes_country) == _COUNTRY_LENGTH and attributes_country.isalpha():
-        return attributes_country.upper()
-    return None

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
 
 from activities.pacing import SLOT_LASTS
-from activities.routes import Wanted, country_of
+from activities.routes import Wanted
 from activities.sources import SourceAway
 from activities.verdicts import Waits, repeat_wait
 from activities.ways import Handed, Held, Turn, Way
+from activities.zones import PHONE_CHANNELS, country_of
 from channels.base import Ambiguous, Content, Cost, NotSent, Outgoing, Receipt, Rejected, Renumbered, Watch
 from channels.push.platform import providers_for
 from channels.render import RenderFailed
@@ -88,8 +89,8 @@ class Parcel:
     repeat_wait: timedelta
     unsubscribe_url: str | None = None
     device: Mapping[str, Any] | None = None
-    country: object = None
-    """The person's attribute `country`, as it is; a phone number says its own."""
+    country: str | None = None
+    """What the person's attributes say; a phone number says its own."""
     provider: str | None = None
     """Of the accounts only those of this name or provider."""
     may_answer: bool = False
@@ -193,7 +194,7 @@ def ended_of(parcel: Parcel, end: object, settlement: Settlement) -> Ended:
 
 
 def wanted_of(way: Way, parcel: Parcel) -> Wanted:
-    country = country_of(way.channel, parcel.address, parcel.country)
+    country = country_of(parcel.address, {}) if way.channel in PHONE_CHANNELS else parcel.country
     reached_by = providers_for(parcel.device or {}, parcel.address) if way.channel == "push" and way.has_accounts else ()
     return Wanted(str(parcel.claim.id), parcel.message_class, country, parcel.provider, reached_by)
 

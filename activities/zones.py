@@ -1,6 +1,6 @@
 """In which zone and country somebody is taken to be, and how that is known: pure over what is recorded of them, and remembered.
 
-Their own zone, else that of their number, else that of their `location`, else the app's, else UTC.
+Their own zone, else that of their number, else that of the country in their attributes, else the app's, else UTC.
 """
 
 from collections import defaultdict
@@ -47,6 +47,7 @@ _MOST = {
     "RU": "Europe/Moscow",
     "US": "America/New_York",
 }
+_COUNTRY_LENGTH = 2
 _SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 _SAMPLES = tuple(_SINCE + timedelta(days=5) * each for each in range(7 * 73))
 
@@ -62,16 +63,20 @@ class Located:
 
 def locate(timezone: str | None, phone: str | None, attributes: Mapping[str, Any], settings: Mapping[str, Any]) -> Located:
     """Find the zone of a person. `phone` is E.164, `settings` are the app's. A name that the zone data does not know counts as none."""
+    return _locate(timezone, phone, country_of(None, attributes), _text(settings.get("timezone")))
+
+
+def country_of(number: str | None, attributes: Mapping[str, Any]) -> str | None:
+    """Two capital letters: of the number, else of the attribute `country`, else of `location.country`. None where none of them says it."""
     location = attributes.get("location")
-    country = location.get("country") if isinstance(location, Mapping) else None
-    of_app = settings.get("timezone")
-    return _locate(timezone, phone, _text(country), _text(of_app))
+    said = [attributes.get("country"), location.get("country") if isinstance(location, Mapping) else None]
+    of_number = _country_of(number) if number else None
+    return of_number or next((code for each in said if (code := _code(each)) is not None), None)
 
 
 @lru_cache(maxsize=65536)
 def _locate(timezone: str | None, phone: str | None, country: str | None, of_app: str | None) -> Located:
     of_phone = _country_of(phone) if phone else None
-    country = country.upper() if country else None
     found: list[tuple[str | None, KnownBy]] = [
         (timezone, "attribute"),
         (_zone_of_phone(phone) if phone else None, "phone"),
@@ -114,6 +119,7 @@ def _zone_of_phone(phone: str) -> str | None:
     return (zone_of_country(country) or _MOST.get(country)) if country else None
 
 
+@lru_cache(maxsize=65536)
 def _country_of(phone: str) -> str | None:
     number = _parsed(phone)
     country = phonenumbers.region_code_for_number(number) if number is not None else None
@@ -126,6 +132,11 @@ def _parsed(phone: str) -> phonenumbers.PhoneNumber | None:
         return phonenumbers.parse(phone, None)
     except phonenumbers.NumberParseException:
         return None
+
+
+def _code(value: object) -> str | None:
+    is_one = isinstance(value, str) and len(value) == _COUNTRY_LENGTH and value.isascii() and value.isalpha()
+    return str(value).upper() if is_one else None
 
 
 def _text(value: object) -> str | None:

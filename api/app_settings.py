@@ -24,7 +24,10 @@ Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 _LONGEST_QUIET_S = 22 * 3600
 _LISTS = ("quiet_hours", "send_windows", "caps")
 _OF_CHANNEL = "only for this channel; null: for every one"
-_OF_COUNTRY = "only for people of this country (ISO 3166), as their number or location tells; null: for everybody"
+_OF_COUNTRY = (
+    "only for people of this country (ISO 3166), as their number, or else their attribute country or location.country, tells;"
+    " null: for everybody"
+)
 
 
 class QuietHoursSetting(Body):

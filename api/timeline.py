@@ -63,7 +63,7 @@ class Timeline(BaseModel):
     user_id: str | None = Field(examples=["user-4711"])
     timezone: str | None = Field(description="the zone in which they are taken to be, for local times", examples=["Europe/Berlin"])
     timezone_by: Literal["attribute", "phone", "location", "app", "nothing"] = Field(
-        description="how the zone is known: the user's attribute, number or location, the app's setting, or nothing: then it is UTC"
+        description="how the zone is known: the user's attribute, number or country, the app's setting, or nothing: then it is UTC"
     )
     now: list[Now] = Field(description="the journeys that the user is in, on the first page only")
     items: list[TimelineItem]

@@ -30,7 +30,7 @@ _COLOURS = {
 _KNOWN_BY = {
     "attribute": "",
     "phone": ", as their number tells",
-    "location": ", as their location tells",
+    "location": ", as their country tells",
     "app": ", the app's, for theirs is not known",
     "nothing": ", for no zone is known",
 }

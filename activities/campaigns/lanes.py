@@ -26,6 +26,7 @@ from activities.messages import Delivery
 from activities.sending import Parcel, send_all
 from activities.settling import suppress_dead, to_its_end, while_claimed
 from activities.tracking import Sent
+from activities.zones import country_of
 from channels.base import End
 from channels.whatsapp.letter import window_is_open
 from channels.wishes import About
@@ -221,7 +222,7 @@ class _Lane:
             repeat_wait=delivery.timing.repeat_wait,
             unsubscribe_url=leave,
             device=taken.place.device,
-            country=person.attributes.get("country"),
+            country=country_of(None, person.attributes),
             provider=message.provider if message else None,
             may_answer=window_is_open(taken.standing.replied.get(taken.place.address_hash), taken.standing.now),
         )

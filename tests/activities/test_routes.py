@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.routes import Route, Wanted, country_of, route
+from activities.routes import Route, Wanted, route
 
 COUNTRIES = st.sampled_from(["DE", "AT", "FR", None])
 CLASSES = st.sampled_from(["marketing", "transactional"])
@@ -98,20 +98,3 @@ def test_a_device_is_reached_by_the_best_provider_that_there_is_and_by_no_other(
     assert names(google, apple, kept, wanted=wanted) == ["a", "k"]
     assert names(google, wanted=wanted) == ["g"]
     assert names(apple, wanted=Wanted("id", "marketing", reached_by=("adm",))) == []
-
-
-@pytest.mark.parametrize(
-    ("channel", "address", "attribute", "country"),
-    [
-        ("sms", "+4915112345678", "FR", "DE"),  # the number says it, whatever the person says
-        ("voice", "+33612345678", None, "FR"),
-        ("whatsapp", "+12025550123", None, "US"),
-        ("sms", "nonsense", "FR", None),
-        ("email", "ann@example.com", "de", "DE"),
-        ("email", "ann@example.com", "Germany", None),
-        ("email", "ann@example.com", None, None),
-        ("push", "token", 49, None),
-    ],
-)
-def test_the_country_is_of_the_number_or_of_the_person(channel: str, address: str, attribute: object, country: str | None) -> None:
-    assert country_of(channel, address, attribute) == country

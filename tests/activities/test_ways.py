@@ -5,6 +5,8 @@ import itertools
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from activities.breaker import Bounds
 from activities.direct import DirectLane, Lanes
 from activities.unknowns import Sweeper
@@ -157,10 +159,21 @@ async def test_the_country_of_the_number_chooses_the_account(town: Town) -> None
     assert (german.taken, world.taken) == (["+4915112345678"], ["+33612345678"])
 
 
-async def test_the_attribute_country_chooses_the_account_of_a_mail(town: Town) -> None:
+async def test_a_number_of_no_country_takes_no_account_of_the_country_that_its_owner_names(town: Town) -> None:
+    several = Several(town)
+    german, world = several.account("german", channel="sms", countries=("DE",)), several.account("world", channel="sms", place=2)
+    await town.run("UPDATE users SET attributes = attributes || CAST(:more AS jsonb)", more={"country": "DE"})
+    await town.say("granted", channel="sms")
+    await town.endpoint("sms", "+870773111632")
+    await several.hands().deliver(order_of(await enroll(town), channel="sms"))
+    assert (german.taken, world.taken) == ([], ["+870773111632"])
+
+
+@pytest.mark.parametrize("attributes", [{"country": "at"}, {"location": {"country": "AT"}}])
+async def test_the_country_of_the_person_chooses_the_account_of_a_mail(town: Town, attributes: dict[str, object]) -> None:
     several = Several(town)
     austrian, world = several.account("austrian", countries=("AT",)), several.account("world", place=2)
-    await town.run('UPDATE users SET attributes = attributes || \'{"country": "at"}\'')
+    await town.run("UPDATE users SET attributes = attributes || CAST(:more AS jsonb)", more=attributes)
     await town.endpoint()
     await several.hands().deliver(order_of(await enroll(town)))
     assert (len(austrian.record), len(world.record)) == (1, 0)

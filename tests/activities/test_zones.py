@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities.zones import Located, known_zone, locate, zone_of_country
+from activities.zones import Located, country_of, known_zone, locate, zone_of_country
 from tests.journeys.language.test_permitted import EVERY_ZONE
 
 BERLIN_PHONE, NEW_YORK_PHONE, NOWHERE_PHONE = "+4915112345678", "+12125551234", "+870773111632"
@@ -34,6 +34,7 @@ def found(timezone: str | None, phone: str | None, attributes: Mapping[str, Any]
         (None, "+79161234567", {}, None, ("Europe/Moscow", "phone", "RU")),
         (None, "+447400123456", {}, None, ("Europe/London", "phone", "GB")),  # four zones, one time
         (None, None, {"location": {"country": "US"}}, "America/Lima", ("America/Lima", "app", "US")),  # a country alone says too little
+        (None, None, {"country": "at"}, "America/Lima", ("Europe/Vienna", "location", "AT")),  # the attribute that routing reads too
         (None, None, {"location": {"country": 7}}, None, ("UTC", "nothing", None)),
         (None, None, {"location": "Paris"}, None, ("UTC", "nothing", None)),
     ],
@@ -42,6 +43,28 @@ def test_the_first_that_is_known_says_where(
     timezone: str | None, phone: str | None, attributes: Mapping[str, Any], of_app: str | None, expected: tuple[str, str, str | None]
 ) -> None:
     assert found(timezone, phone, attributes, of_app) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "attributes", "country"),
+    [
+        (BERLIN_PHONE, {"country": "FR"}, "DE"),  # the number says it, whatever the person says
+        ("+12025550123", {}, "US"),
+        ("nonsense", {}, None),
+        (NOWHERE_PHONE, {}, None),
+        (NOWHERE_PHONE, {"country": "FR"}, "FR"),
+        (None, {"country": "de"}, "DE"),
+        (None, {"country": "AT", **IN_FRANCE}, "AT"),  # what is said of the person comes before where they are
+        (None, {"country": "Austria", **IN_FRANCE}, "FR"),
+        (None, {"country": "Germany"}, None),
+        (None, {"country": "ßß"}, None),
+        (None, {"country": 49}, None),
+        (None, {"location": "FR"}, None),
+        (None, {}, None),
+    ],
+)
+def test_the_country_is_of_the_number_or_of_the_person(number: str | None, attributes: Mapping[str, Any], country: str | None) -> None:
+    assert country_of(number, attributes) == country
 
 
 @pytest.mark.parametrize(
