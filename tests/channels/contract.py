@@ -26,8 +26,12 @@ class Rig(Protocol):
 
 
 class AdapterContract:
-    """`has_word_for_dead`: the provider can refuse an address as dead when it is asked to send; else it tells later, or never."""
+    """`kinds`: channel and provider of what is tested here, as the registry has them (test_registry.py asks for each).
 
+    `has_word_for_dead`: the provider can refuse an address as dead when it is asked to send; else it tells later, or never.
+    """
+
+    kinds: Sequence[tuple[str, str]]
     has_word_for_dead: bool
     away_means: type[SendFailed] = NotSent
 
@@ -71,6 +75,7 @@ class AdapterContract:
 
     async def test_an_adapter_names_its_channel_and_can_be_closed_twice(self, rig: Rig) -> None:
         assert rig.adapter.channel == rig.message().content.channel
+        assert (rig.adapter.channel, rig.adapter.name) in self.kinds
         await rig.adapter.close()
         await rig.adapter.close()
 

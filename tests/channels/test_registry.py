@@ -1,12 +1,18 @@
 """The table of providers."""
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
 from channels.email.connection import SmtpServer
 from channels.readers import READERS
-from channels.registry import CHANNELS, KINDS, Providers, adapters
+from channels.registry import CHANNELS, KINDS, Providers, adapters, choices
 from channels.sandbox import Kept
 from journeys.language.errors import ConfigurationError
+from tests.channels.contract import AdapterContract
+
+HERE = Path(__file__).parent
 
 
 async def keep(_kept: Kept) -> None: ...
@@ -57,3 +63,16 @@ def test_every_account_whose_provider_calls_us_has_what_proves_it() -> None:
         if place in READERS and not any(field.name in proofs or field.name.startswith("webhook_") for field in kind.fields())
     ]
     assert bare == []
+
+
+def held_to_the_contract() -> set[tuple[str, str]]:
+    """Channel and provider of every test class here that inherits the shared contract."""
+    files = [file.relative_to(HERE).with_suffix("") for file in HERE.rglob("test_*.py")]
+    modules = [import_module(".".join(("tests", "channels", *file.parts))) for file in files]
+    classes = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, AdapterContract)]
+    return {kind for each in classes for kind in getattr(each, "kinds", ())}
+
+
+def test_every_adapter_is_held_to_the_shared_contract() -> None:
+    of_the_installation = {(channel, provider) for channel in CHANNELS for provider in choices(channel)}
+    assert {*KINDS, *of_the_installation} - held_to_the_contract() == set(), "give its test class `kinds` and the contract (contract.py)"

@@ -36,12 +36,13 @@ class SandboxRig:
 
 
 class TestSandbox(AdapterContract):
+    kinds = tuple((channel, "sandbox") for channel in CHANNELS)
     has_word_for_dead = False
     away_means = Ambiguous  # it keeps by a commit, whose answer is lost as a provider's is
 
-    @pytest.fixture
-    def rig(self) -> SandboxRig:
-        return SandboxRig()
+    @pytest.fixture(params=CHANNELS)
+    def rig(self, request: pytest.FixtureRequest) -> SandboxRig:
+        return SandboxRig(channel=request.param)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

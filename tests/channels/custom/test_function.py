@@ -47,6 +47,7 @@ def rig() -> FunctionRig:
 
 
 class TestFunction(AdapterContract):
+    kinds = (("custom", "function"),)
     has_word_for_dead = False
 
 

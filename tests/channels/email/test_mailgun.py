@@ -49,6 +49,7 @@ def id_of(request: Request) -> str:
 
 
 class TestMailgun(HttpAdapterContract):
+    kinds = (("email", "mailgun"),)
     has_word_for_dead = False
     page = (
         Told(Response(400, b'{"message": "to parameter is not a valid address."}'), Rejected),

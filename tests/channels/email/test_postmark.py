@@ -38,6 +38,7 @@ def error(status: int, code: int) -> Response:
 
 
 class TestPostmark(HttpAdapterContract):
+    kinds = (("email", "postmark"),)
     has_word_for_dead = True
     page = (
         Told(error(422, 406), Rejected, suppress=True, is_listed=True),

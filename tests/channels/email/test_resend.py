@@ -38,6 +38,7 @@ def error(status: int, name: str) -> Response:
 
 
 class TestResend(HttpAdapterContract):
+    kinds = (("email", "resend"),)
     has_word_for_dead = False
     page = (
         Told(error(409, "concurrent_idempotent_requests"), Ambiguous),

@@ -39,6 +39,7 @@ def id_of(request: Request) -> str:
 
 
 class TestSendgrid(HttpAdapterContract):
+    kinds = (("email", "sendgrid"),)
     has_word_for_dead = False
     waits_s = None  # it names its wait in a header of its own
     page = (

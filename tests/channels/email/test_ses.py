@@ -39,6 +39,7 @@ def error(status: int, name: str) -> Response:
 
 
 class TestSes(HttpAdapterContract):
+    kinds = (("email", "ses"),)
     has_word_for_dead = False
     page = (
         Told(error(429, "TooManyRequestsException"), NotSent),

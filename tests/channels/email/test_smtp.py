@@ -52,6 +52,7 @@ class SmtpRig:
 
 
 class TestSmtp(AdapterContract):
+    kinds = (("email", "smtp"),)
     has_word_for_dead = True
 
     def words_for_dead(self, rig: SmtpRig) -> list[Callable[[], None]]:

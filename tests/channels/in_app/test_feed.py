@@ -42,6 +42,7 @@ def rig() -> FeedRig:
 
 
 class TestFeed(AdapterContract):
+    kinds = (("in_app", "feed"),)
     has_word_for_dead = False
 
 

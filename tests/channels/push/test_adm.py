@@ -48,6 +48,7 @@ def error(status: int, reason: str, **headers: str) -> Response:
 
 
 class TestAdm(HttpAdapterContract):
+    kinds = (("push", "adm"),)
     has_word_for_dead = True
     page = (
         Told(error(400, "InvalidRegistrationId"), Rejected, suppress=True),

@@ -62,6 +62,7 @@ def error(status: int, reason: str, **more: Any) -> Response:
 
 
 class TestApns(HttpAdapterContract):
+    kinds = (("push", "apns"),)
     has_word_for_dead = True
     page = (
         Told(error(400, "BadDeviceToken"), Rejected, suppress=True),

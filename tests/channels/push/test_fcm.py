@@ -65,6 +65,7 @@ def error(status: int, word: str, code: str | None = None, field: str | None = N
 
 
 class TestFcm(HttpAdapterContract):
+    kinds = (("push", "fcm"),)
     has_word_for_dead = True
     page = (
         Told(error(404, "NOT_FOUND", "UNREGISTERED"), Rejected, suppress=True),

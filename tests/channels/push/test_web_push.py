@@ -60,6 +60,7 @@ MISMATCH = b"the VAPID credentials in the authorization header do not correspond
 
 
 class TestWebPush(HttpAdapterContract):
+    kinds = (("push", "web_push"),)
     has_word_for_dead = True
     page = (
         Told(Response(404, b""), Rejected, suppress=True),

@@ -37,6 +37,7 @@ def error(status: int, name: str, reason: str = "") -> Response:
 
 
 class TestAws(HttpAdapterContract):
+    kinds = (("sms", "aws"),)
     has_word_for_dead = True
     page = (
         Told(error(400, "ThrottlingException"), NotSent),

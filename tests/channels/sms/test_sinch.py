@@ -25,6 +25,7 @@ def id_of(request: Request) -> str:
 
 
 class TestSinch(HttpAdapterContract):
+    kinds = (("sms", "sinch"),)
     has_word_for_dead = False
     page = (
         Told(Response(400, b'{"code": "syntax_invalid_parameter_format", "text": "+4915112345678"}'), Rejected),

@@ -44,6 +44,7 @@ def error(status: int, code: int) -> Response:
 
 
 class TestTwilio(HttpAdapterContract):
+    kinds = (("sms", "twilio"),)
     has_word_for_dead = True
     page = (
         Told(error(400, 21211), Rejected, suppress=True),

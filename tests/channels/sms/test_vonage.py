@@ -33,6 +33,7 @@ def id_of(request: Request) -> str:
 
 
 class TestVonage(HttpAdapterContract):
+    kinds = (("sms", "vonage"),)
     has_word_for_dead = False
     page = (
         Told(Response(402, b'{"title": "Low balance", "detail": "for +4915112345678"}'), NotSent),

@@ -43,6 +43,7 @@ def looks(request: Request) -> None:
 
 
 class TestAwsVoice(Verified, HttpAdapterContract):
+    kinds = (("voice", "aws"),)
     has_word_for_dead = True
     looks = staticmethod(looks)
     page = (

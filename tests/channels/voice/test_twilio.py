@@ -49,6 +49,7 @@ def looks(request: Request) -> None:
 
 
 class TestTwilioVoice(Verified, HttpAdapterContract):
+    kinds = (("voice", "twilio"),)
     has_word_for_dead = True
     looks = staticmethod(looks)
     page = (

@@ -97,6 +97,7 @@ class HttpRig:
 
 
 class TestHttp(AdapterContract):
+    kinds = (("webhook", "http"),)
     has_word_for_dead = True
 
     def words_for_dead(self, rig: HttpRig) -> list[Callable[[], None]]:

@@ -78,6 +78,7 @@ def looks(request: Request) -> None:
 
 
 class TestMeta(Verified, HttpAdapterContract):
+    kinds = (("whatsapp", "meta"),)
     has_word_for_dead = False
     looks = staticmethod(looks)
     page = (

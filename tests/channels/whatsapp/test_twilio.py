@@ -48,6 +48,7 @@ def looks(request: Request) -> None:
 
 
 class TestTwilioWhatsApp(Verified, HttpAdapterContract):
+    kinds = (("whatsapp", "twilio"),)
     has_word_for_dead = True
     looks = staticmethod(looks)
     page = (
