@@ -7,11 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 
 from activities.coming_back import match_parked
+from activities.rules import Go, Known, Skip, Target, Terms, ruling
 from storage.database import Database
+from storage.standing import Consent
 from tests.api.callbacks import PHONE, PUBLIC, Callbacks
 from tests.channels.callers import BY_NAME, CALLERS, EVERY, META, Caller, Happened, envelope
 from tests.channels.test_machines import CHROME
@@ -276,13 +279,47 @@ async def test_the_app_may_be_stricter_about_soft_bounces(world: Callbacks) -> N
 
 
 async def test_who_leaves_at_the_provider_has_left_here(world: Callbacks) -> None:
+    """As much as the provider stops: only who left everything there gets no receipts any more."""
     leaving = [caller for caller in EVERY if "unsubscribed" in caller.words]
     for caller in leaving:
         await world.account(caller)
         number = await world.message("ann", caller.channel, caller.provider)
         await world.tell(caller, told("unsubscribed", number, caller))
         assert (await world.row(number)).unsubscribed_at is not None
-    assert await world.consents("ann") == [(caller.channel, "*", "withdrawn", f"provider:{caller.provider}") for caller in leaving]
+    left = {(channel, provider): topic for channel, topic, _, provider in await world.consents("ann")}
+    assert left == {
+        ("email", "provider:sendgrid"): "*",
+        ("email", "provider:postmark"): "*marketing",
+        ("email", "provider:mailgun"): "*",
+        ("sms", "provider:twilio"): "*",
+        ("whatsapp", "provider:meta"): "*marketing",
+    }
+    assert {state for _, _, state, _ in await world.consents("ann")} == {"withdrawn"}
+
+
+async def test_who_leaves_a_newsletter_at_the_provider_still_gets_receipts_and_codes(world: Callbacks) -> None:
+    group = replace(SENDGRID, words={"unsubscribed": ("group_unsubscribe", {"asm_group_id": 7})})
+    for caller in (group, META):
+        await world.account(caller)
+        await world.tell(caller, told("unsubscribed", await world.message("ann", caller.channel, caller.provider), caller))
+        said = [
+            Consent(channel, topic, state == "granted", order, "said")
+            for order, (channel, topic, state, _) in enumerate([(caller.channel, "*", "granted", ""), *await world.consents("ann")])
+        ]
+        found = {
+            message_class: ruling(Terms(caller.channel, message_class, "news", ZoneInfo("UTC")), Target("x"), Known(NOON, said))
+            for message_class in ("marketing", "transactional")
+        }
+        assert found == {"marketing": Skip("unsubscribed"), "transactional": Go()}
+
+
+async def test_what_left_before_the_reach_was_kept_closes_everything(world: Callbacks, database: Database) -> None:
+    await world.account(SENDGRID)
+    await world.tell(SENDGRID, told("unsubscribed", None, SENDGRID, ref="abc"))
+    await world.run("UPDATE provider_events SET detail = detail - 'reach'")
+    await world.message("ann", "email", "sendgrid", ref="abc")
+    assert await database.run(match_parked) == 1
+    assert await world.consents("ann") == [("email", "*", "withdrawn", "provider:sendgrid")]
 
 
 async def test_what_is_told_of_a_message_of_another_app_changes_nothing_of_it(world: Callbacks, database: Database) -> None:
