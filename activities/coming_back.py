@@ -167,6 +167,7 @@ async def _apply(connection: Connection, app: str, channel: str, provider: str, 
     known = [(event.message_id, _fact(event)) for event in kept if event.message_id is not None]
     await facts.record_all(connection, app, [(message_id, fact) for message_id, fact in known if fact is not None])
     await _suppress(connection, app, channel, provider, kept)
+    await _let_back(connection, app, channel, provider, kept)
     for event in kept:
         if event.kind == "unsubscribed" and event.message_id is not None:
             await _withdraw(connection, app, channel, event)
@@ -194,6 +195,13 @@ async def _suppress(connection: Connection, app: str, channel: str, provider: st
     reasons |= {event.address_hash: "complaint" for event in ours if event.address_hash and event.kind == "complained"}
     if reasons:
         await suppressions.suppress_all(connection, app, channel, reasons, source=provider)
+
+
+async def _let_back(connection: Connection, app: str, channel: str, provider: str, kept: Sequence[ProviderEvent]) -> None:
+    """What the provider had told of the address before holds no more. What people said stays: they say themselves that they come back."""
+    for event in kept:
+        if event.kind == "resubscribed" and event.address_hash is not None and event.detail.get("reach") == "channel":
+            await suppressions.take_back(connection, app, channel, event.address_hash, source=provider, before=event.occurred_at)
 
 
 async def _too_soft(connection: Connection, app: str, addresses: set[bytes]) -> set[bytes]:

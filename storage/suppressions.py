@@ -47,6 +47,10 @@ _RELEASE_TOLD = text(f"""
     DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain))
         AND {_TOLD} RETURNING 1
 """)
+_TAKE_BACK = text("""
+    DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain))
+        AND reason IN ('bounce', 'provider') AND source = :source AND created_at < CAST(:before AS timestamptz) RETURNING 1
+""")
 _SUPPRESS = text(f"""
     WITH stronger AS (
       UPDATE suppressions SET reason = :reason, source = :source, created_at = clock_timestamp()
@@ -98,6 +102,13 @@ async def release_told(connection: Connection, app: str, channel: str, address_h
     await lock_address(connection, address_hash)
     keys = {"app": app, "channel": channel, "plain": address_hash, "stop": STOP}
     return (await connection.execute(_RELEASE_TOLD, keys)).first() is not None
+
+
+async def take_back(connection: Connection, app: str, channel: str, address_hash: bytes, *, source: str, before: datetime) -> bool:
+    """Lift what this provider had said of the address before that moment, and nothing that others, its owner or the team said."""
+    await lock_address(connection, address_hash)
+    keys = {"app": app, "channel": channel, "plain": address_hash, "source": source, "before": before}
+    return (await connection.execute(_TAKE_BACK, keys)).first() is not None
 
 
 async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:

@@ -14,6 +14,7 @@ import httpx
 from activities.coming_back import match_parked
 from activities.rules import Go, Known, Skip, Target, Terms, ruling
 from storage.database import Database
+from storage.ids import address_hash
 from storage.standing import Consent
 from tests.api.callbacks import PHONE, PUBLIC, Callbacks
 from tests.channels.callers import BY_NAME, CALLERS, EVERY, META, Caller, Happened, envelope
@@ -320,6 +321,37 @@ async def test_what_left_before_the_reach_was_kept_closes_everything(world: Call
     await world.message("ann", "email", "sendgrid", ref="abc")
     assert await database.run(match_parked) == 1
     assert await world.consents("ann") == [("email", "*", "withdrawn", "provider:sendgrid")]
+
+
+async def test_who_comes_back_at_the_provider_is_written_to_again_and_has_consented_to_nothing(world: Callbacks) -> None:
+    """Postmark names neither a message nor a reason when it takes an address off the list of a stream."""
+    postmark = BY_NAME["email", "postmark"]
+    await world.account(postmark)
+    ours = address_hash("demo", "email", "ann@example.com")
+    for reason, source, stream, left in (
+        ("provider", "postmark", "broadcast", 1),
+        ("provider", "postmark", "outbound", 0),
+        ("bounce", "postmark", "outbound", 0),
+        ("provider", "sendgrid", "outbound", 1),
+        ("complaint", "postmark", "outbound", 1),
+        ("manual", "ann", "outbound", 1),
+    ):
+        await world.run("DELETE FROM suppressions")
+        await world.run(
+            "INSERT INTO suppressions (app, channel, address_hash, reason, source, created_at)"
+            " VALUES ('demo', 'email', :hash, :reason, :source, CAST(:at AS timestamptz) - interval '1 minute')",
+            hash=ours,
+            reason=reason,
+            source=source,
+            at=NOON,
+        )
+        word = ("SubscriptionChange", "", {"MessageID": None, "SuppressSending": False, "MessageStream": stream, "Origin": "Customer"})
+        back = replace(postmark, words={"resubscribed": word})
+        await world.tell(back, told("resubscribed", None, back))
+        assert len(await world.run("SELECT 1 FROM suppressions")) == left, (reason, source, stream)
+    await world.tell(postmark, told("unsubscribed", await world.message("ann", "email", "postmark"), postmark))
+    await world.tell(back, told("resubscribed", None, back, minutes=5))
+    assert [state for _, _, state, _ in await world.consents("ann")] == ["withdrawn"]
 
 
 async def test_what_is_told_of_a_message_of_another_app_changes_nothing_of_it(world: Callbacks, database: Database) -> None:

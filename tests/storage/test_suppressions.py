@@ -1,6 +1,7 @@
 """A suppressed address stays so with its strongest reason, and suppressing waits for claims of everybody who has it."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -86,6 +87,28 @@ async def test_a_block_that_comes_while_a_start_is_heard_is_not_lost(database: D
         assert not done
     await blocking
     assert await stands(database) == BLOCKED
+
+
+@pytest.mark.parametrize(
+    ("said", "by", "left"),
+    [
+        (LISTED, "twilio", None),
+        (BOUNCED, "ses", None),
+        (BOUNCED, "twilio", BOUNCED),
+        (STOPPED, STOP, STOPPED),
+        (BLOCKED, "ann", BLOCKED),
+        (COMPLAINED, "ses", COMPLAINED),
+    ],
+)
+async def test_a_provider_takes_back_what_it_told_itself_and_nothing_of_people(
+    database: Database, said: Said, by: str, left: Said | None
+) -> None:
+    await build(database)
+    await say(database, said)
+    for before, stays in ((datetime.now(UTC) - timedelta(minutes=1), said), (datetime.now(UTC) + timedelta(minutes=1), left)):
+        async with database.transaction(APP) as connection:
+            await suppressions.take_back(connection, APP, "email", DIGEST, source=by, before=before)
+        assert await stands(database) == stays
 
 
 async def test_suppressing_waits_for_a_claim_of_whoever_has_the_address(database: Database) -> None:
