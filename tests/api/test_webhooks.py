@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,7 +102,16 @@ async def test_an_account_shows_where_its_provider_calls_and_keeps_that_when_it_
 # Order, repeats, and what comes early ------------------------------------------------------------------------------------------------
 
 COLUMNS = ("accepted", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")
-_PROVES = {"delayed": "accepted", "refused": "accepted"}
+_PROVES = {"delayed": "accepted", "refused": "accepted", "bounced softly": "bounced", "left a group": "unsubscribed"}
+# What follows for the person comes seldom enough that some meet with nothing and some with all of it.
+_CHANCES = {
+    **dict.fromkeys(("accepted", "delivered", "opened", "clicked", "delayed", "refused", "unknown"), 14.0),
+    "bounced": 0.4, "bounced softly": 2.0, "complained": 0.4, "unsubscribed": 0.5, "left a group": 0.5,
+}  # fmt: skip
+TELLING_ALL = replace(
+    SENDGRID,
+    words={**SENDGRID.words, "bounced softly": ("bounce", {"type": "blocked"}), "left a group": ("group_unsubscribe", {"asm_group_id": 7})},
+)
 
 
 def expected(happened: list[Happened]) -> dict[UUID, dict[str, datetime]]:
@@ -115,17 +125,45 @@ def expected(happened: list[Happened]) -> dict[UUID, dict[str, datetime]]:
     return moments
 
 
+def suppressions_expected(happened: list[Happened], to: dict[UUID, str], blocked: str) -> dict[str, str]:
+    """The same of addresses: who blocked one by hand counts most, then complaints, then a hard bounce, or soft ones of five messages."""
+    reasons: dict[str, str] = {}
+    for person in set(to.values()):
+        theirs = [each for each in happened if each.message_id and to[each.message_id] == person]
+        softly = {each.message_id for each in theirs if each.kind == "bounced softly"}
+        kinds = {each.kind for each in theirs}
+        if person == blocked:
+            reasons[person] = "manual"
+        elif "complained" in kinds:
+            reasons[person] = "complaint"
+        elif "bounced" in kinds or len(softly) >= 5:
+            reasons[person] = "bounce"
+    return reasons
+
+
+def withdrawals_expected(happened: list[Happened], to: dict[UUID, str]) -> Counter[tuple[str, str]]:
+    """And of consent: one entry in the record for each word of leaving, however often it came."""
+    topics = {"unsubscribed": "*", "left a group": "*marketing"}
+    return Counter((to[each.message_id], topics[each.kind]) for each in happened if each.message_id and each.kind in topics)
+
+
 async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(world: Callbacks, database: Database) -> None:
     """Half of the events name our id, half only the provider's, of which half is known to us only after they came."""
     chance = random.Random(20_000)
     await world.account(SENDGRID)
-    await world.run("INSERT INTO suppressions (app, channel, address_hash, reason) VALUES ('demo', 'email', 'x', 'manual')")
-    numbers = await many_messages(world, 4_000)
-    kinds = ["accepted", "delivered", "opened", "clicked", "delayed", "refused", "unknown"]
+    people = [f"p{n}" for n in range(100)]
+    for person in people:
+        await world.endpoint(person, "email", f"{person}@example.com")
+    await world.run(
+        "INSERT INTO suppressions (app, channel, address_hash, reason, source) VALUES ('demo', 'email', :hash, 'manual', 'support')",
+        hash=address_hash("demo", "email", "p0@example.com"),
+    )
+    to = await many_messages(world, 4_000, people)
+    numbers = sorted(to)
+    kinds = chance.choices(list(_CHANCES), list(_CHANCES.values()), k=5 * len(numbers))
     happened = [
-        replace(told(chance.choice(kinds), number, SENDGRID, minutes=chance.randrange(100)), ref=f"ref-{number}")
-        for number in numbers
-        for _ in range(5)
+        replace(told(kind, number, SENDGRID, minutes=chance.randrange(100)), ref=f"ref-{number}", address=f"{to[number]}@example.com")
+        for number, kind in zip(numbers * 5, kinds, strict=True)
     ]
     assert len(happened) == 20_000
     model = expected(happened)
@@ -137,7 +175,7 @@ async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(wo
     url = world.urls["email", "sendgrid"]
     batches = [doubled[n : n + 1000] for n in range(0, len(doubled), 1000)]
     for pair in zip(batches[::2], batches[1::2], strict=True):
-        answers = await asyncio.gather(*(world.post(url, sent) for batch in pair for sent in SENDGRID.calls(url, batch)))
+        answers = await asyncio.gather(*(world.post(url, sent) for batch in pair for sent in TELLING_ALL.calls(url, batch)))
         assert {answer.status_code for answer in answers} == {200}
     early = (await world.run("SELECT count(*) AS n FROM provider_events WHERE parked_until IS NOT NULL"))[0].n
     assert early > 1_000
@@ -153,21 +191,37 @@ async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(wo
     streams = {row.name: row.n for row in await world.run("SELECT name, count(*) AS n FROM events GROUP BY name")}
     assert streams == {f"message_{kind}": sum(each.kind == kind for each in happened) for kind in ("opened", "clicked")}
     assert (await world.run("SELECT count(*) AS n FROM open_messages"))[0].n == len(numbers) - len(model)
+    suppressed = await world.run(
+        "SELECT u.user_id, s.reason FROM suppressions s JOIN endpoints e ON s.address_hash = ANY(suppression_hashes(e.address_hash))"
+        " JOIN users u ON u.id = e.user_id"
+    )
+    reasons = suppressions_expected(happened, to, blocked="p0")
+    assert {row.user_id: row.reason for row in suppressed} == reasons
+    assert {"manual", "complaint", "bounce"} == set(reasons.values())
+    assert len(suppressed) == len(reasons) < len(people)
+    withdrawn = await world.run(
+        "SELECT u.user_id, c.topic, count(*) AS n FROM consents c JOIN users u ON u.id = c.user_id"
+        " WHERE c.state = 'withdrawn' AND c.channel = 'email' AND c.source = 'provider:sendgrid' GROUP BY 1, 2"
+    )
+    assert {(row.user_id, row.topic): row.n for row in withdrawn} == withdrawals_expected(happened, to)
 
 
-async def many_messages(world: Callbacks, count: int) -> list[UUID]:
-    """Unconfirmed messages, each to ann."""
+async def many_messages(world: Callbacks, count: int, people: list[str]) -> dict[UUID, str]:
+    """Unconfirmed messages, to each of them in turn; to whom each goes."""
     rows = await world.run(
         "WITH made AS (INSERT INTO messages (id, app, user_id, endpoint_id, source, step, visit, target, channel, message_class, state,"
-        " reason, claim_epoch, provider) SELECT message_id(now(), 'demo', 's' || n, 'welcome', 1, '1'), 'demo', :user, :endpoint, 's' || n,"
-        " 'welcome', 1, '1', 'email', 'marketing', 'unknown', 'unconfirmed', 1, 'sendgrid' FROM generate_series(1, :count) n RETURNING id),"
+        " reason, claim_epoch, provider) SELECT message_id(now(), 'demo', 's' || n, 'welcome', 1, '1'), 'demo', p.user_id, p.endpoint_id,"
+        " 's' || n, 'welcome', 1, '1', 'email', 'marketing', 'unknown', 'unconfirmed', 1, 'sendgrid' FROM generate_series(1, :count) n"
+        " JOIN unnest(CAST(:users AS bigint[]), CAST(:endpoints AS bigint[])) WITH ORDINALITY AS p (user_id, endpoint_id, place)"
+        " ON p.place = 1 + n % cardinality(CAST(:users AS bigint[])) RETURNING id, user_id),"
         " listed AS (INSERT INTO open_messages (app, message_id, kind, due_at)"
-        "  SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id FROM made",
-        user=world.people["ann"],
-        endpoint=world.endpoints["ann", "email"],
+        "  SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id, user_id FROM made",
+        users=[world.people[person] for person in people],
+        endpoints=[world.endpoints[person, "email"] for person in people],
         count=count,
     )
-    return sorted(row.id for row in rows)
+    named = {world.people[person]: person for person in people}
+    return {row.id: named[row.user_id] for row in rows}
 
 
 async def refer(world: Callbacks, numbers: set[UUID]) -> None:
