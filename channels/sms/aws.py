@@ -3,7 +3,7 @@
 | answer                                                              | verdict                          |
 |---------------------------------------------------------------------|----------------------------------|
 | 200 with MessageId                                                  | sent                             |
-| ThrottlingException, ServiceQuotaExceededException                  | NotSent                          |
+| ThrottlingException, ServiceQuotaExceededException                  | NotSent, with Retry-After        |
 | ConflictException: the number has opted out                         | Rejected, listed                 |
 | ConflictException: our protect configuration blocks the receiver    | Rejected                         |
 | AccessDeniedException, ConflictException, ResourceNotFoundException | NotSent: the account's trouble   |
@@ -109,4 +109,6 @@ def _refused(answer: Answer) -> Exception:
     code, reason = str(members.get("__type") or "").rpartition("#")[2], members.get("Reason")
     if code == "ConflictException" and (reason == _OPTED_OUT or reason in _BLOCKED):
         return Rejected(f"HTTP {answer.status} {code} {reason}", is_listed=reason == _OPTED_OUT)
-    return NotSent(f"HTTP {answer.status} {code}", is_throttle=code == _NOT_NOW[0]) if code in _NOT_NOW else refusal(answer, code)
+    if code in _NOT_NOW:
+        return NotSent(f"HTTP {answer.status} {code}", answer.retry_after_s, is_throttle=code == _NOT_NOW[0])
+    return refusal(answer, code)

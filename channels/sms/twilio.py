@@ -7,7 +7,7 @@
 | 21610: they wrote STOP to Twilio                                              | Rejected, listed                 |
 | 10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704: the account, or who it sends from | NotSent        |
 | 63001, 63002, 63007, 63008, 63020: the same of WhatsApp                       | NotSent                          |
-| 10004, 63018: too many at once                                                | NotSent                          |
+| 10004, 63018: too many at once                                                | NotSent, with Retry-After        |
 | 20500                                                                         | Ambiguous, whatever its status   |
 | all else: 13224 (may be an outage), 21655, 21656 (the content), 63016 (window), 63024 | channels/provider_api.py |
 
@@ -102,7 +102,7 @@ def _refused(answer: Answer) -> Exception:
     if code == _INTERNAL:
         return Ambiguous(f"HTTP {answer.status} {code}")
     if code in _LATER:
-        return NotSent(f"HTTP {answer.status} {code}: too many at once", is_throttle=True)
+        return NotSent(f"HTTP {answer.status} {code}: too many at once", answer.retry_after_s, is_throttle=True)
     if code in _ACCOUNT:
-        return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from")
+        return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from", answer.retry_after_s)
     return refusal(answer, code, suppress=code in _DEAD, is_listed=code == _OPTED_OUT)

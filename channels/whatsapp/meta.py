@@ -128,8 +128,7 @@ def _refused(answer: Answer) -> SendFailed:
     code = error.get("code") if isinstance(error, dict) else None
     told = f"HTTP {answer.status} {code}"
     if code in _LATER:
-        retry_after_s = getattr(refusal(answer), "retry_after_s", None)
-        return NotSent(told, retry_after_s, is_throttle=code in _TOO_FAST)
+        return NotSent(told, answer.retry_after_s, is_throttle=code in _TOO_FAST)
     if code in _ACCOUNT:
         return NotSent(f"{told}: the account, or whom it sends from")
     if code in _WENT_WRONG:
