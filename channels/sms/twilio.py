@@ -23,11 +23,11 @@ from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
 
-_DEAD = (21211, 21214, 21217, 21614, 63003)
-_OPTED_OUT = 21610
-_ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
-_LATER = (10004, 63018)
-_INTERNAL = 20500
+DEAD = (21211, 21214, 21217, 21614, 63003)
+OPTED_OUT = 21610
+ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
+LATER = (10004, 63018)
+INTERNAL = 20500
 _LONGEST = 1600
 SERVICE = "MG"
 _ACCOUNTS_OWN = "AC"
@@ -99,10 +99,10 @@ async def post_form(api: ProviderApi, path: str, account: TwilioAccount, form: d
 
 def _refused(answer: Answer) -> Exception:
     code = answer.members().get("code")
-    if code == _INTERNAL:
+    if code == INTERNAL:
         return Ambiguous(f"HTTP {answer.status} {code}")
-    if code in _LATER:
+    if code in LATER:
         return NotSent(f"HTTP {answer.status} {code}: too many at once", answer.retry_after_s, is_throttle=True)
-    if code in _ACCOUNT:
+    if code in ACCOUNT:
         return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from", answer.retry_after_s)
-    return refusal(answer, code, suppress=code in _DEAD, is_listed=code == _OPTED_OUT)
+    return refusal(answer, code, suppress=code in DEAD, is_listed=code == OPTED_OUT)
