@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from channels.base import NotSent, Outgoing, Receipt, Rejected
+from channels.base import NotSent, Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 from channels.sms.text import Senders, Text, text_of
@@ -67,7 +67,8 @@ class AwsSms:
     async def send(self, outgoing: Outgoing) -> Receipt:
         text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         asked = self._asked(text, outgoing)
-        return Receipt(await post_target(self._api, "SendTextMessage", self._account, asked, outgoing), cost=text.cost)
+        with at_cost(text.cost):
+            return Receipt(await post_target(self._api, "SendTextMessage", self._account, asked, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """DescribeAccountAttributes: whether the credentials hold."""

@@ -18,7 +18,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, at_cost
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
@@ -72,7 +72,8 @@ class TwilioSms:
         text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         sender = {"MessagingServiceSid" if text.sender.startswith(SERVICE) else "From": text.sender}
         form = {"To": text.recipient, **sender, "Body": text.body, "StatusCallback": self._account.callback(str(outgoing.message_id))}
-        return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=text.cost)
+        with at_cost(text.cost):
+            return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """The account; a key (SK...) may not read that, so with one the newest message, which is dropped."""

@@ -134,6 +134,9 @@ class HttpAdapterContract(AdapterContract):
         with pytest.raises(Ambiguous) as failed:
             await rig.adapter.send(rig.message(deadline=time.monotonic() + (0.4 if UNCLEAR[how] is None else 5)))
         assert "@" not in failed.value.answer
+        rig.provider.answer = "as it accepts"
+        # What may have gone out may have cost as much.
+        assert failed.value.cost == (await rig.adapter.send(rig.message())).cost
 
     @pytest.mark.parametrize("status", LATER)
     async def test_a_throttle_is_not_sent_and_names_the_wait(self, rig: HttpRig, status: str) -> None:
