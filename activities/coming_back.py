@@ -14,7 +14,7 @@ from activities.hearing import hear
 from channels.inbound import Told
 from journeys.language.errors import Invalid
 from storage import apps, consents, events, facts, provider_events, reputations, suppressions
-from storage.consents import EVERY, ConsentRecord
+from storage.consents import ALL_MARKETING, EVERY, ConsentRecord
 from storage.database import Connection
 from storage.endpoints import normalised
 from storage.facts import Fact, Kind
@@ -167,6 +167,7 @@ async def _apply(connection: Connection, app: str, channel: str, provider: str, 
     known = [(event.message_id, _fact(event)) for event in kept if event.message_id is not None]
     await facts.record_all(connection, app, [(message_id, fact) for message_id, fact in known if fact is not None])
     await _suppress(connection, app, channel, provider, kept)
+    await _let_back(connection, app, channel, provider, kept)
     for event in kept:
         if event.kind == "unsubscribed" and event.message_id is not None:
             await _withdraw(connection, app, channel, event)
@@ -196,6 +197,13 @@ async def _suppress(connection: Connection, app: str, channel: str, provider: st
         await suppressions.suppress_all(connection, app, channel, reasons, source=provider)
 
 
+async def _let_back(connection: Connection, app: str, channel: str, provider: str, kept: Sequence[ProviderEvent]) -> None:
+    """What the provider had told of the address before holds no more. What people said stays: they say themselves that they come back."""
+    for event in kept:
+        if event.kind == "resubscribed" and event.address_hash is not None and event.detail.get("reach") == "channel":
+            await suppressions.take_back(connection, app, channel, event.address_hash, source=provider, before=event.occurred_at)
+
+
 async def _too_soft(connection: Connection, app: str, addresses: set[bytes]) -> set[bytes]:
     if not addresses:
         return set()
@@ -206,10 +214,11 @@ async def _too_soft(connection: Connection, app: str, addresses: set[bytes]) -> 
 
 
 async def _withdraw(connection: Connection, app: str, channel: str, event: ProviderEvent) -> None:
-    """For everybody who has the address: the provider will not write to it any more, whoever is meant."""
+    """For everybody who has the address, whoever is meant: as much as the provider stops, all of it where that is not said."""
+    topic = ALL_MARKETING if event.detail.get("reach") == "marketing" else EVERY
     owners = await provider_events.owners(connection, app, channel, {event.address_hash} if event.address_hash else set())
     people = {user for users in owners.values() for user in users} or ({event.user_id} if event.user_id is not None else set())
     now = await events.lock_now(connection, app, people)
     for person in sorted(set(now.values())):
-        entry = ConsentRecord(channel, EVERY, "withdrawn", f"provider:{event.provider}", {"event_id": event.event_id})
+        entry = ConsentRecord(channel, topic, "withdrawn", f"provider:{event.provider}", {"event_id": event.event_id})
         await consents.record(connection, app, person, entry)

@@ -224,7 +224,7 @@ def settlement_of(parcel: Parcel, handed: Handed) -> Settlement:
             return never_more(claim, refused)
         case Ambiguous():
             unknown = Settlement(claim.id, claim.epoch, "unknown", "unconfirmed", end.answer, provider=provider, account=account)
-            return _repeatable(parcel, unknown, handed.repeats_for if end.may_repeat else None)
+            return _priced(_repeatable(parcel, unknown, handed.repeats_for if end.may_repeat else None), end.cost)
         case NotSent():
             planned = planned_again(parcel, "not_sent", backoff(claim.epoch, handed.wait_s), end.answer)
             return replace(planned, provider=provider, account=account)

@@ -70,7 +70,11 @@ async def list_suppressions(
 async def suppress_address(
     request: Request, app: App, database: Db, body: NewSuppression, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Nothing that has not begun is sent to it any more, transactional messages included. The first reason stays."""
+    """Nothing that has not begun is sent to it any more, transactional messages included.
+
+    It takes the place of what a provider said of the address, and of its own STOP, so that no START lifts it; an earlier block and a
+    complaint stay.
+    """
     key = idempotency.named(idempotency_key)
     digest = _hash(app, body)
 

@@ -59,7 +59,9 @@ def message_words(fact: _Fact, timezone: str | None = None) -> str:
 
 
 def _cost_words(fact: _Fact) -> str:
-    """How many segments a text took, and what was paid, where either says something."""
+    """How many segments a text took, and what was paid, where either says something; nothing of what may not have gone out."""
+    if fact["state"] != "sent":
+        return ""
     units = fact.get("units") or 0
     counted = f"{units} segments" if units > 1 and fact["channel"] == "sms" else ""
     paid = f"{Decimal(fact['price']).normalize():f} {fact['currency']}" if fact.get("price") is not None else ""

@@ -6,7 +6,8 @@ SendFailed                what an adapter may raise, and nothing else
 └── Ambiguous             it may have gone out: unknown, never a blind retry
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -61,7 +62,12 @@ class Rejected(SendFailed):
 
 
 class Ambiguous(SendFailed):
-    """The request left and no clear answer came: it may have gone out. Without `may_repeat` the provider would never say more."""
+    """The request left and no clear answer came: it may have gone out. Without `may_repeat` the provider would never say more.
+
+    `cost` is what it comes to if it did.
+    """
+
+    cost: "Cost | None" = None
 
     def __init__(self, answer: str, *, may_repeat: bool = True) -> None:
         self.may_repeat = may_repeat
@@ -102,6 +108,16 @@ class Cost:
     units: int
     price: Decimal | None = None
     currency: str | None = None
+
+
+@contextmanager
+def at_cost(cost: Cost) -> Iterator[None]:
+    """Hand something over that costs this: what may have gone out may have cost as much."""
+    try:
+        yield
+    except Ambiguous as error:
+        error.cost = cost
+        raise
 
 
 @dataclass(frozen=True)

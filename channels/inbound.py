@@ -26,6 +26,9 @@ Word = Literal[
 ]  # fmt: skip
 """Our words. bounced: `detail` says whether it is hard. delayed: kept, no state. refused: by the provider after it had accepted."""
 
+Reach = Literal["channel", "marketing"]
+"""How far a word of leaving or coming back goes: everything on the channel, or its marketing alone."""
+
 MESSAGE = "sojourn_message"
 _TOLERANCE = timedelta(minutes=5)
 _LONGEST = 2_000
@@ -158,9 +161,14 @@ Settings = Mapping[str, Any]
 Reader = Callable[[Call, Settings], Heard]
 
 
-def detail(*, hard: bool | None = None, code: str = "", status: str = "", url: str = "", machine: bool = False) -> dict[str, Any]:
-    """What is known of an event beside its word; what is not known is left out. `hard` is of a bounce, `url` of a click."""
-    known = {"hard": hard, "code": code, "status": status, "url": url[:_LONGEST], "machine": machine or None}
+def detail(
+    *, hard: bool | None = None, code: str = "", status: str = "", url: str = "", machine: bool = False, reach: Reach | None = None
+) -> dict[str, Any]:
+    """What is known of an event beside its word; what is not known is left out. `hard` is of a bounce, `url` of a click.
+
+    `reach` is of who leaves or comes back.
+    """
+    known = {"hard": hard, "code": code, "status": status, "url": url[:_LONGEST], "machine": machine or None, "reach": reach}
     return {name: value for name, value in known.items() if value not in ("", None)}
 
 

@@ -61,6 +61,11 @@ class Answer:
             return {}
         return found if isinstance(found, dict) else {}
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long it asks us to wait (Retry-After); None where it does not say."""
+        return retry_after_s(self.headers.get("retry-after"), datetime.now(UTC))
+
     def reference(self, *path: str) -> str:
         """The provider's own id in a success, of lists in the first item. Raises Ambiguous without one: who knows what was accepted."""
         found: Any = self.members()
@@ -78,8 +83,7 @@ def refusal(answer: Answer, code: object = None, *, suppress: bool = False, is_l
     if answer.status in _OUR_CREDENTIALS:
         return NotSent(f"{told}: the provider refuses our credentials")
     if answer.status in _TRY_LATER:
-        wait_s = retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
-        return NotSent(told, wait_s, is_throttle=answer.status == httpx.codes.TOO_MANY_REQUESTS)
+        return NotSent(told, answer.retry_after_s, is_throttle=answer.status == httpx.codes.TOO_MANY_REQUESTS)
     if httpx.codes.is_redirect(answer.status) or httpx.codes.is_client_error(answer.status):
         return Rejected(told, suppress=suppress, is_listed=is_listed)
     return Ambiguous(told)

@@ -11,7 +11,7 @@ from storage.database import Connection
 
 @dataclass(frozen=True)
 class CostRow:
-    """Counted messages that share these. `price` is of those that have one, in `currency`; `journey` null: direct sends."""
+    """Counted messages that went out and share these. `price` is of those that have one, in `currency`; `journey` null: direct sends."""
 
     channel: str
     provider: str | None
@@ -27,7 +27,8 @@ class CostRow:
 _SUMS = text("""
     SELECT m.channel, m.provider, m.journey, CASE WHEN m.journey IS NOT NULL THEN m.step END AS step, m.currency, count(*) AS messages,
         sum(m.units) AS units, sum(m.price) AS price
-    FROM messages m WHERE m.app = :app AND m.id >= time_floor(:since) AND m.id < time_floor(:until) AND m.units IS NOT NULL
+    FROM messages m
+    WHERE m.app = :app AND m.id >= time_floor(:since) AND m.id < time_floor(:until) AND m.state = 'sent' AND m.units IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5
 """)
 

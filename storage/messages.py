@@ -202,7 +202,8 @@ WITH given AS (
     AS g (id, epoch, state, reason, answer, ref, due_at, provider, account, slot_at, units, price, currency, repeat_until)
 ), settled AS (
   UPDATE messages m SET state = {_SETTLED}, reason = CASE WHEN {_SETTLED} <> 'sent' THEN g.reason END, answer = g.answer,
-    units = g.units, price = g.price, currency = g.currency,
+    units = coalesce(g.units, m.units), price = CASE WHEN g.units IS NULL THEN m.price ELSE g.price END,
+    currency = CASE WHEN g.units IS NULL THEN m.currency ELSE g.currency END,
     claim_until = NULL, settled_at = CASE WHEN {_SETTLED} <> 'planned' THEN clock_timestamp() END,
     deferred_until = CASE WHEN {_SETTLED} = 'planned' THEN g.slot_at END,
     repeat_until = CASE WHEN {_SETTLED} IN ('planned', 'unknown') THEN g.repeat_until END,

@@ -72,8 +72,9 @@ WITH people AS MATERIALIZED (
     UNION ALL SELECT DISTINCT id, 'went', step, way, 1 FROM outcomes
     UNION ALL SELECT id, 'message', step,
         state || CASE WHEN state IN ('skipped', 'given_up') THEN ':' || coalesce(reason, '') ELSE '' END, 1 FROM settled
-    UNION ALL SELECT id, 'units', step, '', units FROM settled WHERE units IS NOT NULL
-    UNION ALL SELECT id, 'cost', step, currency, CAST(round(price * 1000000) AS bigint) FROM settled WHERE price IS NOT NULL
+    UNION ALL SELECT id, 'units', step, '', units FROM settled WHERE state = 'sent' AND units IS NOT NULL
+    UNION ALL SELECT id, 'cost', step, currency, CAST(round(price * 1000000) AS bigint) FROM settled
+        WHERE state = 'sent' AND price IS NOT NULL
     UNION ALL SELECT s.id, told.what, s.step, '', 1 FROM settled s CROSS JOIN LATERAL (VALUES ('delivered', s.delivered_at),
         ('bounced', s.bounced_at), ('complained', s.complained_at), ('opened', s.opened_at), ('clicked', s.clicked_at),
         ('unsubscribed', s.unsubscribed_at)) AS told (what, at) WHERE told.at IS NOT NULL

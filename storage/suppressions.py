@@ -41,11 +41,22 @@ _LOCK_ALL_OWNERS = text(
     " (SELECT e.user_id FROM endpoints e WHERE e.app = :app AND e.channel = :channel AND e.address_hash = ANY(CAST(:hashes AS bytea[])))"
     " ORDER BY u.id FOR NO KEY UPDATE"
 )
-_RELEASE_TOLD = text("""
+# What providers said of it, and its own STOP: its owner's START lifts that, and a person's block or a complaint takes its place.
+_TOLD = "(reason IN ('bounce', 'provider') OR source = :stop)"
+_RELEASE_TOLD = text(f"""
     DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain))
-        AND (reason IN ('bounce', 'provider') OR source = :stop) RETURNING 1
+        AND {_TOLD} RETURNING 1
 """)
-_SUPPRESS = text("""
+_TAKE_BACK = text("""
+    DELETE FROM suppressions WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain))
+        AND reason IN ('bounce', 'provider') AND source = :source AND created_at < CAST(:before AS timestamptz) RETURNING 1
+""")
+_SUPPRESS = text(f"""
+    WITH stronger AS (
+      UPDATE suppressions SET reason = :reason, source = :source, created_at = clock_timestamp()
+      WHERE app = :app AND channel = :channel AND address_hash = ANY(suppression_hashes(:plain)) AND {_TOLD}
+        AND CAST(:reason AS text) IN ('manual', 'complaint') AND CAST(:source AS text) <> :stop
+    )
     INSERT INTO suppressions (app, channel, address_hash, key_id, reason, source, created_at)
     SELECT :app, :channel, suppression_hash(:plain), suppression_key_id(), :reason, :source, clock_timestamp()
     WHERE NOT EXISTS (SELECT FROM suppressions s WHERE s.app = :app AND s.channel = :channel
@@ -63,14 +74,14 @@ _GET = text("""
 
 
 async def suppress(connection: Connection, app: str, channel: str, address_hash: bytes, *, reason: Reason, source: str) -> None:
-    """Suppress an address under the locks of everybody who has it; the first reason stays.
+    """Suppress an address under the locks of everybody who has it. The first reason stays, but for a person's block and a complaint.
 
+    Those count more than what a provider says of the address, and than its own STOP, whichever came first.
     The lock on the address itself covers messages to it that belong to no user, and comes after the rows of users, as in a claim.
     """
     await connection.execute(_LOCK_OWNERS, {"app": app, "channel": channel, "address_hash": address_hash})
     await lock_address(connection, address_hash)
-    values = {"app": app, "channel": channel, "plain": address_hash, "reason": reason, "source": source}
-    await connection.execute(_SUPPRESS, values)
+    await connection.execute(_SUPPRESS, _values(app, channel, address_hash, reason, source))
 
 
 async def suppress_all(connection: Connection, app: str, channel: str, reasons: Mapping[bytes, Reason], *, source: str) -> None:
@@ -79,14 +90,25 @@ async def suppress_all(connection: Connection, app: str, channel: str, reasons: 
     await connection.execute(_LOCK_ALL_OWNERS, {"app": app, "channel": channel, "hashes": hashes})
     for address_hash in hashes:
         await lock_address(connection, address_hash)
-        values = {"app": app, "channel": channel, "plain": address_hash, "reason": reasons[address_hash], "source": source}
-        await connection.execute(_SUPPRESS, values)
+        await connection.execute(_SUPPRESS, _values(app, channel, address_hash, reasons[address_hash], source))
+
+
+def _values(app: str, channel: str, address_hash: bytes, reason: Reason, source: str) -> dict[str, object]:
+    return {"app": app, "channel": channel, "plain": address_hash, "reason": reason, "source": source, "stop": STOP}
 
 
 async def release_told(connection: Connection, app: str, channel: str, address_hash: bytes) -> bool:
     """The address has shown that it lives: lift what providers said of it, and its own STOP. What people decided and complaints stay."""
+    await lock_address(connection, address_hash)
     keys = {"app": app, "channel": channel, "plain": address_hash, "stop": STOP}
     return (await connection.execute(_RELEASE_TOLD, keys)).first() is not None
+
+
+async def take_back(connection: Connection, app: str, channel: str, address_hash: bytes, *, source: str, before: datetime) -> bool:
+    """Lift what this provider had said of the address before that moment, and nothing that others, its owner or the team said."""
+    await lock_address(connection, address_hash)
+    keys = {"app": app, "channel": channel, "plain": address_hash, "source": source, "before": before}
+    return (await connection.execute(_TAKE_BACK, keys)).first() is not None
 
 
 async def release(connection: Connection, app: str, channel: str, address_hash: bytes) -> Suppression | None:

@@ -15,7 +15,7 @@ https://help.mailgun.com/hc/en-us/articles/28956111811355-Will-Mailgun-retry-my-
 import json
 from datetime import timedelta
 
-from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Unfitting, Word, detail, hmac_sha256, prove, secret
+from channels.inbound import MESSAGE, Call, Forged, Heard, Reach, Settings, Told, Unfitting, Word, detail, hmac_sha256, prove, secret
 from channels.machines import is_program
 from channels.mail_replies import replies
 from channels.said import Said, our_id
@@ -29,6 +29,8 @@ WORDS: dict[str, Word] = {
     "clicked": "clicked",
     "unsubscribed": "unsubscribed",
 }
+# Its own links leave all mails of the domain; that of a tag is told of by the same word (its page "Tracking Messages").
+REACH: dict[str, Reach] = {"unsubscribed": "channel"}
 # It repeats for eight hours with the signature of the first time.
 _TOLERANCE = timedelta(hours=9)
 # Reasons that end a mail and not its address: our word. By any other a permanent failure is a hard bounce.
@@ -86,6 +88,7 @@ def _event(call: Call, body: Said) -> Told:
             status=event.word("delivery-status", "code"),
             url=event.text("url") if kind == "clicked" else "",
             machine=kind in {"opened", "clicked"} and _is_machine(event),
+            reach=REACH.get(kind),
         ),
         raw=event.raw,
     )

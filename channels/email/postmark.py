@@ -1,11 +1,15 @@
 """Mail through Postmark.
 
-| answer                                                  | verdict                            |
-|---------------------------------------------------------|------------------------------------|
-| 200, ErrorCode 0, MessageID                             | sent                               |
-| 422, ErrorCode 406: inactive (bounced or complained)    | Rejected, listed                   |
-| 422, ErrorCode 405 (no credits), 412 (account pending)  | NotSent: the account's trouble     |
-| all else                                                | channels/provider_api.py           |
+| answer                                                            | verdict                            |
+|-------------------------------------------------------------------|------------------------------------|
+| 200, ErrorCode 0, MessageID                                       | sent                               |
+| 422, ErrorCode 406: inactive (bounced, complained, unsubscribed)  | Rejected, listed                   |
+| 422, ErrorCode 406, in a stream for marketing alone               | Rejected                           |
+| 422, ErrorCode 405 (no credits), 412 (account pending)            | NotSent: the account's trouble     |
+| all else                                                          | channels/provider_api.py           |
+
+Each stream has a list of its own, and 406 does not say why the address is on it: whoever left the newsletters through Postmark's link still
+gets receipts. Of a bounce and a complaint its events tell besides, and they suppress.
 
 It knows no idempotency key; our id goes out as the metadata `sojourn_message` and comes back in its events. An author's tags are metadata
 too; the first is also what Postmark calls the tag, of which it has one. It replaces a Message-ID by its own, unless X-PM-KeepID asks
@@ -66,7 +70,7 @@ class Postmark:
             return Receipt(answer.reference("MessageID"))
         if code in _ACCOUNT:
             raise NotSent(f"HTTP {answer.status} {code}: Postmark does not send for this account now")
-        raise refusal(answer, code, is_listed=code == _INACTIVE)
+        raise refusal(answer, code, is_listed=code == _INACTIVE and stream == self._account.transactional_stream)
 
     async def verify(self) -> None:
         """The server that the token belongs to."""

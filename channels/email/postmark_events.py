@@ -1,6 +1,7 @@
 """What Postmark tells. It signs nothing: a shared secret comes as the password of Basic authentication, or in a header of our choice."""
 
-from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, detail, digest, prove, secret
+from channels.email.postmark import PostmarkAccount
+from channels.inbound import MESSAGE, Call, Heard, Reach, Settings, Told, Word, detail, digest, prove, secret
 from channels.machines import is_program
 from channels.mail_replies import replies
 from channels.said import Said
@@ -38,10 +39,10 @@ def read(call: Call, settings: Settings) -> Heard:
     prove(given=call.header(_HEADER) or call.password, expected=secret(settings, "webhook_secret"))
     event = call.event()
     is_mail = "RecordType" not in event and "FromFull" in event
-    return Heard(_reply(call, event) if is_mail else [_event(call, event)])
+    return Heard(_reply(call, event) if is_mail else [_event(call, event, settings)])
 
 
-def _event(call: Call, event: Said) -> Told:
+def _event(call: Call, event: Said, settings: Settings) -> Told:
     record, kind = event.word("RecordType"), event.word("Type")
     at = next(filter(None, map(event.word, _TIMES)), "")
     word, code = _word(record, kind, event), kind or event.word("SuppressionReason")
@@ -58,6 +59,7 @@ def _event(call: Call, event: Said) -> Told:
             code=code,
             url=event.text("OriginalLink") if record == "Click" else "",
             machine=record in {"Open", "Click"} and _is_machine(event),
+            reach=_reach(event, settings) if word in {"unsubscribed", "resubscribed"} else None,
         ),
         raw=event.raw,
     )
@@ -83,6 +85,12 @@ def _subscription(event: Said) -> Word:
     if event.value("SuppressSending") is False:
         return "resubscribed"
     return REASONS.get(event.word("SuppressionReason"), "unknown")
+
+
+def _reach(event: Said, settings: Settings) -> Reach:
+    """Each stream has a list of its own (its API's page "Suppressions"): only that of transactional mail closes everything."""
+    transactional = str(settings.get("transactional_stream") or PostmarkAccount.transactional_stream)
+    return "channel" if event.word("MessageStream") in {"", transactional} else "marketing"
 
 
 def _is_machine(event: Said) -> bool:

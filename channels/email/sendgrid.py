@@ -1,11 +1,11 @@
 """Mail through SendGrid's Mail Send v3.
 
-| answer                         | verdict                                     |
-|--------------------------------|---------------------------------------------|
-| 202 (its id in X-Message-Id)   | sent                                        |
-| 429                            | NotSent until X-RateLimit-Reset (unix time) |
-| 413, other 4xx                 | Rejected                                    |
-| all else                       | channels/provider_api.py                    |
+| answer                         | verdict                                                       |
+|--------------------------------|---------------------------------------------------------------|
+| 202 (its id in X-Message-Id)   | sent                                                          |
+| 429                            | NotSent until X-RateLimit-Reset (unix time), else Retry-After |
+| 413, other 4xx                 | Rejected                                                      |
+| all else                       | channels/provider_api.py                                      |
 
 It knows no idempotency key; our id goes out as the custom argument `sojourn_message` and comes back in its events. An author's tags are
 categories, for its statistics, and custom arguments, for the events. A Message-ID that it is given stays.
@@ -92,5 +92,5 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
 def _wait_s(answer: Answer) -> float | None:
     reset = answer.headers.get("x-ratelimit-reset", "")
     if not (reset.isascii() and reset.isdigit()):
-        return None
+        return answer.retry_after_s
     return min(max(float(reset[:12]) - time.time(), 1.0), _LONGEST_WAIT_S)

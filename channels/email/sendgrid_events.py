@@ -4,7 +4,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from channels.inbound import MESSAGE, Call, Forged, Heard, Settings, Told, Word, bytes_of, detail, digest, secret
+from channels.inbound import MESSAGE, Call, Forged, Heard, Reach, Settings, Told, Word, bytes_of, detail, digest, secret
 from channels.machines import is_program
 from channels.mail_replies import of_header_block, replies
 from channels.said import Said, parsed
@@ -22,6 +22,8 @@ WORDS: dict[str, Word] = {
     "group_unsubscribe": "unsubscribed",
     "group_resubscribe": "resubscribed",
 }
+# A global unsubscribe stops every mail there, one of a group the mailings of that group (its page "Manage Unsubscribes").
+REACH: dict[str, Reach] = {"unsubscribe": "channel", "group_unsubscribe": "marketing", "group_resubscribe": "marketing"}
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
 _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 
@@ -70,6 +72,7 @@ def _event(call: Call, event: Said) -> Told:
             status=event.word("status"),
             url=event.text("url") if kind == "click" else "",
             machine=kind in {"open", "click"} and _is_machine(event),
+            reach=REACH.get(kind),
         ),
         raw=event.raw,
     )

@@ -3,7 +3,7 @@
 | answer                                                        | verdict                                          |
 |---------------------------------------------------------------|--------------------------------------------------|
 | 200 with MessageId                                            | sent                                             |
-| TooManyRequests 429, LimitExceeded 400                        | NotSent                                          |
+| TooManyRequests 429, LimitExceeded 400                        | NotSent, with Retry-After where it is there      |
 | AccountSuspended, SendingPaused, MailFromDomainNotVerified 400 | NotSent: the account's trouble, nothing is lost  |
 | MessageRejected, BadRequest, NotFound                         | Rejected                                         |
 | all else                                                      | channels/provider_api.py                         |
@@ -61,7 +61,7 @@ class Ses:
             return Receipt(answer.reference("MessageId"))
         code = _code(answer)
         if code in _THROTTLED or code in _ACCOUNT:
-            raise NotSent(f"HTTP {answer.status} {code}", is_throttle=code in _THROTTLED)
+            raise NotSent(f"HTTP {answer.status} {code}", answer.retry_after_s, is_throttle=code in _THROTTLED)
         raise refusal(answer, code)
 
     async def verify(self) -> None:

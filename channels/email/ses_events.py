@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from channels.inbound import MESSAGE, Call, Heard, Settings, Told, Word, bytes_of, detail
+from channels.inbound import MESSAGE, Call, Heard, Reach, Settings, Told, Word, bytes_of, detail
 from channels.machines import is_program
 from channels.mail_replies import of_mime, replies
 from channels.said import Said
@@ -21,6 +21,8 @@ WORDS: dict[str, Word] = {
     "Click": "clicked",
     "Subscription": "unsubscribed",
 }
+# Its contact list stops only mails that are sent to the list, which ours are not (its page "Using subscription management").
+REACH: dict[Word, Reach] = {"unsubscribed": "marketing"}
 _CODES = ("bounceSubType", "complaintFeedbackType", "reason", "delayType")
 _RECIPIENTS = {"Bounce": "bouncedRecipients", "Complaint": "complainedRecipients", "DeliveryDelay": "delayedRecipients"}
 
@@ -40,9 +42,10 @@ def _events(call: Call, id_: str, event: Said) -> list[Told]:
     part = event.at(kind[:1].lower() + kind[1:])
     named = [each.word("emailAddress") for each in part.each(_RECIPIENTS.get(kind, ""))]
     addresses = named or event.words("mail", "destination")[:50] or [""]
+    ours = _word(kind, part)
     told = Told(
         event_id=id_,
-        kind=_word(kind, part),
+        kind=ours,
         word=kind,
         occurred_at=call.moment(part.word("timestamp") or event.word("mail", "timestamp")),
         message_id=event.our_id("mail", "tags", MESSAGE, 0),
@@ -54,6 +57,7 @@ def _events(call: Call, id_: str, event: Said) -> list[Told]:
             url=part.text("link") if kind == "Click" else "",
             # A complaint has a user agent too, of who forwarded it.
             machine=kind in {"Open", "Click"} and is_program(part.text("userAgent"), part.word("ipAddress")),
+            reach=REACH.get(ours),
         ),
         raw=event.raw,
     )

@@ -3,7 +3,7 @@
 | answer                                                              | verdict                          |
 |---------------------------------------------------------------------|----------------------------------|
 | 200 with MessageId                                                  | sent                             |
-| ThrottlingException, ServiceQuotaExceededException                  | NotSent                          |
+| ThrottlingException, ServiceQuotaExceededException                  | NotSent, with Retry-After        |
 | ConflictException: the number has opted out                         | Rejected, listed                 |
 | ConflictException: our protect configuration blocks the receiver    | Rejected                         |
 | AccessDeniedException, ConflictException, ResourceNotFoundException | NotSent: the account's trouble   |
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from channels.base import NotSent, Outgoing, Receipt, Rejected
+from channels.base import NotSent, Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sigv4 import AwsCredentials, signed_headers
 from channels.sms.text import Senders, Text, text_of
@@ -67,7 +67,8 @@ class AwsSms:
     async def send(self, outgoing: Outgoing) -> Receipt:
         text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         asked = self._asked(text, outgoing)
-        return Receipt(await post_target(self._api, "SendTextMessage", self._account, asked, outgoing), cost=text.cost)
+        with at_cost(text.cost):
+            return Receipt(await post_target(self._api, "SendTextMessage", self._account, asked, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """DescribeAccountAttributes: whether the credentials hold."""
@@ -109,4 +110,6 @@ def _refused(answer: Answer) -> Exception:
     code, reason = str(members.get("__type") or "").rpartition("#")[2], members.get("Reason")
     if code == "ConflictException" and (reason == _OPTED_OUT or reason in _BLOCKED):
         return Rejected(f"HTTP {answer.status} {code} {reason}", is_listed=reason == _OPTED_OUT)
-    return NotSent(f"HTTP {answer.status} {code}", is_throttle=code == _NOT_NOW[0]) if code in _NOT_NOW else refusal(answer, code)
+    if code in _NOT_NOW:
+        return NotSent(f"HTTP {answer.status} {code}", answer.retry_after_s, is_throttle=code == _NOT_NOW[0])
+    return refusal(answer, code)

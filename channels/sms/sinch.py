@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from channels.base import NotSent, Outgoing, Receipt, Sought
+from channels.base import NotSent, Outgoing, Receipt, Sought, at_cost
 from channels.provider_api import ProviderApi, refusal
 from channels.said import Said
 from channels.sms.text import Senders, text_of
@@ -60,10 +60,11 @@ class Sinch:
             "client_reference": message_id,
             "delivery_report": "per_recipient",
         }
-        answer = await self._api.post(self._path, outgoing, content=orjson.dumps(asked), headers=self._headers)
-        if answer.is_success:
-            return Receipt(answer.reference("id"), cost=text.cost)
-        raise refusal(answer, answer.members().get("code"))
+        with at_cost(text.cost):
+            answer = await self._api.post(self._path, outgoing, content=orjson.dumps(asked), headers=self._headers)
+            if answer.is_success:
+                return Receipt(answer.reference("id"), cost=text.cost)
+            raise refusal(answer, answer.members().get("code"))
 
     async def verify(self) -> None:
         """The service plan's groups: whether the token holds for this plan."""

@@ -7,7 +7,7 @@
 | 21610: they wrote STOP to Twilio                                              | Rejected, listed                 |
 | 10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704: the account, or who it sends from | NotSent        |
 | 63001, 63002, 63007, 63008, 63020: the same of WhatsApp                       | NotSent                          |
-| 10004, 63018: too many at once                                                | NotSent                          |
+| 10004, 63018: too many at once                                                | NotSent, with Retry-After        |
 | 20500                                                                         | Ambiguous, whatever its status   |
 | all else: 13224 (may be an outage), 21655, 21656 (the content), 63016 (window), 63024 | channels/provider_api.py |
 
@@ -18,16 +18,16 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, at_cost
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import Senders, text_of
 from channels.tariff import NO_LIMIT, TextTariff
 
-_DEAD = (21211, 21214, 21217, 21614, 63003)
-_OPTED_OUT = 21610
-_ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
-_LATER = (10004, 63018)
-_INTERNAL = 20500
+DEAD = (21211, 21214, 21217, 21614, 63003)
+OPTED_OUT = 21610
+ACCOUNT = (10001, 10005, 20005, 21210, 21212, 21606, 21659, 21703, 21704, 63001, 63002, 63007, 63008, 63020)
+LATER = (10004, 63018)
+INTERNAL = 20500
 _LONGEST = 1600
 SERVICE = "MG"
 _ACCOUNTS_OWN = "AC"
@@ -72,7 +72,8 @@ class TwilioSms:
         text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         sender = {"MessagingServiceSid" if text.sender.startswith(SERVICE) else "From": text.sender}
         form = {"To": text.recipient, **sender, "Body": text.body, "StatusCallback": self._account.callback(str(outgoing.message_id))}
-        return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=text.cost)
+        with at_cost(text.cost):
+            return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=text.cost)
 
     async def verify(self) -> None:
         """The account; a key (SK...) may not read that, so with one the newest message, which is dropped."""
@@ -99,10 +100,10 @@ async def post_form(api: ProviderApi, path: str, account: TwilioAccount, form: d
 
 def _refused(answer: Answer) -> Exception:
     code = answer.members().get("code")
-    if code == _INTERNAL:
+    if code == INTERNAL:
         return Ambiguous(f"HTTP {answer.status} {code}")
-    if code in _LATER:
-        return NotSent(f"HTTP {answer.status} {code}: too many at once", is_throttle=True)
-    if code in _ACCOUNT:
-        return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from")
-    return refusal(answer, code, suppress=code in _DEAD, is_listed=code == _OPTED_OUT)
+    if code in LATER:
+        return NotSent(f"HTTP {answer.status} {code}: too many at once", answer.retry_after_s, is_throttle=True)
+    if code in ACCOUNT:
+        return NotSent(f"HTTP {answer.status} {code}: the account, or who it sends from", answer.retry_after_s)
+    return refusal(answer, code, suppress=code in DEAD, is_listed=code == OPTED_OUT)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from base64 import b64encode
 
-from channels.inbound import Call, Forged, Heard, Settings, Told, Word, detail, digest, prove, reply, secret
+from channels.inbound import Call, Forged, Heard, Reach, Settings, Told, Word, detail, digest, prove, reply, secret
 from channels.said import Said, our_id
 
 WORDS: dict[str, Word] = {
@@ -26,9 +26,10 @@ WORDS: dict[str, Word] = {
     "busy": "bounced",
     "no-answer": "bounced",
 }
-# No such number, a landline; and who has opted out is told of as such.
+# No such number, a landline.
 _DEAD = ("30005", "30006", "21211", "21614")
-_OPTED_OUT = "21610"
+# Code of who wrote STOP to Twilio, which then takes nothing for them (its page "21610").
+OPTED_OUT: dict[str, Reach] = {"21610": "channel"}
 _FILTERED = ("30004", "30007", "30034")
 _FAILED = ("undelivered", "failed")
 _STATUSES = ("MessageStatus", "SmsStatus", "CallStatus")
@@ -80,13 +81,13 @@ def _status(call: Call, event: Said) -> Told:
         ref=sid,
         address=_address(event.word("To")),
         # Who does not answer a call has a number that lives.
-        detail=detail(hard=code in _DEAD if word == "bounced" and status in _FAILED else None, code=code),
+        detail=detail(hard=code in _DEAD if word == "bounced" and status in _FAILED else None, code=code, reach=OPTED_OUT.get(code)),
         raw=event.raw,
     )
 
 
 def _word(status: str, code: str) -> Word:
-    if code == _OPTED_OUT:
+    if code in OPTED_OUT:
         return "unsubscribed"
     if code in _FILTERED and status in _FAILED:
         return "refused"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from channels.base import Ambiguous, NotSent, Outgoing, Receipt
+from channels.base import Ambiguous, NotSent, Outgoing, Receipt, at_cost
 from channels.provider_api import ProviderApi, refusal
 from channels.sms.text import Senders, Text, text_of
 from channels.tariff import NO_LIMIT, TextTariff
@@ -50,12 +50,13 @@ class Vonage:
     async def send(self, outgoing: Outgoing) -> Receipt:
         text = text_of(outgoing, self._senders, self._tariff, longest=_LONGEST)
         body = orjson.dumps(_asked(text, str(outgoing.message_id)))
-        answer = await self._api.post("/v1/messages", outgoing, content=body, headers=self._headers)
-        if answer.is_success:
-            return Receipt(answer.reference("message_uuid"), cost=text.cost)
-        if answer.status == _NO_CREDIT:
-            raise NotSent("HTTP 402: the account has no credit")
-        raise refusal(answer, answer.members().get("title"))
+        with at_cost(text.cost):
+            answer = await self._api.post("/v1/messages", outgoing, content=body, headers=self._headers)
+            if answer.is_success:
+                return Receipt(answer.reference("message_uuid"), cost=text.cost)
+            if answer.status == _NO_CREDIT:
+                raise NotSent("HTTP 402: the account has no credit")
+            raise refusal(answer, answer.members().get("title"))
 
     async def verify(self) -> None:
         """The balance: whether the credentials hold."""

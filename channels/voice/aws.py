@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from pydantic import Field
 
-from channels.base import Outgoing, Receipt, Rejected
+from channels.base import Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import ProviderApi
 from channels.sms.aws import AwsAccount, post_target, target_headers
 from channels.sms.text import Senders
@@ -59,8 +59,9 @@ class AwsVoice:
             "Context": {"sojourn_message": str(outgoing.message_id)},
             **{name: value for name, value in optional.items() if value},
         }
-        sid = await post_target(self._api, "SendVoiceMessage", self._account, asked, outgoing)
-        return Receipt(sid, cost=self._tariff.cost(country))
+        cost = self._tariff.cost(country)
+        with at_cost(cost):
+            return Receipt(await post_target(self._api, "SendVoiceMessage", self._account, asked, outgoing), cost=cost)
 
     async def verify(self) -> None:
         """DescribeAccountAttributes: whether the credentials hold."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from channels.base import Outgoing, Receipt, Rejected
+from channels.base import Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import ProviderApi
 from channels.sms.text import Senders
 from channels.sms.twilio import TwilioAccount, post_form
@@ -49,8 +49,9 @@ class TwilioVoice:
             "StatusCallback": self._account.callback(str(outgoing.message_id)),
             "StatusCallbackEvent": "completed",
         }
-        sid = await post_form(self._api, self._path, self._account, form, outgoing)
-        return Receipt(sid, cost=self._tariff.cost(country))
+        cost = self._tariff.cost(country)
+        with at_cost(cost):
+            return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=cost)
 
     async def verify(self) -> None:
         """The newest call, which is dropped: a key may not read the account itself."""

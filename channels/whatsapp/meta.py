@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field
 
-from channels.base import Ambiguous, Cost, NotSent, Outgoing, Receipt, Rejected, SendFailed
+from channels.base import Ambiguous, Cost, NotSent, Outgoing, Receipt, Rejected, SendFailed, at_cost
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import numbered
 from channels.tariff import NO_PRICES, Tariff
@@ -70,10 +70,12 @@ class MetaWhatsApp:
             **_content(letter),
             "biz_opaque_callback_data": str(outgoing.message_id),
         }
-        answer = await self._api.post(f"{self._path}/messages", outgoing, content=orjson.dumps(asked), headers=self._headers)
-        if answer.is_success:
-            return Receipt(answer.reference("messages", "id"), cost=cost_of(letter, country, self._tariff))
-        raise _refused(answer)
+        cost = cost_of(letter, country, self._tariff)
+        with at_cost(cost):
+            answer = await self._api.post(f"{self._path}/messages", outgoing, content=orjson.dumps(asked), headers=self._headers)
+            if answer.is_success:
+                return Receipt(answer.reference("messages", "id"), cost=cost)
+            raise _refused(answer)
 
     async def verify(self) -> None:
         """The number that messages are from, which only this token may read."""
@@ -128,8 +130,7 @@ def _refused(answer: Answer) -> SendFailed:
     code = error.get("code") if isinstance(error, dict) else None
     told = f"HTTP {answer.status} {code}"
     if code in _LATER:
-        retry_after_s = getattr(refusal(answer), "retry_after_s", None)
-        return NotSent(told, retry_after_s, is_throttle=code in _TOO_FAST)
+        return NotSent(told, answer.retry_after_s, is_throttle=code in _TOO_FAST)
     if code in _ACCOUNT:
         return NotSent(f"{told}: the account, or whom it sends from")
     if code in _WENT_WRONG:

@@ -1,6 +1,6 @@
 """What Meta tells of WhatsApp messages, and what people write back. Signed by HMAC over the raw body with the secret of the Meta app."""
 
-from channels.inbound import Call, Forged, Heard, Settings, Told, Word, detail, digest, hmac_sha256, prove, reply, secret, with_plus
+from channels.inbound import Call, Forged, Heard, Reach, Settings, Told, Word, detail, digest, hmac_sha256, prove, reply, secret, with_plus
 from channels.said import Said
 
 WORDS: dict[str, Word] = {
@@ -11,8 +11,8 @@ WORDS: dict[str, Word] = {
     "deleted": "unknown",
     "warning": "unknown",
 }
-# Its page of error codes: the person does not want marketing of ours.
-_OPTED_OUT = ("131050",)
+# Its page of error codes: the person has stopped our marketing. Other templates and answers still reach them.
+OPTED_OUT: dict[str, Reach] = {"131050": "marketing"}
 
 
 def read(call: Call, settings: Settings) -> Heard:
@@ -39,7 +39,7 @@ def _challenge(call: Call, settings: Settings) -> Heard:
 
 def _status(call: Call, status: Said) -> Told:
     kind, code = status.word("status"), status.word("errors", 0, "code")
-    word: Word = "unsubscribed" if code in _OPTED_OUT else WORDS.get(kind, "unknown")
+    word: Word = "unsubscribed" if code in OPTED_OUT else WORDS.get(kind, "unknown")
     return Told(
         event_id=f"{status.word('id')}/{kind}",
         kind=word,
@@ -49,7 +49,7 @@ def _status(call: Call, status: Said) -> Told:
         ref=status.word("id"),
         address=with_plus(status.word("recipient_id")),
         # Why a number cannot be reached is not said precisely enough to give it up.
-        detail=detail(hard=False if word == "bounced" else None, code=code),
+        detail=detail(hard=False if word == "bounced" else None, code=code, reach=OPTED_OUT.get(code)),
         raw=status.raw,
     )
 

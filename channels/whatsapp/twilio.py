@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import orjson
 
-from channels.base import Outgoing, Receipt, Rejected
+from channels.base import Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import ProviderApi
 from channels.sms.text import Senders
 from channels.sms.twilio import SERVICE, TwilioAccount, post_form
@@ -39,8 +39,9 @@ class TwilioWhatsApp:
             **_content(letter),
             "StatusCallback": self._account.callback(str(outgoing.message_id)),
         }
-        sid = await post_form(self._api, self._path, self._account, form, outgoing)
-        return Receipt(sid, cost=cost_of(letter, country, self._tariff))
+        cost = cost_of(letter, country, self._tariff)
+        with at_cost(cost):
+            return Receipt(await post_form(self._api, self._path, self._account, form, outgoing), cost=cost)
 
     async def verify(self) -> None:
         """The newest message, which is dropped: a key may not read the account itself."""

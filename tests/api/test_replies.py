@@ -199,6 +199,15 @@ async def test_start_lifts_what_providers_said_of_the_number_and_nothing_that_pe
         assert len(await world.run("SELECT 1 FROM suppressions")) == left
 
 
+async def test_start_does_not_free_a_number_that_was_blocked_after_it_had_bounced(world: Callbacks, manager: httpx.AsyncClient) -> None:
+    digest = address_hash("demo", "sms", PHONE)
+    await world.run("INSERT INTO suppressions (app, channel, address_hash, reason) VALUES ('demo', 'sms', :h, 'bounce')", h=digest)
+    blocked = await manager.post("/v1/suppressions", json={"channel": "sms", "address": PHONE, "source": "support"})
+    assert (blocked.status_code, blocked.json()["reason"], blocked.json()["source"]) == (201, "manual", "support")
+    await write(world, "START")
+    assert [row.reason for row in await world.run("SELECT reason FROM suppressions")] == ["manual"]
+
+
 async def test_free_text_with_stop_rests_marketing_until_a_person_decides(world: Callbacks, manager: httpx.AsyncClient) -> None:
     ann = world.people["ann"]
     for topic in ("news", "*"):

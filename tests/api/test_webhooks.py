@@ -3,15 +3,20 @@
 import asyncio
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 
 from activities.coming_back import match_parked
+from activities.rules import Go, Known, Skip, Target, Terms, ruling
 from storage.database import Database
+from storage.ids import address_hash
+from storage.standing import Consent
 from tests.api.callbacks import PHONE, PUBLIC, Callbacks
 from tests.channels.callers import BY_NAME, CALLERS, EVERY, META, Caller, Happened, envelope
 from tests.channels.test_machines import CHROME
@@ -97,7 +102,16 @@ async def test_an_account_shows_where_its_provider_calls_and_keeps_that_when_it_
 # Order, repeats, and what comes early ------------------------------------------------------------------------------------------------
 
 COLUMNS = ("accepted", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed")
-_PROVES = {"delayed": "accepted", "refused": "accepted"}
+_PROVES = {"delayed": "accepted", "refused": "accepted", "bounced softly": "bounced", "left a group": "unsubscribed"}
+# What follows for the person comes seldom enough that some meet with nothing and some with all of it.
+_CHANCES = {
+    **dict.fromkeys(("accepted", "delivered", "opened", "clicked", "delayed", "refused", "unknown"), 14.0),
+    "bounced": 0.4, "bounced softly": 2.0, "complained": 0.4, "unsubscribed": 0.5, "left a group": 0.5,
+}  # fmt: skip
+TELLING_ALL = replace(
+    SENDGRID,
+    words={**SENDGRID.words, "bounced softly": ("bounce", {"type": "blocked"}), "left a group": ("group_unsubscribe", {"asm_group_id": 7})},
+)
 
 
 def expected(happened: list[Happened]) -> dict[UUID, dict[str, datetime]]:
@@ -111,17 +125,45 @@ def expected(happened: list[Happened]) -> dict[UUID, dict[str, datetime]]:
     return moments
 
 
+def suppressions_expected(happened: list[Happened], to: dict[UUID, str], blocked: str) -> dict[str, str]:
+    """The same of addresses: who blocked one by hand counts most, then complaints, then a hard bounce, or soft ones of five messages."""
+    reasons: dict[str, str] = {}
+    for person in set(to.values()):
+        theirs = [each for each in happened if each.message_id and to[each.message_id] == person]
+        softly = {each.message_id for each in theirs if each.kind == "bounced softly"}
+        kinds = {each.kind for each in theirs}
+        if person == blocked:
+            reasons[person] = "manual"
+        elif "complained" in kinds:
+            reasons[person] = "complaint"
+        elif "bounced" in kinds or len(softly) >= 5:
+            reasons[person] = "bounce"
+    return reasons
+
+
+def withdrawals_expected(happened: list[Happened], to: dict[UUID, str]) -> Counter[tuple[str, str]]:
+    """And of consent: one entry in the record for each word of leaving, however often it came."""
+    topics = {"unsubscribed": "*", "left a group": "*marketing"}
+    return Counter((to[each.message_id], topics[each.kind]) for each in happened if each.message_id and each.kind in topics)
+
+
 async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(world: Callbacks, database: Database) -> None:
     """Half of the events name our id, half only the provider's, of which half is known to us only after they came."""
     chance = random.Random(20_000)
     await world.account(SENDGRID)
-    await world.run("INSERT INTO suppressions (app, channel, address_hash, reason) VALUES ('demo', 'email', 'x', 'manual')")
-    numbers = await many_messages(world, 4_000)
-    kinds = ["accepted", "delivered", "opened", "clicked", "delayed", "refused", "unknown"]
+    people = [f"p{n}" for n in range(100)]
+    for person in people:
+        await world.endpoint(person, "email", f"{person}@example.com")
+    await world.run(
+        "INSERT INTO suppressions (app, channel, address_hash, reason, source) VALUES ('demo', 'email', :hash, 'manual', 'support')",
+        hash=address_hash("demo", "email", "p0@example.com"),
+    )
+    to = await many_messages(world, 4_000, people)
+    numbers = sorted(to)
+    kinds = chance.choices(list(_CHANCES), list(_CHANCES.values()), k=5 * len(numbers))
     happened = [
-        replace(told(chance.choice(kinds), number, SENDGRID, minutes=chance.randrange(100)), ref=f"ref-{number}")
-        for number in numbers
-        for _ in range(5)
+        replace(told(kind, number, SENDGRID, minutes=chance.randrange(100)), ref=f"ref-{number}", address=f"{to[number]}@example.com")
+        for number, kind in zip(numbers * 5, kinds, strict=True)
     ]
     assert len(happened) == 20_000
     model = expected(happened)
@@ -133,7 +175,7 @@ async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(wo
     url = world.urls["email", "sendgrid"]
     batches = [doubled[n : n + 1000] for n in range(0, len(doubled), 1000)]
     for pair in zip(batches[::2], batches[1::2], strict=True):
-        answers = await asyncio.gather(*(world.post(url, sent) for batch in pair for sent in SENDGRID.calls(url, batch)))
+        answers = await asyncio.gather(*(world.post(url, sent) for batch in pair for sent in TELLING_ALL.calls(url, batch)))
         assert {answer.status_code for answer in answers} == {200}
     early = (await world.run("SELECT count(*) AS n FROM provider_events WHERE parked_until IS NOT NULL"))[0].n
     assert early > 1_000
@@ -149,21 +191,37 @@ async def test_20000_events_doubled_shuffled_and_early_come_to_one_state_each(wo
     streams = {row.name: row.n for row in await world.run("SELECT name, count(*) AS n FROM events GROUP BY name")}
     assert streams == {f"message_{kind}": sum(each.kind == kind for each in happened) for kind in ("opened", "clicked")}
     assert (await world.run("SELECT count(*) AS n FROM open_messages"))[0].n == len(numbers) - len(model)
+    suppressed = await world.run(
+        "SELECT u.user_id, s.reason FROM suppressions s JOIN endpoints e ON s.address_hash = ANY(suppression_hashes(e.address_hash))"
+        " JOIN users u ON u.id = e.user_id"
+    )
+    reasons = suppressions_expected(happened, to, blocked="p0")
+    assert {row.user_id: row.reason for row in suppressed} == reasons
+    assert {"manual", "complaint", "bounce"} == set(reasons.values())
+    assert len(suppressed) == len(reasons) < len(people)
+    withdrawn = await world.run(
+        "SELECT u.user_id, c.topic, count(*) AS n FROM consents c JOIN users u ON u.id = c.user_id"
+        " WHERE c.state = 'withdrawn' AND c.channel = 'email' AND c.source = 'provider:sendgrid' GROUP BY 1, 2"
+    )
+    assert {(row.user_id, row.topic): row.n for row in withdrawn} == withdrawals_expected(happened, to)
 
 
-async def many_messages(world: Callbacks, count: int) -> list[UUID]:
-    """Unconfirmed messages, each to ann."""
+async def many_messages(world: Callbacks, count: int, people: list[str]) -> dict[UUID, str]:
+    """Unconfirmed messages, to each of them in turn; to whom each goes."""
     rows = await world.run(
         "WITH made AS (INSERT INTO messages (id, app, user_id, endpoint_id, source, step, visit, target, channel, message_class, state,"
-        " reason, claim_epoch, provider) SELECT message_id(now(), 'demo', 's' || n, 'welcome', 1, '1'), 'demo', :user, :endpoint, 's' || n,"
-        " 'welcome', 1, '1', 'email', 'marketing', 'unknown', 'unconfirmed', 1, 'sendgrid' FROM generate_series(1, :count) n RETURNING id),"
+        " reason, claim_epoch, provider) SELECT message_id(now(), 'demo', 's' || n, 'welcome', 1, '1'), 'demo', p.user_id, p.endpoint_id,"
+        " 's' || n, 'welcome', 1, '1', 'email', 'marketing', 'unknown', 'unconfirmed', 1, 'sendgrid' FROM generate_series(1, :count) n"
+        " JOIN unnest(CAST(:users AS bigint[]), CAST(:endpoints AS bigint[])) WITH ORDINALITY AS p (user_id, endpoint_id, place)"
+        " ON p.place = 1 + n % cardinality(CAST(:users AS bigint[])) RETURNING id, user_id),"
         " listed AS (INSERT INTO open_messages (app, message_id, kind, due_at)"
-        "  SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id FROM made",
-        user=world.people["ann"],
-        endpoint=world.endpoints["ann", "email"],
+        "  SELECT 'demo', id, 'unknown', now() + interval '1 day' FROM made) SELECT id, user_id FROM made",
+        users=[world.people[person] for person in people],
+        endpoints=[world.endpoints[person, "email"] for person in people],
         count=count,
     )
-    return sorted(row.id for row in rows)
+    named = {world.people[person]: person for person in people}
+    return {row.id: named[row.user_id] for row in rows}
 
 
 async def refer(world: Callbacks, numbers: set[UUID]) -> None:
@@ -276,13 +334,78 @@ async def test_the_app_may_be_stricter_about_soft_bounces(world: Callbacks) -> N
 
 
 async def test_who_leaves_at_the_provider_has_left_here(world: Callbacks) -> None:
+    """As much as the provider stops: only who left everything there gets no receipts any more."""
     leaving = [caller for caller in EVERY if "unsubscribed" in caller.words]
     for caller in leaving:
         await world.account(caller)
         number = await world.message("ann", caller.channel, caller.provider)
         await world.tell(caller, told("unsubscribed", number, caller))
         assert (await world.row(number)).unsubscribed_at is not None
-    assert await world.consents("ann") == [(caller.channel, "*", "withdrawn", f"provider:{caller.provider}") for caller in leaving]
+    left = {(channel, provider): topic for channel, topic, _, provider in await world.consents("ann")}
+    assert left == {
+        ("email", "provider:sendgrid"): "*",
+        ("email", "provider:postmark"): "*marketing",
+        ("email", "provider:mailgun"): "*",
+        ("sms", "provider:twilio"): "*",
+        ("whatsapp", "provider:meta"): "*marketing",
+    }
+    assert {state for _, _, state, _ in await world.consents("ann")} == {"withdrawn"}
+
+
+async def test_who_leaves_a_newsletter_at_the_provider_still_gets_receipts_and_codes(world: Callbacks) -> None:
+    group = replace(SENDGRID, words={"unsubscribed": ("group_unsubscribe", {"asm_group_id": 7})})
+    for caller in (group, META):
+        await world.account(caller)
+        await world.tell(caller, told("unsubscribed", await world.message("ann", caller.channel, caller.provider), caller))
+        said = [
+            Consent(channel, topic, state == "granted", order, "said")
+            for order, (channel, topic, state, _) in enumerate([(caller.channel, "*", "granted", ""), *await world.consents("ann")])
+        ]
+        found = {
+            message_class: ruling(Terms(caller.channel, message_class, "news", ZoneInfo("UTC")), Target("x"), Known(NOON, said))
+            for message_class in ("marketing", "transactional")
+        }
+        assert found == {"marketing": Skip("unsubscribed"), "transactional": Go()}
+
+
+async def test_what_left_before_the_reach_was_kept_closes_everything(world: Callbacks, database: Database) -> None:
+    await world.account(SENDGRID)
+    await world.tell(SENDGRID, told("unsubscribed", None, SENDGRID, ref="abc"))
+    await world.run("UPDATE provider_events SET detail = detail - 'reach'")
+    await world.message("ann", "email", "sendgrid", ref="abc")
+    assert await database.run(match_parked) == 1
+    assert await world.consents("ann") == [("email", "*", "withdrawn", "provider:sendgrid")]
+
+
+async def test_who_comes_back_at_the_provider_is_written_to_again_and_has_consented_to_nothing(world: Callbacks) -> None:
+    """Postmark names neither a message nor a reason when it takes an address off the list of a stream."""
+    postmark = BY_NAME["email", "postmark"]
+    await world.account(postmark)
+    ours = address_hash("demo", "email", "ann@example.com")
+    for reason, source, stream, left in (
+        ("provider", "postmark", "broadcast", 1),
+        ("provider", "postmark", "outbound", 0),
+        ("bounce", "postmark", "outbound", 0),
+        ("provider", "sendgrid", "outbound", 1),
+        ("complaint", "postmark", "outbound", 1),
+        ("manual", "ann", "outbound", 1),
+    ):
+        await world.run("DELETE FROM suppressions")
+        await world.run(
+            "INSERT INTO suppressions (app, channel, address_hash, reason, source, created_at)"
+            " VALUES ('demo', 'email', :hash, :reason, :source, CAST(:at AS timestamptz) - interval '1 minute')",
+            hash=ours,
+            reason=reason,
+            source=source,
+            at=NOON,
+        )
+        word = ("SubscriptionChange", "", {"MessageID": None, "SuppressSending": False, "MessageStream": stream, "Origin": "Customer"})
+        back = replace(postmark, words={"resubscribed": word})
+        await world.tell(back, told("resubscribed", None, back))
+        assert len(await world.run("SELECT 1 FROM suppressions")) == left, (reason, source, stream)
+    await world.tell(postmark, told("unsubscribed", await world.message("ann", "email", "postmark"), postmark))
+    await world.tell(back, told("resubscribed", None, back, minutes=5))
+    assert [state for _, _, state, _ in await world.consents("ann")] == ["withdrawn"]
 
 
 async def test_what_is_told_of_a_message_of_another_app_changes_nothing_of_it(world: Callbacks, database: Database) -> None:

@@ -334,7 +334,9 @@ CALLERS = (
         "delivered": ("Delivery", "", {}), "bounced": ("Bounce", "HardBounce", {}), "complained": ("SpamComplaint", "", {}),
         "opened": ("Open", "", {}), "clicked": ("Click", "", {}), "delayed": ("Bounce", "Transient", {}),
         "refused": ("Bounce", "Blocked", {}), "unknown": ("Levitation", "", {}),
-        "unsubscribed": ("SubscriptionChange", "", {"SuppressSending": True, "SuppressionReason": "ManualSuppression"}),
+        "unsubscribed": ("SubscriptionChange", "", {
+            "SuppressSending": True, "SuppressionReason": "ManualSuppression", "MessageStream": "broadcast",
+        }),
     }, _postmark, _basic),
     Caller("email", "mailgun", {"api_key": "k", "domain": "example.com", "webhook_signing_key": SECRET}, {
         "accepted": ("accepted", {}), "delivered": ("delivered", {}), "bounced": ("failed", {"severity": "permanent", "reason": "bounce"}),

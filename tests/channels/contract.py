@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -91,6 +91,11 @@ class Told:
     is_listed: bool = False
 
 
+def later(answer: Response, seconds: int = 7) -> Response:
+    """The same answer, which says when to come back."""
+    return replace(answer, headers={**answer.headers, "retry-after": str(seconds)})
+
+
 UNCLEAR: dict[str, Response | bytes | None] = {
     "a cut before the answer": b"",
     "a cut within the answer's head": b"HTTP/1.1 20",
@@ -117,7 +122,6 @@ class HttpAdapterContract(AdapterContract):
     """What every adapter of an HTTP API must do. `page` is the provider's page of errors, row by row."""
 
     page: Sequence[Told] = ()
-    waits_s: float | None = 90.0
 
     def words_for_dead(self, rig: HttpRig) -> Sequence[Callable[[], None]]:
         return [partial(setattr, rig.provider, "answer", told.answer) for told in self.page if told.suppress]
@@ -135,14 +139,24 @@ class HttpAdapterContract(AdapterContract):
         with pytest.raises(Ambiguous) as failed:
             await rig.adapter.send(rig.message(deadline=time.monotonic() + (0.4 if UNCLEAR[how] is None else 5)))
         assert "@" not in failed.value.answer
+        rig.provider.answer = "as it accepts"
+        # What may have gone out may have cost as much.
+        assert failed.value.cost == (await rig.adapter.send(rig.message())).cost
 
     @pytest.mark.parametrize("status", LATER)
     async def test_a_throttle_is_not_sent_and_names_the_wait(self, rig: HttpRig, status: str) -> None:
         rig.provider.answer = LATER[status]
         with pytest.raises(NotSent) as failed:
             await rig.adapter.send(rig.message())
-        if status == "503" or self.waits_s is not None:
-            assert failed.value.retry_after_s == 90
+        assert failed.value.retry_after_s == 90
+
+    async def test_a_throttle_by_the_providers_own_word_waits_as_long_as_its_answer_says(self, rig: HttpRig) -> None:
+        for told in (each for each in self.page if each.retry_after_s is None):
+            rig.provider.answer = later(told.answer, 90)
+            with pytest.raises(SendFailed) as failed:
+                await rig.adapter.send(rig.message())
+            if isinstance(failed.value, NotSent) and failed.value.is_throttle:
+                assert failed.value.retry_after_s == 90, told
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_refused_credentials_lose_no_message(self, rig: HttpRig, status: int) -> None:

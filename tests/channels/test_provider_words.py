@@ -35,16 +35,18 @@ HOME, EXCHANGE = "203.0.113.7", "104.47.13.36"
 
 @dataclass(frozen=True)
 class Meaning:
-    """Our word; `hard` of a bounce."""
+    """Our word; `hard` of a bounce, `reach` of who leaves or comes back."""
 
     kind: str
     hard: bool | None = None
+    reach: str | None = None
 
 
 ACCEPTED, DELIVERED, DELAYED = Meaning("accepted"), Meaning("delivered"), Meaning("delayed")
 HARD, SOFT, REFUSED = Meaning("bounced", hard=True), Meaning("bounced", hard=False), Meaning("refused")
 COMPLAINED, OPENED, CLICKED = Meaning("complained"), Meaning("opened"), Meaning("clicked")
-LEFT, BACK, UNKNOWN = Meaning("unsubscribed"), Meaning("resubscribed"), Meaning("unknown")
+LEFT, LEFT_MARKETING = Meaning("unsubscribed", reach="channel"), Meaning("unsubscribed", reach="marketing")
+BACK, BACK_TO_MARKETING, UNKNOWN = Meaning("resubscribed", reach="channel"), Meaning("resubscribed", reach="marketing"), Meaning("unknown")
 
 
 def _ses_bounce(kind: str, sub_kind: str) -> tuple[str, dict[str, Any]]:
@@ -73,7 +75,7 @@ SES = [
     ("Complaint", COMPLAINED),
     (("Open", {"ipAddress": HOME, "userAgent": CHROME}), OPENED),
     (("Click", {"ipAddress": HOME, "userAgent": CHROME, "link": "https://example.com/a"}), CLICKED),
-    (_ses_preferences(everything=True), LEFT),
+    (_ses_preferences(everything=True), LEFT_MARKETING),
     (_ses_preferences(everything=False), UNKNOWN),  # of a contact list of SES's own, which is none of our topics
 ]
 SENDGRID = [
@@ -87,9 +89,17 @@ SENDGRID = [
     (("open", {"useragent": CHROME, "ip": HOME, "sg_machine_open": False}), OPENED),
     (("click", {"useragent": CHROME, "ip": HOME}), CLICKED),
     ("unsubscribe", LEFT),
-    (("group_unsubscribe", {"asm_group_id": 1}), LEFT),
-    (("group_resubscribe", {"asm_group_id": 1}), BACK),
+    (("group_unsubscribe", {"asm_group_id": 1}), LEFT_MARKETING),
+    (("group_resubscribe", {"asm_group_id": 1}), BACK_TO_MARKETING),
 ]
+
+
+def _postmark_change(stream: str, *, suppressed: str | None) -> tuple[str, str, dict[str, Any]]:
+    origin = "Recipient" if suppressed else "Customer"
+    told = {"MessageStream": stream, "SuppressSending": suppressed is not None, "SuppressionReason": suppressed, "Origin": origin}
+    return "SubscriptionChange", "", told
+
+
 POSTMARK = [
     (("Delivery", "", {}), DELIVERED),
     (("Bounce", "HardBounce", {"TypeCode": 1, "Inactive": True}), HARD),
@@ -107,10 +117,14 @@ POSTMARK = [
     (("SpamComplaint", "", {"TypeCode": 100_002}), COMPLAINED),
     (("Open", "", {"UserAgent": CHROME, "Geo": {"IP": HOME}, "FirstOpen": True, "Platform": "WebMail"}), OPENED),
     (("Click", "", {"UserAgent": CHROME, "Geo": {"IP": HOME}, "ClickLocation": "HTML", "Platform": "Desktop"}), CLICKED),
+    (_postmark_change("broadcast", suppressed="ManualSuppression"), LEFT_MARKETING),
+    (_postmark_change("newsletters", suppressed="ManualSuppression"), LEFT_MARKETING),
+    (_postmark_change("outbound", suppressed="ManualSuppression"), LEFT),
     (("SubscriptionChange", "", {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}), LEFT),
     (("SubscriptionChange", "", {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"}), HARD),
     (("SubscriptionChange", "", {"SuppressSending": True, "SuppressionReason": "SpamComplaint", "Origin": "Recipient"}), COMPLAINED),
-    (("SubscriptionChange", "", {"SuppressSending": False, "SuppressionReason": None, "Origin": "Customer"}), BACK),
+    (_postmark_change("outbound", suppressed=None), BACK),
+    (_postmark_change("broadcast", suppressed=None), BACK_TO_MARKETING),
 ]
 
 
@@ -214,7 +228,7 @@ META = [
     (("delivered", {}), DELIVERED),
     (("read", {}), OPENED),
     (("failed", {"errors": [{"code": 131026, "title": "Message undeliverable"}]}), SOFT),
-    (("failed", {"errors": [{"code": 131050, "title": "User has stopped marketing messages"}]}), LEFT),
+    (("failed", {"errors": [{"code": 131050, "title": "User has stopped marketing messages"}]}), LEFT_MARKETING),
     (("deleted", {}), UNKNOWN),
     (("warning", {}), UNKNOWN),
 ]
@@ -268,7 +282,17 @@ def test_each_word_of_each_provider_means_what_the_table_says(account: tuple[str
     found = told(account, said)
     assert found.kind == meaning.kind
     assert found.detail.get("hard") is meaning.hard
+    assert found.detail.get("reach") == meaning.reach
     assert "machine" not in found.detail
+
+
+@pytest.mark.parametrize(("stream", "reach"), [("receipts", "channel"), ("outbound", "marketing"), ("broadcast", "marketing")])
+def test_the_transactional_stream_is_the_one_that_the_account_names(stream: str, reach: str) -> None:
+    caller = BY_NAME["email", "postmark"]
+    named = replace(caller, settings={**caller.settings, "transactional_stream": "receipts"})
+    left = replace(named, words={"it": _postmark_change(stream, suppressed="ManualSuppression")})
+    [sent] = left.calls(URL, [happened(left, "it")])
+    assert read(left, sent).told[0].detail["reach"] == reach
 
 
 def test_every_provider_that_calls_us_is_in_the_table() -> None:

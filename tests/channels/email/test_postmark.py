@@ -39,9 +39,9 @@ def error(status: int, code: int) -> Response:
 
 class TestPostmark(HttpAdapterContract):
     kinds = (("email", "postmark"),)
-    has_word_for_dead = True
+    has_word_for_dead = False
     page = (
-        Told(error(422, 406), Rejected, suppress=True, is_listed=True),
+        Told(error(422, 406), Rejected),  # of the stream for marketing, which the rig's mails take
         Told(error(422, 300), Rejected),
         Told(error(422, 405), NotSent),
         Told(error(422, 412), NotSent),
@@ -56,6 +56,21 @@ class TestPostmark(HttpAdapterContract):
 
         async with mail_rig(postmark, make, accepts, id_of, monkeypatch) as rig:
             yield rig
+
+    async def test_an_address_that_is_inactive_for_marketing_is_not_so_for_receipts(self, rig: MailRig) -> None:
+        rig.provider.answer = error(422, 406)
+        alike = Postmark(PostmarkAccount("token", transactional_stream="broadcast", base_url=rig.provider.base_url))
+        for adapter, message_class, is_listed in (
+            (rig.adapter, "marketing", False),
+            (rig.adapter, "transactional", True),
+            (alike, "marketing", True),
+        ):
+            rig.provider.accepts = lambda _request: error(422, 406)
+            with pytest.raises(Rejected) as failed:
+                await adapter.send(mail(message_class=message_class))
+            assert (failed.value.suppress, failed.value.is_listed) == (is_listed, is_listed)
+            assert "ann" not in failed.value.answer
+        await alike.close()
 
     async def test_transactional_mail_goes_by_its_own_stream(self, rig: MailRig) -> None:
         def by_stream(request: Request) -> Response:

@@ -41,12 +41,12 @@ def id_of(request: Request) -> str:
 class TestSendgrid(HttpAdapterContract):
     kinds = (("email", "sendgrid"),)
     has_word_for_dead = False
-    waits_s = None  # it names its wait in a header of its own
     page = (
         Told(Response(400, b'{"errors": [{"message": "The to email does not contain a valid address."}]}'), Rejected),
         Told(Response(413, b'{"errors": [{"message": "The JSON payload you have passed is too large."}]}'), Rejected),
         Told(Response(429, b"{}", {"x-ratelimit-reset": str(int(time.time()) + 36_000)}), NotSent, retry_after_s=3600),
         Told(Response(429, b"{}", {"x-ratelimit-reset": "soon"}), NotSent),
+        Told(Response(429, b"{}", {"x-ratelimit-reset": "soon", "retry-after": "7"}), NotSent, retry_after_s=7),
     )
 
     @pytest.fixture

@@ -9,7 +9,7 @@ from channels.base import NotSent, Rejected
 from channels.email import ses
 from channels.email.ses import Ses, SesAccount
 from tests.channels.aws import CREDENTIALS, check_signature
-from tests.channels.contract import HttpAdapterContract, Told
+from tests.channels.contract import HttpAdapterContract, Told, later
 from tests.channels.email.rig import MailRig, mail_rig, read_mail
 from tests.channels.messages import mail
 from tests.channels.provider import Accepts, Request, Response, provider
@@ -44,6 +44,8 @@ class TestSes(HttpAdapterContract):
     page = (
         Told(error(429, "TooManyRequestsException"), NotSent),
         Told(error(400, "LimitExceededException"), NotSent),
+        Told(later(error(400, "ThrottlingException")), NotSent, retry_after_s=7),
+        Told(later(error(400, "SendingPausedException")), NotSent, retry_after_s=7),
         Told(error(400, "AccountSuspendedException"), NotSent),
         Told(error(400, "SendingPausedException"), NotSent),
         Told(error(400, "MailFromDomainNotVerifiedException"), NotSent),
@@ -53,7 +55,6 @@ class TestSes(HttpAdapterContract):
         Told(error(403, "SignatureDoesNotMatchException"), NotSent),
         Told(Response(400, b'{"__type": "com.amazonaws.sesv2#SendingPausedException"}'), NotSent),
     )
-    waits_s = None  # it names no wait with its throttles
 
     @pytest.fixture
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:

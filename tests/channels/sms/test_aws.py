@@ -10,7 +10,7 @@ from channels.base import Ambiguous, NotSent, Rejected
 from channels.render import Renderer
 from channels.sms.aws import AwsAccount, AwsSms
 from tests.channels.aws import CREDENTIALS, check_signature
-from tests.channels.contract import HttpAdapterContract, Told
+from tests.channels.contract import HttpAdapterContract, Told, later
 from tests.channels.provider import Request, Response
 from tests.channels.sms.rig import BODY, NUMBER, SENDERS, SmsRig, sms_rig, text
 
@@ -42,6 +42,7 @@ class TestAws(HttpAdapterContract):
     page = (
         Told(error(400, "ThrottlingException"), NotSent),
         Told(error(400, "ServiceQuotaExceededException"), NotSent),
+        Told(later(error(400, "ServiceQuotaExceededException")), NotSent, retry_after_s=7),
         Told(error(400, "ConflictException"), NotSent),
         Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"), Rejected, suppress=True, is_listed=True),
         Told(error(400, "ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"), Rejected),

@@ -4,12 +4,13 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
 import pytest
 
 from channels.base import Ambiguous, NotSent, Rejected
 from channels.sms.text import Senders
-from channels.sms.twilio import TwilioAccount, TwilioSms
-from tests.channels.contract import HttpAdapterContract, Told
+from channels.sms.twilio import ACCOUNT, DEAD, INTERNAL, LATER, OPTED_OUT, TwilioAccount, TwilioSms
+from tests.channels.contract import HttpAdapterContract, Told, later
 from tests.channels.provider import Request, Response
 from tests.channels.sms.rig import BODY, NUMBER, SENDERS, SmsRig, sms_rig, text
 
@@ -50,9 +51,27 @@ class TestTwilio(HttpAdapterContract):
         Told(error(400, 21211), Rejected, suppress=True),
         Told(error(400, 21610), Rejected, suppress=True, is_listed=True),
         Told(error(400, 21614), Rejected, suppress=True),
+        Told(error(400, 21214), Rejected, suppress=True),
+        Told(error(400, 21217), Rejected, suppress=True),
+        Told(error(400, 63003), Rejected, suppress=True),
         Told(error(400, 21408), Rejected),
-        Told(error(400, 21606), NotSent),
+        Told(error(400, 10001), NotSent),  # the account is not active
+        Told(error(400, 10005), NotSent),
         Told(error(403, 20005), NotSent),
+        Told(error(400, 21210), NotSent),  # our number is not verified
+        Told(error(400, 21212), NotSent),  # our number is none
+        Told(error(400, 21606), NotSent),
+        Told(error(400, 21659), NotSent),  # it is not a number of Twilio's
+        Told(error(400, 21703), NotSent),  # the messaging service has no number
+        Told(error(400, 21704), NotSent),
+        Told(error(400, 63001), NotSent),
+        Told(error(400, 63002), NotSent),
+        Told(error(400, 63007), NotSent),
+        Told(error(400, 63008), NotSent),
+        Told(error(400, 63020), NotSent),
+        Told(error(429, 10004), NotSent),
+        Told(error(429, 63018), NotSent),
+        Told(later(error(400, 63018)), NotSent, retry_after_s=7),
         Told(error(429, 20429), NotSent),
         Told(error(500, 20500), Ambiguous),
         Told(error(503, 20500), Ambiguous),
@@ -62,6 +81,10 @@ class TestTwilio(HttpAdapterContract):
     async def rig(self) -> AsyncIterator[SmsRig]:
         async with sms_rig(lambda url: TwilioSms(account(url), SENDERS), accepts, id_of) as rig:
             yield rig
+
+    def test_no_code_of_the_adapters_table_is_untested(self) -> None:
+        codes = {orjson.loads(told.answer.body)["code"] for told in self.page}
+        assert {*DEAD, *ACCOUNT, *LATER, OPTED_OUT, INTERNAL} <= codes
 
     async def test_a_messaging_service_is_named_as_such(self, rig: SmsRig) -> None:
         def by_service(request: Request) -> Response:
