@@ -40,6 +40,10 @@ class CampaignRunView(BaseModel):
     began_at: datetime
     planned_at: datetime | None = Field(description="when it was settled who gets it: who comes into the segment later does not")
     ended_at: datetime | None
+    template_versions: dict[str, int] = Field(
+        description="of each template the version that all of its messages are made from, settled with who gets it; empty before",
+        examples=[{"spring-sale": 3}],
+    )
 
 
 class RunWait(BaseModel):

@@ -149,7 +149,10 @@ _REST = text("""
   SELECT :app, :run_id, step, CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, coalesce(reason, ''), 0, count(*)
   FROM numbered GROUP BY 3, 4, 5
 )
-UPDATE campaign_runs SET state = 'running', planned_at = clock_timestamp() WHERE app = :app AND id = :run_id
+UPDATE campaign_runs SET state = 'running', planned_at = clock_timestamp(), template_versions = (
+  SELECT coalesce(jsonb_object_agg(t.name, t.live_version), '{}') FROM templates t
+  WHERE t.app = :app AND t.name = ANY(CAST(:templates AS text[]))
+) WHERE app = :app AND id = :run_id
 """)
 
 
