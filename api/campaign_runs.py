@@ -152,7 +152,8 @@ async def resend_campaign_run(
 ) -> Response:
     """A new run to those alone whose message was refused, or could not be made or handed over.
 
-    What may have gone out, who wants nothing and who was held out are left alone. Once for each run, when it is over.
+    Each gets the version that they were to get. What may have gone out, who wants nothing and who was held out are left alone. Once for
+    each run, when it is over.
     """
     key, told = idempotency.named(idempotency_key), [Told()]
 
