@@ -178,7 +178,8 @@ class DirectLane:
 
     async def _compose(self, taken: Taken, leave: str | None) -> Content:
         waiting = taken.waiting
-        about = About(taken.standing.app_name, waiting.channel, waiting.message_class, template=waiting.template)
+        campaign, version = waiting.content.get("campaign"), waiting.content.get("version")
+        about = About(taken.standing.app_name, waiting.channel, waiting.message_class, campaign, version, waiting.template)
         sent = Sent(waiting.app, waiting.id, about, taken.standing.settings, wish=wish_of(waiting.content.get("tracking")))
         if waiting.template is None:
             given = dict(waiting.content["parts"])

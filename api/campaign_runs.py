@@ -40,6 +40,10 @@ class CampaignRunView(BaseModel):
     began_at: datetime
     planned_at: datetime | None = Field(description="when it was settled who gets it: who comes into the segment later does not")
     ended_at: datetime | None
+    template_versions: dict[str, int] = Field(
+        description="of each template the version that all of its messages are made from, settled with who gets it; empty before",
+        examples=[{"spring-sale": 3}],
+    )
 
 
 class RunWait(BaseModel):
@@ -148,7 +152,8 @@ async def resend_campaign_run(
 ) -> Response:
     """A new run to those alone whose message was refused, or could not be made or handed over.
 
-    What may have gone out, who wants nothing and who was held out are left alone. Once for each run, when it is over.
+    Each gets the version that they were to get. What may have gone out, who wants nothing and who was held out are left alone. Once for
+    each run, when it is over.
     """
     key, told = idempotency.named(idempotency_key), [Told()]
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from activities.app_settings import holdout_of
@@ -27,7 +27,7 @@ from journeys.language.campaigns import REST, Campaign
 from journeys.language.conditions import AnyCondition, Exists, InSegment, Not, Trait
 from journeys.language.errors import Invalid, Problem
 from journeys.language.messages import Message
-from storage import apps, campaigns, direct_sends, people, segment_people, segments, templates
+from storage import apps, campaign_draws, campaigns, direct_sends, people, segment_people, segments, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import WITHOUT_ADDRESS, normalised
@@ -39,6 +39,7 @@ from storage.templates import StoredTemplate
 
 router = management("Campaigns")
 _MARK = "[Test] "
+Named = Annotated[int, Query(ge=1, le=1000, description="so many of them are named, of each version and variable", examples=[100])]
 
 
 class DryRunOrder(Body):
@@ -85,14 +86,14 @@ class TestSendOrder(Body):
 
 
 class MissingVariable(BaseModel):
-    """People of the segment who would be skipped, because they lack what a template requires."""
+    """People who would be skipped, because they lack, or have an empty text for, what the template of their version requires."""
 
-    version: str = Field(examples=["message"])
+    version: str = Field(description="rest: who waits for a winner, if it is one with this template", examples=["message"])
     template: str = Field(examples=["spring-sale"])
     variable: str = Field(examples=["user.first_name"])
     people: int = Field(examples=[17])
     is_exact: bool = Field(description="false: an estimate")
-    sample: list[str] = Field(description="ids of some of them", examples=[["user-4711"]])
+    sample: list[str] = Field(description="ids of the first of them, as many as were asked for", examples=[["user-4711"]])
 
 
 class MissingVariables(BaseModel):
@@ -148,21 +149,35 @@ async def send_campaign_test(
 
 
 @router.get("/campaigns/{name}/missing-variables", summary="Who lacks what a campaign's templates require?")
-async def find_missing_variables(app: App, database: Db, name: CampaignName) -> MissingVariables:
-    """For each variable of the user that a template requires, who of the segment has none: they would be skipped."""
+async def find_missing_variables(app: App, database: Db, name: CampaignName, limit: Named = 10) -> MissingVariables:
+    """For each variable of the user that a template requires, who of those who get it has none: they would be skipped."""
     async with database.transaction(app) as connection:
         campaign = (await existing(connection, app, name)).campaign
+        holdout = holdout_of(await apps.settings(connection, app))
+        everybody = await _asked(connection, app, InSegment(campaign.segment))
         found, at = [], await campaigns.now(connection)
-        for version, message in campaign.messages.items():
-            stored = await _template(connection, app, message)
+        for version, stored in await _made_from(connection, app, campaign):
             for path in _required_of_user(stored):
-                asked = await _asked(connection, app, InSegment(campaign.segment) & Not(Exists(Trait(path))))
-                size, some = await segment_people.look(connection, asked, most=10)
+                lacking = await _asked(connection, app, InSegment(campaign.segment) & _lacks(path))
+                asked = campaign_draws.who_gets(everybody, lacking, campaign, version, holdout)
+                size, some = await segment_people.look(connection, asked, most=limit)
                 if size.people:
                     ids = [each.user_id for each in some if each.user_id is not None]
                     counted = {"people": size.people, "is_exact": size.is_exact, "sample": ids}
                     found.append(MissingVariable(version=version, template=stored.name, variable=f"user.{path}", **counted))
     return MissingVariables(at=at, missing=found)
+
+
+def _lacks(path: str) -> AnyCondition:
+    """As rendering asks it: an empty text is as good as none."""
+    return Not(Exists(Trait(path))) | (Trait(path) == "")
+
+
+async def _made_from(connection: Connection, app: str, campaign: Campaign) -> list[tuple[str, StoredTemplate]]:
+    """Each version with its template; who waits for a winner with each template that may win."""
+    made = [(version, await _template(connection, app, message)) for version, message in campaign.messages.items()]
+    rest = {stored.name: stored for _, stored in made} if campaign.winner is not None else {}
+    return [*made, *((REST, stored) for stored in rest.values())]
 
 
 _Draft = tuple[str, str | None, Message | None, int, StoredTemplate | None, Mapping[str, Any]]

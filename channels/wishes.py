@@ -37,7 +37,10 @@ class Tracking:
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a message, for its parameters. `step` only where there is a journey."""
+    """What is known of a message, for its parameters.
+
+    `journey` may be a campaign, whose `step` is the version; a direct message has neither.
+    """
 
     app_name: str
     channel: str

@@ -13,6 +13,7 @@ from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
 from cli.options import segment as part
+from journeys.language.campaigns import ONLY
 from journeys.language.errors import NotFound, Refused
 
 app = typer.Typer(help="Campaigns: list, show, try out, launch, watch, pause, stop.", no_args_is_help=True)
@@ -48,6 +49,7 @@ def check(
     name: Name,
     people: Annotated[int, typer.Option(min=1, max=20, help="to how many people it is shown")] = 3,
     user: Annotated[list[str] | None, typer.Option(help="to this user; may be given again")] = None,
+    named: Annotated[int, typer.Option(min=1, max=1000, help="so many who lack something are named")] = 10,
 ) -> None:
     """Show what some of its people would get, and who lacks what its templates require. Nothing is sent.
 
@@ -55,15 +57,16 @@ def check(
     """
     with client() as sojourn:
         shown = sojourn.post(_path(name, "dry-run"), {"people": people, "user_ids": user or []})
-        missing = sojourn.get(_path(name, "missing-variables"))["missing"]
+        missing = sojourn.get(_path(name, "missing-variables"), limit=named)["missing"]
     about = "" if shown["is_exact"] else "about "
     out.print(escape(f"{name} goes to {about}{_people(shown['people_in_segment'])}."))
     for each in shown["messages"]:
         for line in _message(each):
             out.print(escape(line))
     for each in missing:
-        of = f"{_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']})"
-        notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(', '.join(each['sample']))}")
+        version = "" if each["version"] == ONLY else f", version {each['version']}"
+        of = f"{_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}{version})"
+        notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(_named(each))}")
     if missing:
         raise typer.Exit(1)
 
@@ -210,6 +213,11 @@ def _next(each: Any) -> str:
 
 def _begins(each: Any) -> str:
     return f"; the next run: {_next(each)}" if each["next_at"] else ""
+
+
+def _named(lacking: Any) -> str:
+    more = lacking["people"] - len(lacking["sample"])
+    return ", ".join([*lacking["sample"], *([f"{more:,} more"] if more > 0 else [])])
 
 
 def _people(count: int) -> str:

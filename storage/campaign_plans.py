@@ -10,11 +10,12 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ClauseElement, Executable, Select, TextClause, and_, bindparam, func, or_, select, text
+from sqlalchemy import ClauseElement, Executable, Select, Text, TextClause, and_, bindparam, case, cast, func, not_, null, or_, select, text
 from sqlalchemy.ext.compiler import compiles
 
 from journeys.language import assign
 from journeys.language.conditions import InSegment
+from journeys.language.reasons import FAILED
 from storage.campaign_sends import VISIT, source_of
 from storage.conditions import NO_ENROLLMENT, of_segment
 from storage.database import Connection
@@ -28,7 +29,7 @@ CHUNK = 200
 HELD_OUT = "held_out"
 APP_HOLDOUT = "app_holdout"
 _MOST_MEMORY = "256MB"
-_FAILED_FOR = "^(gave_up|expired|missing_variable|template_|no_template|no_content_for_channel)"
+_MAY_HAVE_GONE_OUT = ("claimed", "sent", "unknown", "given_up")
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Audience:
-    """Everybody of a segment; with `failed_of` only those to whom that run's message could not be sent."""
+    """Everybody of a segment; with `failed_of` only those to whom that run's message could not be sent, each with the version of then.
+
+    `winner`: the version that those get who waited for one in that run; None: they wait again.
+    """
 
     name: str
     segments: Mapping[str, Definition]
     failed_of: UUID | None = None
+    winner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ _REST = text("""
   SELECT a.id, a.zone,
     CASE WHEN :app_holdout > 0 AND bucket(:app, '$holdout', :app_salt, a.subject) < :app_holdout THEN :app_held_out
       WHEN :holdout > 0 AND bucket(:app, :hashed_as, '$holdout', a.subject) < :holdout THEN :held_out END AS reason,
-    CASE WHEN CAST(:tested AS integer) IS NOT NULL AND bucket(:app, :hashed_as, '$tested', a.subject) >= :tested THEN :rest
+    CASE WHEN a.step IS NOT NULL THEN a.step
+      WHEN CAST(:tested AS integer) IS NOT NULL AND bucket(:app, :hashed_as, '$tested', a.subject) >= :tested THEN :rest
       WHEN cardinality(CAST(:names AS text[])) = 1 THEN (CAST(:names AS text[]))[1]
       ELSE arm(bucket(:app, :hashed_as, '$variant', a.subject), CAST(:names AS text[]), CAST(:ends AS integer[])) END AS step
   FROM audience a
@@ -149,7 +155,10 @@ _REST = text("""
   SELECT :app, :run_id, step, CASE WHEN reason IS NULL THEN 'planned' ELSE 'skipped' END, coalesce(reason, ''), 0, count(*)
   FROM numbered GROUP BY 3, 4, 5
 )
-UPDATE campaign_runs SET state = 'running', planned_at = clock_timestamp() WHERE app = :app AND id = :run_id
+UPDATE campaign_runs SET state = 'running', planned_at = clock_timestamp(), template_versions = (
+  SELECT coalesce(jsonb_object_agg(t.name, t.live_version), '{}') FROM templates t
+  WHERE t.app = :app AND t.name = ANY(CAST(:templates AS text[]))
+) WHERE app = :app AND id = :run_id
 """)
 
 
@@ -173,23 +182,37 @@ async def plan(connection: Connection, planning: Planning) -> bool:
 
 def _audience(planning: Planning) -> Select[Any]:
     audience = planning.audience
-    people = select(users.c.id, users.c.timezone.label("zone"), subject().label("subject")).where(
+    failed = _failed().subquery()
+    step = failed.c.step if audience.failed_of else cast(null(), Text)
+    people = select(users.c.id, users.c.timezone.label("zone"), subject().label("subject"), step.label("step")).where(
         users.c.app == APP, users.c.merged_into.is_(None)
     )
     if audience.failed_of is None:
         people = people.where(of_segment(InSegment(audience.name), tuple(sorted(audience.segments.items(), key=itemgetter(0)))))
     else:
-        people = people.where(users.c.id.in_(_failed()))
+        people = people.join(failed, failed.c.user_id == users.c.id)
     if planning.most_people is not None:
         people = people.order_by(func.hashint8extended(users.c.id, 0), users.c.id).limit(planning.most_people)
     return people
 
 
 def _failed() -> Select[Any]:
-    """Of whom a run's message was refused, or could not be made or handed over; who is held out, or wants nothing, has not failed."""
+    """Of whom a run's message was refused, or could not be made or handed over, with the version that they were to get.
+
+    Who is held out, or wants nothing, has not failed; nor has who may have got it on another device.
+    """
     of_run = and_(messages.c.app == APP, messages.c.source == bindparam("failed_of_source"))
-    failed = or_(messages.c.state == "rejected", and_(messages.c.state == "skipped", messages.c.reason.regexp_match(_FAILED_FOR)))
-    return select(messages.c.user_id).where(of_run, failed)
+    code = func.split_part(messages.c.reason, ":", 1)
+    failed = or_(messages.c.state == "rejected", and_(messages.c.state == "skipped", code.in_(sorted(FAILED))))
+    waited = messages.c.step == bindparam("rest")
+    step = case((waited, func.coalesce(cast(bindparam("winner"), Text), messages.c.step)), else_=messages.c.step)
+    may_have_it = func.bool_or(messages.c.state.in_(_MAY_HAVE_GONE_OUT))
+    return (
+        select(messages.c.user_id, func.min(step).filter(failed).label("step"))
+        .where(of_run)
+        .group_by(messages.c.user_id)
+        .having(func.bool_or(failed), not_(may_have_it))
+    )
 
 
 def _values(planning: Planning) -> dict[str, Any]:
@@ -203,6 +226,7 @@ def _values(planning: Planning) -> dict[str, Any]:
         "run_id": planning.run_id,
         "run_source": source,
         "failed_of_source": source_of(planning.audience.failed_of) if planning.audience.failed_of else "",
+        "winner": planning.audience.winner,
         "hashed_as": assign.campaign(planning.campaign),
         "app_holdout": assign.share(app_holdout.percent) if app_holdout and is_marketing else 0,
         "app_salt": app_holdout.salt if app_holdout else "",

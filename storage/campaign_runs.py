@@ -1,7 +1,7 @@
 """Runs of campaigns: each with the campaign as it was, and how far it has come."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -15,7 +15,10 @@ State = Literal["planning", "running", "paused", "stopped", "finished"]
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `definition` is the campaign's JSON; `repeats`: the run of which it sends what failed."""
+    """One run. `definition` is the campaign's JSON; `repeats`: the run of which it sends what failed.
+
+    `template_versions`: of each template by its name, the one that all of its messages are made from; empty before it is planned.
+    """
 
     app: str
     id: UUID
@@ -27,6 +30,7 @@ class Run:
     repeats: UUID | None = None
     planned_at: datetime | None = None
     ended_at: datetime | None = None
+    template_versions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Wait:
     last_at: datetime | None
 
 
-_COLUMNS = "app, id, campaign, version, definition, state, began_at, repeats, planned_at, ended_at"
+_COLUMNS = "app, id, campaign, version, definition, state, began_at, repeats, planned_at, ended_at, template_versions"
 _BEGIN = text("""
 INSERT INTO campaign_runs (app, id, campaign, version, definition, state, began_at, repeats)
 VALUES (:app, :id, :campaign, :version, :definition, 'planning', clock_timestamp(), CAST(:repeats AS uuid)) ON CONFLICT DO NOTHING

@@ -160,7 +160,8 @@ _MOMENT_IN = text("SELECT clock_timestamp() + make_interval(secs => :seconds)")
 # With the locks of the people held: a snapshot of its own.
 _HOUSE = text("""
 SELECT clock_timestamp() AS now, a.name AS app_name, a.settings,
-  (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = :template) AS template_version,
+  coalesce(CAST(:pinned AS integer), (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = :template))
+    AS template_version,
   EXISTS (SELECT FROM topics t WHERE t.app = a.id AND t.needs_consent
     AND t.name = coalesce(CAST(:topic AS text), a.settings ->> 'topic', 'general')) AS needs_consent
 FROM apps a WHERE a.id = :app
@@ -325,9 +326,9 @@ def _seen(sought: Sought) -> Mapping[str, Any]:
     return {"first_at": first_at, "first_id": id_bounds(first_at)[0]}
 
 
-async def read_house(connection: Connection, app: str, *, template: str, topic: str | None) -> House:
-    """What holds for all messages of a chunk at this moment."""
-    row = (await connection.execute(_HOUSE, {"app": app, "template": template, "topic": topic})).one()
+async def read_house(connection: Connection, app: str, *, template: str, pinned: int | None, topic: str | None) -> House:
+    """What holds for all messages of a chunk at this moment. `pinned`: the version of the template that the run is made from."""
+    row = (await connection.execute(_HOUSE, {"app": app, "template": template, "pinned": pinned, "topic": topic})).one()
     return House(row.now, row.app_name, row.settings, row.template_version, row.needs_consent)
 
 

@@ -257,7 +257,7 @@ _OVER = text("""
     ORDER BY c.updated_at LIMIT :most
 """)
 _RUNS = text("""
-    SELECT app, id, campaign, version, definition, state, began_at, repeats, planned_at, ended_at FROM campaign_runs
+    SELECT app, id, campaign, version, definition, state, began_at, repeats, planned_at, ended_at, template_versions FROM campaign_runs
     WHERE app = :app AND campaign = :name
         AND (CAST(:began_at AS timestamptz) IS NULL OR (began_at, id) < (CAST(:began_at AS timestamptz), CAST(:id AS uuid)))
     ORDER BY began_at DESC, id DESC LIMIT :most

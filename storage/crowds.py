@@ -111,8 +111,12 @@ def who_withdrew(channel: str | None, *topics: str) -> Select[Any]:
 
 
 def bucket_of(asked: Sample) -> Sql:
+    return bucket(SAMPLE, asked.salt or "")
+
+
+def bucket(of: str, step: str) -> Sql:
     """`bucket` of storage/migrations (0003), written out: a function that Postgres cannot look into is called a million times."""
-    before = select(func.length_prefixed(APP, literal(SAMPLE, Text), literal(asked.salt or "", Text), type_=BYTEA)).scalar_subquery()
+    before = select(func.length_prefixed(APP, literal(of, Text), literal(step, Text), type_=BYTEA)).scalar_subquery()
     named = select(func.convert_to(subject(), "UTF8", type_=BYTEA).label("named")).correlate(users).offset(0).subquery()
     length = func.int4send(func.octet_length(named.c.named), type_=BYTEA)
     hashed = select(func.sha256(before.concat(length).concat(named.c.named), type_=BYTEA).label("hash")).offset(0).lateral()

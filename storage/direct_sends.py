@@ -23,7 +23,7 @@ class DirectSend:
 
     `content` is {"template": name, "data": {...}} (data stands where a journey has the entry event's properties) or {"parts": {...}},
     the fields of the channel as channels/render.py names them; beside them "tracking", where the caller wants it otherwise than the app,
-    and "attachments", the files of a mail.
+    and "attachments", the files of a mail; of a campaign on an event its name as "campaign", and "version".
     `request` names the request: its Idempotency-Key, else a fresh id.
     `holds_for`: so long what it says is right. Later it does not leave, and it is never sent once more.
     `answers_keyword`: it answers a STOP, START or HELP just heard from this address, and is not held back by what a STOP has closed.

@@ -14,7 +14,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, any_, bindparam, func, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, ClauseElement, Executable, Select, Text, and_, any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -82,12 +82,13 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Asked:
-    """A condition with the definitions that it comes to, as of a moment."""
+    """A condition with the definitions that it comes to, as of a moment. `drawn`: what else must hold of them (campaign_draws.py)."""
 
     app: str
     condition: AnyCondition
     segments: Segments
     at: datetime
+    drawn: Sql | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -96,12 +97,15 @@ class Asked:
     @property
     def clause(self) -> Sql:
         """What holds of those who are in, to be asked of everybody."""
-        return of_segment(self.condition, _in_order(self.segments))
+        return self._and_drawn(of_segment(self.condition, _in_order(self.segments)))
 
     @property
     def clause_of_few(self) -> Sql:
         """The same, to be asked of some thousand people at most."""
-        return of_segment(self.condition, _in_order(self.segments), of_everybody=False)
+        return self._and_drawn(of_segment(self.condition, _in_order(self.segments), of_everybody=False))
+
+    def _and_drawn(self, condition: Sql) -> Sql:
+        return condition if self.drawn is None else and_(condition, self.drawn)
 
 
 def _in_order(segments: Segments) -> tuple[tuple[str, Definition], ...]:

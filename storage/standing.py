@@ -67,7 +67,7 @@ class Claimed:
 class Asked:
     """What to read. `source`, `step` and `visit` name the rows, `began_at` is the time in their ids.
 
-    `message_id`: only this one of them, where they are those of very many people.
+    `message_id`: only this one of them, where they are those of very many people. `template_version`: None is the live one.
     """
 
     app: str
@@ -83,6 +83,7 @@ class Asked:
     enrollment_id: str | None = None
     address_hash: bytes | None = None
     message_id: UUID | None = None
+    template_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,14 @@ _STANDING = text(f"""
 WITH asked AS (
   SELECT * FROM unnest(CAST(:channels AS text[]), CAST(:user_ids AS bigint[]), CAST(:sources AS text[]), CAST(:steps AS text[]),
     CAST(:visits AS integer[]), CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]), CAST(:topics AS text[]), CAST(:templates AS text[]),
-    CAST(:journeys AS text[]), CAST(:enrollment_ids AS uuid[]), CAST(:address_hashes AS bytea[]), CAST(:message_ids AS uuid[]))
+    CAST(:journeys AS text[]), CAST(:enrollment_ids AS uuid[]), CAST(:address_hashes AS bytea[]), CAST(:message_ids AS uuid[]),
+    CAST(:template_versions AS integer[]))
     WITH ORDINALITY AS w (channel, user_id, source, step, visit, first_id, last_id, topic, template, journey, enrollment_id, address_hash,
-      message_id, place)
+      message_id, template_version, place)
 )
 SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS NOT NULL AS app_is_paused,
   EXISTS (SELECT FROM journeys j WHERE j.app = a.id AND j.name = w.journey AND j.paused_at IS NOT NULL) AS journey_is_paused,
-  (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = w.template) AS template_version,
+  coalesce(w.template_version, (SELECT t.live_version FROM templates t WHERE t.app = a.id AND t.name = w.template)) AS template_version,
   (SELECT e.state FROM enrollments e WHERE e.app = a.id AND e.id = w.enrollment_id) AS enrollment_state,
   (SELECT u.user_id FROM users u WHERE u.app = a.id AND u.id = w.user_id) AS user_id,
   (SELECT o.verdict FROM step_outcomes o
@@ -174,7 +176,7 @@ SELECT clock_timestamp() AS now, a.name AS app_name, a.settings, a.paused_at IS 
      (SELECT o.address_hash FROM endpoints o WHERE o.app = a.id AND o.user_id = w.user_id AND o.channel = w.channel
       UNION ALL SELECT w.address_hash) GROUP BY 1) r) AS replied,
   (SELECT v.files ? 'whatsapp.txt' AND NOT v.files ? 'whatsapp.toml' FROM templates t
-     JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = t.live_version
+     JOIN template_versions v ON v.app = t.app AND v.template = t.name AND v.version = coalesce(w.template_version, t.live_version)
     WHERE w.channel = 'whatsapp' AND t.app = a.id AND t.name = w.template) AS only_answers
 FROM apps a, asked w WHERE a.id = :app ORDER BY w.place
 """)
@@ -293,7 +295,7 @@ async def read_standings(connection: Connection, app: str, asked: Sequence[Asked
         "first_ids": [first for first, _ in bounds],
         "last_ids": [last for _, last in bounds],
         **{f"{name}s": [getattr(each, name) for each in asked] for name in ("channel", "user_id", "source", "step", "visit", "topic")},
-        **{f"{name}s": [getattr(each, name) for each in asked] for name in ("template", "journey", "enrollment_id")},
+        **{f"{name}s": [getattr(each, name) for each in asked] for name in ("template", "template_version", "journey", "enrollment_id")},
         "address_hashes": [each.address_hash for each in asked],
         "message_ids": [each.message_id for each in asked],
     }

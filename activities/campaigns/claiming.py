@@ -46,6 +46,11 @@ class Claiming:
     delivery: Delivery
     way: Way
 
+    @property
+    def _pinned(self) -> int | None:
+        """None of a template that was not there when the run was planned, or that an older release planned: then the live one counts."""
+        return self.running.run.template_versions.get(self.message.template)
+
     async def claim(self, connection: Connection, chunk: Chunk) -> ClaimedChunk:
         """The caller's transaction took the chunk, or commits before it does so again."""
         still_claimed: list[Later] = []
@@ -55,7 +60,9 @@ class Claiming:
         everybody = await campaign_sends.lock_recipients(connection, chunk)
         here = [each for each in everybody if each.merged_into is None]
         campaign = self.running.campaign
-        house = await campaign_sends.read_house(connection, chunk.app, template=self.message.template, topic=campaign.topic)
+        house = await campaign_sends.read_house(
+            connection, chunk.app, template=self.message.template, pinned=self._pinned, topic=campaign.topic
+        )
         # Who was found to be somebody else meanwhile is met again as that one.
         moved = [Later(each.id, house.now + _SOON, "planned") for each in everybody if each.merged_into is not None]
         now, later = self._on_their_clock(here, chunk.step, house)
@@ -169,6 +176,7 @@ class Claiming:
             topic=waiting.topic,
             template=waiting.template,
             message_id=waiting.id,
+            template_version=self._pinned,
         )
 
     def _taken(self, recipient: Recipient, plain: Plain, house: House, chunk: Chunk) -> Taken:

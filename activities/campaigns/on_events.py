@@ -7,10 +7,10 @@ from typing import Any
 from activities.app_settings import holdout_of
 from journeys.language import assign
 from journeys.language.campaigns import ONLY, Campaign
+from journeys.language.check_campaigns import USUAL_LASTS
 from journeys.language.conditions import InSegment
 from journeys.language.evaluate import matches
 from journeys.language.facts import EventFact, Facts
-from journeys.language.messages import Message
 from storage import apps, campaigns, conditions, direct_sends, enrollments, triggered_sends
 from storage.database import Connection
 from storage.direct_sends import DirectSend
@@ -34,7 +34,7 @@ async def hear(connection: Connection, app: str, user_id: int, event: EventFact)
         if version is not None:
             # The id of an event may say who somebody is; the id of a message must not.
             request = f"campaign/{stored.name}/{stored.launches}/{length_hash(event.id)}"
-            send = _send(app, request, campaign, campaign.messages[version], person, event.properties)
+            send = _send(app, request, campaign, version, person, event.properties)
             planned = await direct_sends.plan_direct(connection, send)
             if planned.is_new:
                 await triggered_sends.note(connection, app, stored.name, stored.launches, version, planned.ids)
@@ -60,13 +60,16 @@ async def _is_held_out(connection: Connection, app: str, campaign: Campaign, sub
     return is_out_of_all or assign.in_campaign_holdout(campaign.holdout, app, campaign.name, subject)
 
 
-def _send(app: str, request: str, campaign: Campaign, message: Message, person: int, properties: Mapping[str, Any]) -> DirectSend:
+def _send(app: str, request: str, campaign: Campaign, version: str, person: int, properties: Mapping[str, Any]) -> DirectSend:
+    message = campaign.messages[version]
     return DirectSend(
         app=app,
         request=request,
         channel=message.channel,
         message_class=campaign.message_class,
-        content={"template": message.template, "data": dict(properties)},
+        content={"template": message.template, "data": dict(properties), "campaign": campaign.name, "version": version},
         user_id=person,
         topic=campaign.topic,
+        # Of the usual time nothing is said here: the lane gives up by then, and until then a transactional message may be repeated.
+        holds_for=campaign.lasts.timedelta if campaign.lasts.seconds < USUAL_LASTS.seconds else None,
     )

@@ -72,12 +72,13 @@ async def _run(connection: Connection, order: RunOrder) -> Run:
 async def _planning(connection: Connection, running: Running) -> Planning:
     run, campaign = running.run, running.campaign
     named = await segments.come_to(connection, run.app, InSegment(campaign.segment))
+    winner = await campaign_winners.of_run(connection, run.app, run.repeats) if run.repeats else None
     weights, delays = {each.name: float(each.weight) for each in campaign.versions}, campaign.delays
     return Planning(
         app=run.app,
         run_id=run.id,
         campaign=campaign.name,
-        audience=Audience(campaign.segment, named, run.repeats),
+        audience=Audience(campaign.segment, named, run.repeats, winner),
         steps=[Step(name, weights.get(name, 100.0), each.channel, each.template, delays[name]) for name, each in campaign.messages.items()],
         message_class=campaign.message_class,
         topic=campaign.topic,

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator
 from pydantic import Field as Bound
 
-from journeys.language.check_campaigns import campaign_problems
-from journeys.language.durations import Duration, hours
+from journeys.language.check_campaigns import USUAL_LASTS, campaign_problems
+from journeys.language.durations import Duration
 from journeys.language.entries import SegmentEntry
 from journeys.language.errors import Invalid
 from journeys.language.events import Events, Goal
@@ -95,7 +95,7 @@ class Campaign(Node):
     caps: Annotated[Sequence[Cap], AfterValidator(tuple)] | None = None
     most_people: int | None = None
     per_second: int | float | None = None
-    lasts: Duration = hours(72)
+    lasts: Duration = USUAL_LASTS
     local_at: str | None = None
     kind: Literal["campaign"] = "campaign"
 

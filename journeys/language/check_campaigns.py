@@ -36,6 +36,8 @@ _LONGEST_NAME = 63
 _ALL_ZONES = hours(28)
 # Caps look so far back, by the time in the ids of messages: the beginning of their run.
 _LONGEST_AFTER = days(30)
+USUAL_LASTS = hours(72)
+"""For so long a run's messages may leave unless it says otherwise; what an event sends is tried for no longer."""
 _OF_RUNS = ("winner", "most_people", "per_second", "quiet_hours", "send_window", "caps")
 # Weights are checked also where nothing is measured.
 _ANY_GOAL = Goal(Events([Event("any")]), days(1))
@@ -156,6 +158,12 @@ def _when(campaign: "Campaign", place: Place) -> Iterator[Problem]:
                     yield place.problem(
                         "not_on_events", f"{name} is of runs, and an event sends one message at once: leave it out, or set it for the app"
                     )
+            if campaign.goal is not None:
+                yield place.problem(
+                    "not_on_events", "goal is of runs: of what an event sends messages are counted, and no results made: leave it out"
+                )
+            if campaign.lasts.seconds > USUAL_LASTS.seconds:
+                yield place.problem("not_on_events", "what an event sends is tried for 72 hours at most: make lasts 72 hours or shorter")
             if any(each.provider for each in _messages_of(campaign)):
                 yield place.problem("not_on_events", "provider= is of runs: what an event sends goes by the app's accounts")
             if any(each.after is not None for each in campaign.versions):

@@ -106,6 +106,13 @@ NOT_SENT: Mapping[str, Reason] = {
     "moved": Reason("they were moved to another step before it left"),
     "no_value_for_url": Reason("a value that the URL of the call needs was missing", "check `fill` of {step}: the entry or user lacked it"),
 }
+FAILED = frozenset(
+    {
+        *("missing_variable", "template_error", "template_too_slow", "template_too_large", "source_failed", "no_source", "no_template"),
+        *("no_content_for_channel", "window_closed", "rejected", "gave_up", "expired"),
+    }
+)
+"""Those for which a message could not be made, or handed over in time: a campaign sends it again when it is told to."""
 NOT_YET: Mapping[str, Reason] = {
     "provider_away": Reason(
         "the provider cannot be reached at present", "nothing is lost: it is tried for 72 hours; `sojourn doctor` looks"

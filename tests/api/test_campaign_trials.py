@@ -1,12 +1,18 @@
 """Before a campaign goes out: dry runs, tests to one's own addresses, and people who lack what a template requires."""
 
+from uuid import UUID
+
 import httpx
 import pytest
 
-from journeys.language import email, event, hours
-from journeys.language.campaigns import Campaign, Version
+from activities.campaigns.order import RunOrder
+from activities.campaigns.planning import CampaignRuns
+from journeys.language import days, email, event, hours
+from journeys.language.campaigns import Campaign, Version, WinnerRule
+from journeys.language.codec import campaign_to_json
+from storage import campaign_runs
 from storage.database import Database
-from tests.api.campaigning import MAIL, SALE, act, put, settle
+from tests.api.campaigning import FILES, MAIL, SALE, act, put, settle
 
 
 @pytest.fixture(autouse=True)
@@ -110,5 +116,62 @@ async def test_who_lacks_a_required_variable_is_named_before_anything_leaves(man
             "sample": ["bob"],
         }
     ]
+    await manager.patch("/v1/users/bob", json={"attributes": {"first_name": ""}})
+    assert (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()["missing"] == told["missing"]
     await manager.patch("/v1/users/bob", json={"attributes": {"first_name": "Bob"}})
     assert (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()["missing"] == []
+
+
+async def lacking(manager: httpx.AsyncClient, **query: int) -> list[tuple[str, str, int, list[str]]]:
+    told = (await manager.get("/v1/campaigns/spring-sale/missing-variables", params=query)).json()["missing"]
+    return [(each["version"], each["template"], each["people"], sorted(each["sample"])) for each in told]
+
+
+async def nameless(manager: httpx.AsyncClient, many: int) -> list[str]:
+    """So many more golden people whose first name is not known."""
+    names = [f"user-{number}" for number in range(many)]
+    for name in names:
+        await manager.put(f"/v1/users/{name}", json={"attributes": {"plan": "gold"}})
+    return names
+
+
+@pytest.mark.parametrize("most_people", [None, 25])
+async def test_of_each_version_those_are_counted_who_would_get_it_as_a_run_plans_it(
+    manager: httpx.AsyncClient, database: Database, most_people: int | None
+) -> None:
+    assert (await manager.post("/v1/templates/bold/versions", json={"files": FILES})).status_code == 201
+    names = await nameless(manager, 40)
+    assert (await manager.patch("/v1/settings", json={"holdout": {"percent": 20}})).status_code == 200
+    versions = [Version("plain", 30, MAIL), Version("bold", 70, email("bold"))]
+    goal, rule = event("bought").within(days(1)), WinnerRule(50, after=hours(1), until=hours(2))
+    campaign = Campaign("spring-sale", "golden", versions=versions, goal=goal, winner=rule, holdout=20, most_people=most_people)
+    assert (await put(manager, campaign)).status_code == 200
+    found = await lacking(manager, limit=1000)
+    run_id = UUID(int=7)
+    async with database.transaction() as connection:
+        await campaign_runs.begin(
+            connection, "demo", run_id, campaign="spring-sale", version=1, definition=campaign_to_json(campaign).decode()
+        )
+    await CampaignRuns(database).plan(RunOrder("demo", str(run_id)))
+    planned: dict[str, list[str]] = {}
+    async with database.transaction() as connection:
+        rows = await connection.exec_driver_sql(
+            "SELECT m.step, u.user_id FROM messages m JOIN users u ON u.id = m.user_id"
+            " WHERE u.user_id <> 'ann' AND coalesce(m.reason, '') NOT IN ('held_out', 'app_holdout') ORDER BY u.user_id"
+        )
+        for row in rows:
+            planned.setdefault(row.step, []).append(row.user_id)
+    assert set(planned) == {"plain", "bold", "rest"}
+    of = {"plain": ("spring-sale",), "bold": ("bold",), "rest": ("spring-sale", "bold")}
+    assert found == [
+        (step, template, len(planned[step]), sorted(planned[step])) for step, templates in of.items() for template in templates
+    ]
+    assert sum(map(len, planned.values())) < len([*names, "bob"])
+
+
+async def test_so_many_are_named_as_are_asked_for_and_all_are_counted(manager: httpx.AsyncClient) -> None:
+    await put(manager, SALE)
+    await nameless(manager, 14)
+    [(_, _, people, few)], [(_, _, _, everybody)] = await lacking(manager), await lacking(manager, limit=100)
+    assert (people, len(few), len(everybody)) == (15, 10, 15)
+    assert set(few) < set(everybody)

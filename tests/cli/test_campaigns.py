@@ -87,6 +87,11 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     told = await sojourn("campaigns", "check", "spring-sale", code=1)
     assert "bob: message, email, not made: missing_variable:user.first_name" in told
     assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
+    for user_id in ("cid", "dan"):
+        await sojourn("users", "set", user_id, '{"plan": "gold", "first_name": ""}')
+    told = await sojourn("campaigns", "check", "spring-sale", "--named", "2", code=1)
+    assert "3 people would be skipped" in told
+    assert ", 1 more" in told
 
 
 async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:

@@ -774,6 +774,16 @@ TEMPLATES = [
                 "after=hours(3))], when=X)",
                 "after= is of runs, and an event sends at once: write a journey that waits and then sends",
             ),
+            (
+                "not_on_events",
+                "after=None)], when=X, goal=X.within(days(1)))",
+                "goal is of runs: of what an event sends messages are counted, and no results made: leave it out",
+            ),
+            (
+                "not_on_events",
+                "after=None)], when=X, lasts=days(4))",
+                "what an event sends is tried for 72 hours at most: make lasts 72 hours or shorter",
+            ),
         )
     ),
     template(

@@ -17,6 +17,7 @@ from activities.campaigns import lanes
 from activities.campaigns.order import RunOrder
 from activities.unknowns import Sweeper
 from activities.ways import SIDE_BY_SIDE
+from channels.base import Outgoing, Receipt
 from journeys.language import days, email, event, hours
 from journeys.language.campaigns import Version
 from journeys.language.errors import Unavailable
@@ -28,6 +29,7 @@ from storage.database import Database
 from storage.ids import message_id
 from tests.activities.campaigns import victim
 from tests.activities.campaigns.blast import Blast
+from tests.activities.provider import Provider
 from tests.activities.town import APP
 
 ROOT = Path(__file__).parents[3]
@@ -188,6 +190,31 @@ async def test_a_pause_is_seen_in_the_middle_and_resuming_loses_nothing(blast: B
     await blast.send(order)
     assert await blast.ends() == {("sent", None): 3 * CHUNK}
     assert set(Counter(blast.town.provider.taken).values()) == {1}
+
+
+class Slow(Provider):
+    """Takes so long for each message that the chunks at hand would go on for seven seconds."""
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        receipt = await super().send(outgoing)
+        await asyncio.sleep(7 * SIDE_BY_SIDE / CHUNK)
+        return receipt
+
+
+async def test_after_a_pause_nothing_more_is_claimed_and_what_was_claimed_is_not_begun(blast: Blast) -> None:
+    """By the clock of Postgres, from the pause's commit: a second is promised, and a slow machine is given three."""
+    blast.town.provider = Slow()
+    await blast.add_people(8 * CHUNK)
+    order = await blast.launch()
+    sending = asyncio.create_task(blast.send(order))
+    await blast.town.provider.called.wait()
+    assert await blast.change(order, "paused")
+    [[paused_at]] = await blast.town.run("SELECT clock_timestamp()")
+    await sending
+    [row] = await blast.town.run("SELECT max(claimed_at) AS claimed_at, max(settled_at) AS settled_at FROM messages")
+    assert row.claimed_at - paused_at < timedelta(seconds=3)
+    assert timedelta(0) < row.settled_at - paused_at < timedelta(seconds=3)
+    assert 0 < len(blast.town.provider.taken) < 4 * CHUNK, "the chunks that were taken were not sent to their end"
 
 
 async def test_a_stopped_run_skips_what_has_not_left(blast: Blast) -> None:

@@ -1,15 +1,18 @@
 """Campaigns that events send, planned by the relay's activity: who gets one, that nobody gets two, and what is counted of it."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from activities.campaigns import on_events
 from activities.direct import DirectLane
+from activities.tracking import Sent
+from channels.base import Content
 from channels.templates import content_hash
-from journeys.language import email, event, prop, trait
+from channels.wishes import About, Tracking, decided
+from journeys.language import email, event, hours, prop, trait
 from journeys.language.campaigns import Campaign, Version
 from journeys.language.codec import campaign_hash, campaign_to_json, condition_hash, condition_to_json
 from journeys.language.facts import EventFact
@@ -134,6 +137,57 @@ async def test_who_is_held_out_gets_nothing_and_each_person_always_the_same_vers
     assert 0 < len({user_id for user_id, _ in found}) < len(people)
     assert {template for _, template in found} == {"thanks", "thanks-loud"}
     assert len(set(found)) * 2 == len(found)
+
+
+async def test_what_has_not_left_within_the_campaigns_time_is_skipped(database: Database) -> None:
+    town = await build(database)
+    await launch(database, replace(THANKS, lasts=hours(2)))
+    await ordered(database, "ann", "e1")
+    await tell(database, "e1")
+    await town.run("UPDATE direct_sends SET holds_until = holds_until - interval '1 hour'")
+    await town.run("UPDATE apps SET paused_at = now()")
+    await DirectLane(database, town.delivery(), asyncio.Event()).pass_once()
+    assert await counted(database) == [("message", "planned", None, 1)]
+    await town.run("UPDATE direct_sends SET holds_until = holds_until - interval '1 hour'")
+    await town.run("UPDATE apps SET paused_at = NULL")
+    await town.run("UPDATE open_messages SET due_at = now()")
+    await DirectLane(database, town.delivery(), asyncio.Event()).pass_once()
+    assert await counted(database) == [("message", "skipped", "expired", 1)]
+
+
+async def test_without_a_time_of_its_own_a_transactional_one_may_be_repeated_as_any_other(database: Database) -> None:
+    town = await build(database)
+    await launch(database, replace(THANKS, message_class="transactional"))
+    await ordered(database, "ann", "e1")
+    await tell(database, "e1")
+    assert [row.holds_until for row in await town.run("SELECT holds_until FROM direct_sends")] == [None]
+
+
+@dataclass
+class Told:
+    """A tracker that changes nothing, and keeps what it was told of each message."""
+
+    about: list[About] = field(default_factory=list)
+
+    async def track(self, content: Content, sent: Sent) -> Content:
+        self.about.append(sent.about)
+        return content
+
+
+async def test_its_links_name_the_campaign_and_its_version(database: Database) -> None:
+    town, tracker = await build(database), Told()
+    versions = [Version("plain", 50, email("thanks")), Version("bold", 50, email("thanks"))]
+    await launch(database, Campaign("thanks-all", "golden", versions=versions, when=event("order_placed")))
+    await ordered(database, "ann", "e1")
+    [[town.user_id]] = await town.run("SELECT DISTINCT user_id FROM events")
+    await town.endpoint()
+    await tell(database, "e1")
+    delivery = replace(town.delivery(), tracker=tracker)  # type: ignore[arg-type]
+    await DirectLane(database, delivery, asyncio.Event()).pass_once()
+    [about] = tracker.about
+    parameters = dict(decided(Tracking(utm={}), about, []).parameters)
+    assert parameters["utm_campaign"] == "thanks-all"
+    assert parameters["utm_content"] in {"plain", "bold"}
 
 
 # What came of it --------------------------------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ def test_with_so_much_time_as_its_last_version_needs_a_campaign_is_in_order() ->
         ({"quiet_hours": QuietHours("00:00", "23:59")}, "", "quiet_too_long"),
         ({"when": event("x").where(prop("a") == captured("s", "b"))}, "when", "of_an_enrollment"),
         ({"when": event("x"), "per_second": 5}, "when", "not_on_events"),
+        ({"when": event("x"), "goal": GOAL}, "when", "not_on_events"),
+        ({"when": event("x"), "lasts": hours(73)}, "when", "not_on_events"),
         ({"when": event("x"), "message": email("x", provider="second")}, "when", "not_on_events"),
         ({"when": segment("vip"), "most_people": 5}, "when", "not_on_events"),
         ({"when": segment("vip"), "quiet_hours": QuietHours("21:00", "08:00")}, "when", "not_on_events"),
