@@ -4,7 +4,7 @@ from alembic import op
 
 from storage.migrations.script import run_beside
 
-revision = "0036"
+revision = "0035"
 down_revision = "0034"
 
 
