@@ -13,11 +13,12 @@ from channels.base import Content
 from channels.templates import content_hash
 from channels.wishes import About, Tracking, decided
 from journeys.language import email, event, hours, prop, trait
+from journeys.language.assign import AppHoldout, in_app_holdout
 from journeys.language.campaigns import Campaign, Version
 from journeys.language.codec import campaign_hash, campaign_to_json, condition_hash, condition_to_json
 from journeys.language.facts import EventFact
 from journeys.language.segments import mentions
-from storage import campaigns, segments, templates, triggered_sends
+from storage import apps, campaigns, segments, templates, triggered_sends
 from storage.campaigns import Place
 from storage.database import Database
 from storage.erasures import erase
@@ -188,6 +189,32 @@ async def test_its_links_name_the_campaign_and_its_version(database: Database) -
     parameters = dict(decided(Tracking(utm={}), about, []).parameters)
     assert parameters["utm_campaign"] == "thanks-all"
     assert parameters["utm_content"] in {"plain", "bold"}
+
+
+async def hold_out(database: Database, percent: float, salt: str = "") -> AppHoldout:
+    async with database.transaction() as connection:
+        await apps.set_setting(connection, "demo", "holdout", {"percent": percent, "salt": salt})
+    return AppHoldout(percent, salt)
+
+
+async def test_who_is_held_out_of_the_app_gets_no_marketing(database: Database) -> None:
+    holdout = await hold_out(database, 40, "2027")
+    people = [f"user-{number}" for number in range(12)]
+    held = {each for each in people if in_app_holdout(holdout, "demo", each)}
+    assert 0 < len(held) < len(people)
+    await launch(database)
+    for user_id in people:
+        await ordered(database, user_id, f"{user_id}-1")
+        await tell(database, f"{user_id}-1")
+    assert {user_id for user_id, _ in await planned(database)} == set(people) - held
+
+
+async def test_who_is_held_out_of_the_app_gets_what_is_transactional(database: Database) -> None:
+    await hold_out(database, 99.99)
+    await launch(database, replace(THANKS, message_class="transactional"))
+    await ordered(database, "ann", "e1")
+    await tell(database, "e1")
+    assert await planned(database) == [("ann", "thanks")]
 
 
 # What came of it --------------------------------------------------------------------------------------------------------
