@@ -16,14 +16,17 @@ from storage.campaign_winners import Verdict
 
 
 class VersionResult(BaseModel):
-    """Who got one version, and how many of them reached the goal."""
+    """Who was to get one version, and how many of them reached the goal, whether it was sent to them or not."""
 
     version: str = Field(description="message: the only one; rest: who waited for a winner", examples=["bold"])
     weight: float | None = Field(description="percent of those who get versions; null for the rest", examples=[50])
-    people: int = Field(examples=[5000])
+    people: int = Field(description="who were to get it, also those whom it did not reach", examples=[5000])
+    sent: int = Field(description="to so many of them it was sent", examples=[4600])
     converted: ShareView | None
-    against_first: DifferenceView | None = Field(description="this version minus the first; null for the first and for the rest")
-    against_holdout: DifferenceView | None = Field(description="this version minus who was held out")
+    against_first: DifferenceView | None = Field(
+        description="this version minus the first; null for the first, for the rest, and while messages of either are left"
+    )
+    against_holdout: DifferenceView | None = Field(description="this version minus who was held out; null while messages of it are left")
 
 
 class WinnerView(BaseModel):
@@ -40,9 +43,7 @@ class WinnerView(BaseModel):
     decided_at: datetime | None
 
 
-_MISMATCHED = (
-    "more or fewer people got a version than its weight says: something is broken; trust no result. Told once all versions have been sent"
-)
+_MISMATCHED = "more or fewer people were to get a version than its weight says: something is broken; trust no result"
 
 
 class RunResults(BaseModel):
@@ -61,28 +62,29 @@ def results_of(
     shares = {name: share(each.converted, each.people) for name, each in counts.items()}
     names = list(campaign.messages)
     weights = {each.name: float(each.weight) for each in campaign.versions}
-    people = {name: counts.get(name, Exposed(0, 0)).people for name in (*names, REST, HOLDOUT)}
-    control, without = shares.get(names[0]), shares.get(HOLDOUT)
+    exposed = {name: counts.get(name, Exposed(0, 0, 0)) for name in (*names, REST, HOLDOUT)}
+    # Who waits for a message has had no time for the goal.
+    whole = {name: found for name, found in shares.items() if name not in still_sent}
+    control, without = whole.get(names[0]), whole.get(HOLDOUT)
 
     def result(name: str, *, is_compared: bool = False) -> VersionResult:
-        first = difference(shares.get(name), control, comparisons=len(names) - 1) if is_compared else None
-        held = difference(shares.get(name), without, comparisons=len(names)) if name != HOLDOUT else None
+        first = difference(whole.get(name), control, comparisons=len(names) - 1) if is_compared else None
+        held = difference(whole.get(name), without, comparisons=len(names)) if name != HOLDOUT else None
         return VersionResult(
             version=name,
             weight=weights.get(name),
-            people=people[name],
+            people=exposed[name].people,
+            sent=exposed[name].sent,
             converted=_share_view(shares.get(name)),
             against_first=_difference_view(first),
             against_holdout=_difference_view(held),
         )
 
     return RunResults(
-        versions=[result(name, is_compared=place > 0) for place, name in enumerate(names)] + ([result(REST)] if people[REST] else []),
-        held_out=result(HOLDOUT) if people[HOLDOUT] else None,
-        # Half of the people of a version are not a version with half of its weight.
-        is_mismatched=bool(weights)
-        and weights.keys().isdisjoint(still_sent)
-        and is_mismatched([people[name] for name in names], [weights[name] for name in names]),
+        versions=[result(name, is_compared=place > 0) for place, name in enumerate(names)]
+        + ([result(REST)] if exposed[REST].people else []),
+        held_out=result(HOLDOUT) if exposed[HOLDOUT].people else None,
+        is_mismatched=bool(weights) and is_mismatched([exposed[name].people for name in names], [weights[name] for name in names]),
         winner=_winner_view(verdict),
     )
 

@@ -1,6 +1,8 @@
-"""What a run came to: who got which version, and how many of them reached the goal within its window from the send.
+"""What a run came to: who was to get which version, and how many of them reached the goal within its window.
 
-Events count by when they occurred, however late they came and whether they came as history; a person counts once.
+The window begins with the send, and for who was sent nothing when that was settled; for who is held out that is the plan. Events count by
+when they occurred, however late they came and whether they came as history; a person counts once. Whom a version could not be sent is
+counted too: those whom another version reaches, and those who are held out, are people of both kinds.
 """
 
 from collections.abc import Mapping
@@ -8,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, case, exists, func, literal, or_, select
+from sqlalchemy import Select, and_, bindparam, case, exists, func, literal, select
 
 from journeys.language.assign import HOLDOUT
 from journeys.language.events import Goal
@@ -19,38 +21,49 @@ from storage.expressions import APP, interval_of, of_user
 from storage.tables import events, messages, users
 
 HELD_OUT = "held_out"
+APP_HOLDOUT = "app_holdout"
 
 
 async def exposed(connection: Connection, app: str, run_id: UUID, goal: Goal, *, at: datetime) -> Mapping[str, Exposed]:
-    """By the name of each version (and `rest`), how many people got it and how many reached the goal; who was held out under `$holdout`."""
+    """By the name of each version (and `rest`), how many people were to get it, reached the goal, and were sent it.
+
+    Who was held out stands under `$holdout`; who is held out of the whole app is nowhere.
+    """
     rows = await connection.execute(_statement(goal), {"app": app, "source": f"campaign:{run_id}", "at": at})
-    return {row.variant: Exposed(row.people, row.converted) for row in rows}
+    return {row.variant: Exposed(row.people, row.converted, row.sent) for row in rows}
 
 
 def _statement(goal: Goal) -> Select[Any]:
     is_held_out = and_(messages.c.state == "skipped", messages.c.reason == HELD_OUT)
     variant = case((is_held_out, literal(HOLDOUT)), else_=messages.c.step).label("variant")
-    reached = (
-        select(messages.c.user_id, variant, func.min(messages.c.settled_at).label("at"))
-        .where(messages.c.app == APP, messages.c.source == bindparam("source"), or_(messages.c.state == "sent", is_held_out))
+    is_out_of_all = and_(messages.c.state == "skipped", messages.c.reason == APP_HOLDOUT)
+    is_sent = func.bool_or(messages.c.state == "sent").label("is_sent")
+    assigned = (
+        select(messages.c.user_id, variant, func.min(messages.c.settled_at).label("at"), is_sent)
+        .where(messages.c.app == APP, messages.c.source == bindparam("source"), is_out_of_all.is_not(True))
         .group_by(messages.c.user_id, variant)
         .subquery()
     )
     # Who was joined into somebody since does what they do from then on.
     then = users.alias()
     done = events.alias()
-    until = reached.c.at + interval_of(goal.within)
+    until = assigned.c.at + interval_of(goal.within)
     converted = exists(
         select(literal(1))
         .select_from(done)
-        .where(*of_user(done), done.c.occurred_at >= reached.c.at, done.c.occurred_at <= until, of_events(goal.events, done))
-        .correlate(users, reached)
+        .where(*of_user(done), done.c.occurred_at >= assigned.c.at, done.c.occurred_at <= until, of_events(goal.events, done))
+        .correlate(users, assigned)
     )
-    who = reached.join(then, and_(then.c.app == APP, then.c.id == reached.c.user_id)).join(
+    who = assigned.join(then, and_(then.c.app == APP, then.c.id == assigned.c.user_id)).join(
         users, and_(users.c.app == APP, users.c.id == func.coalesce(then.c.merged_into, then.c.id))
     )
     return (
-        select(reached.c.variant, func.count().label("people"), func.count().filter(converted).label("converted"))
+        select(
+            assigned.c.variant,
+            func.count().label("people"),
+            func.count().filter(converted).label("converted"),
+            func.count().filter(assigned.c.is_sent).label("sent"),
+        )
         .select_from(who)
-        .group_by(reached.c.variant)
+        .group_by(assigned.c.variant)
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from journeys.language.campaigns import REST, Campaign
+from journeys.language.campaigns import REST
 from journeys.language.durations import seconds
 from journeys.language.events import Goal
 from journeys.language.experiments import LookAgain, NoWinner, Suspect, Winner, what_next
@@ -46,10 +46,8 @@ class Winners:
         return found
 
 
-def _as_long_for_all(campaign: Campaign, goal: Goal, waiting: ToDecide) -> Goal:
-    """Versions that are sent later have had less time: of each only so much counts as the last one has had."""
-    if not any(campaign.delays.values()):
-        return goal
+def _as_long_for_all(goal: Goal, waiting: ToDecide) -> Goal:
+    """Who was sent it later has had less time, who was left out at once more: of each only so much counts as the last one has had."""
     since_s = int((waiting.now - waiting.tested_at).total_seconds())
     return replace(goal, within=min(goal.within, seconds(since_s), key=lambda each: each.seconds))
 
@@ -62,7 +60,7 @@ async def _look(connection: Connection, waiting: ToDecide) -> bool:
     assert experiment is not None
     assert experiment.winner is not None
     app, run_id = waiting.app, waiting.run_id
-    goal = _as_long_for_all(campaign, experiment.goal, waiting)
+    goal = _as_long_for_all(experiment.goal, waiting)
     counts = await campaign_results.exposed(connection, app, run_id, goal, at=waiting.now)
     match what_next(experiment, counts, waiting.tested_at, waiting.now):
         case LookAgain(look_at, because):

@@ -37,8 +37,8 @@ class Variant(Node):
 class WinnerRule(Node):
     """When which variant goes to the rest.
 
-    `tested` percent of the people get variants. No winner is declared before `after`, nor with fewer than `at_least` people in any variant,
-    nor by less than the interval that holds under every look. At `until` without a winner the rest get what `otherwise` says: the
+    `tested` percent of the people get variants. No winner is declared before `after`, nor where a variant was sent to fewer than `at_least`
+    people, nor by less than the interval that holds under every look. At `until` without a winner the rest get what `otherwise` says: the
     control, the variant that leads although nothing is sure, or nothing.
     """
 
@@ -69,10 +69,14 @@ class Experiment(Node):
 
 @dataclass(frozen=True)
 class Exposed:
-    """So many people got a variant, and so many of them reached the goal within its window."""
+    """So many people were to get a variant, so many reached the goal within its window, and to so many it was sent.
+
+    Rates are of all who were to get it: those whom a variant can reach are other people than those whom another one can.
+    """
 
     people: int
     converted: int
+    sent: int
 
 
 @dataclass(frozen=True)
@@ -120,16 +124,17 @@ def part_of(experiment: Experiment, app: str, campaign: str, user: str) -> Varia
 def what_next(experiment: Experiment, counts: Mapping[str, Exposed], sent_at: datetime, now: datetime) -> Next:
     """What happens to the rest now, that the tested people have all been written to at `sent_at`. Asked as often as one likes.
 
-    A variant without counts has reached nobody. Raises ValueError for an experiment without a rule: nothing is left over there.
+    Everybody is counted for as long as everybody else; a variant without counts is nobody's. Raises ValueError for an experiment without
+    a rule: nothing is left over there.
     """
     if experiment.winner is None:
         raise ValueError("an experiment without a winner rule has sent everything")
-    exposed = {each.name: counts.get(each.name, Exposed(0, 0)) for each in experiment.variants}
+    exposed = {each.name: counts.get(each.name, Exposed(0, 0, 0)) for each in experiment.variants}
     if is_mismatched([each.people for each in exposed.values()], [each.weight for each in experiment.variants]):
         return Suspect()
     if now < sent_at + experiment.winner.after.timedelta:
         return LookAgain(sent_at + experiment.winner.after.timedelta, "too_early")
-    too_few = min(each.people for each in exposed.values()) < experiment.winner.at_least
+    too_few = min(each.sent for each in exposed.values()) < experiment.winner.at_least
     found = None if too_few else winner(experiment, exposed)
     return found or _without_winner(experiment, experiment.winner, exposed, sent_at, now, too_few=too_few)
 
@@ -138,7 +143,8 @@ def winner(experiment: Experiment, exposed: Mapping[str, Exposed]) -> Winner | N
     """The variant that is surely better than the control, the best of several; or the control, when all others are surely worse."""
     shares = {name: share(each.converted, each.people) for name, each in exposed.items()}
     control, others = experiment.control.name, experiment.variants[1:]
-    against = {each.name: minus for each in others if (minus := difference(shares[each.name], shares[control], comparisons=len(others)))}
+    found = {each.name: difference(shares[each.name], shares[control], comparisons=len(others)) for each in others}
+    against = {name: minus for name, minus in found.items() if minus}
     better = [name for name, minus in against.items() if minus.is_more]
     if better:
         return Winner(max(better, key=lambda name: against[name].rate), against)

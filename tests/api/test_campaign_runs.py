@@ -100,21 +100,55 @@ def test_while_a_version_waited_for_its_time_nothing_could_be_done() -> None:
     assert (waiting.per_second, waiting.ends_at) == (500 / 60, due_at)
 
 
-async def test_a_version_of_which_messages_are_left_makes_no_mismatch(manager: httpx.AsyncClient, database: Database) -> None:
+async def test_versions_are_compared_once_all_of_their_messages_have_left(manager: httpx.AsyncClient, database: Database) -> None:
     versions = [Version("plain", 50, MAIL), Version("bold", 50, MAIL, after=hours(9))]
-    run_id = await begun(manager, Campaign("spring-sale", "golden", versions=versions, goal=GOAL))
+    run_id = await begun(manager, Campaign("spring-sale", "golden", versions=versions, goal=GOAL, holdout=10))
     async with database.transaction() as connection:
         await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(100, 600)")
-        for user in range(100, 600):
-            await message(connection, run_id, user, "plain")
+        for user in range(100, 220):
+            await message(connection, run_id, user, "plain" if user % 2 else "bold", "sent" if user % 2 else "planned")
+        await message(connection, run_id, 220, "plain", "skipped", "held_out")
         await connection.exec_driver_sql(
             "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at)"
             f" VALUES ('demo', '{run_id}', 'bold', ARRAY[gen_random_uuid()], now() + interval '9 hours')"
         )
-    path = f"/v1/campaigns/spring-sale/runs/{run_id}/results"
-    assert (await manager.get(path)).json()["is_mismatched"] is False
+
+    async def told() -> list[tuple[int, int, bool, bool]]:
+        found = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}/results")).json()
+        assert found["is_mismatched"] is False
+        return [
+            (each["people"], each["sent"], each["against_first"] is not None, each["against_holdout"] is not None)
+            for each in found["versions"]
+        ]
+
+    assert await told() == [(60, 60, False, True), (60, 0, False, False)]
     async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE messages SET state = 'sent', settled_at = now() WHERE state = 'planned'")
         await connection.exec_driver_sql("DELETE FROM campaign_chunks")
+    assert await told() == [(60, 60, False, True), (60, 60, True, True)]
+
+
+async def test_a_version_that_many_cannot_be_sent_is_no_mismatch_and_compared_by_all_its_people(
+    manager: httpx.AsyncClient, database: Database
+) -> None:
+    versions = [Version("mail", 50, MAIL), Version("device", 50, MAIL)]
+    run_id = await begun(manager, Campaign("spring-sale", "golden", versions=versions, goal=GOAL))
+    path = f"/v1/campaigns/spring-sale/runs/{run_id}/results"
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(100, 1000)")
+        for user in range(100, 700):
+            is_reached = user % 2 or user % 10 == 0
+            state, reason = ("sent", "") if is_reached else ("skipped", "no_endpoint")
+            await message(connection, run_id, user, "mail" if user % 2 else "device", state, reason)
+            if user % 3 == 0:
+                await order(connection, user, 50, "1 day")
+    told = (await manager.get(path)).json()
+    assert told["is_mismatched"] is False
+    assert [(each["people"], each["sent"], each["converted"]["n"]) for each in told["versions"]] == [(300, 300, 100), (300, 60, 100)]
+    assert told["versions"][1]["against_first"]["rate"] == 0
+    async with database.transaction() as connection:
+        for user in range(700, 1000):
+            await message(connection, run_id, user, "mail")
     assert (await manager.get(path)).json()["is_mismatched"] is True
 
 
@@ -135,11 +169,11 @@ async def test_a_run_tells_how_far_it_is(manager: httpx.AsyncClient, database: D
 
 
 async def message(connection: Connection, run_id: str, user: int, step: str, state: str = "sent", reason: str = "") -> None:
-    """A message that was settled two days ago."""
+    """A message that was settled two days ago, if it is."""
     await connection.exec_driver_sql(
         "INSERT INTO messages (id, app, user_id, source, step, visit, target, channel, message_class, state, reason, settled_at)"
         f" VALUES (gen_random_uuid(), 'demo', {user}, 'campaign:{run_id}', '{step}', 1, '{user}', 'email', 'marketing', '{state}',"
-        f" nullif('{reason}', ''), now() - interval '2 days')"
+        f" nullif('{reason}', ''), CASE WHEN '{state}' <> 'planned' THEN now() - interval '2 days' END)"
     )
 
 
@@ -155,31 +189,34 @@ async def test_results_count_people_who_reached_the_goal_within_its_window_from_
 ) -> None:
     run_id = await begun(manager, TESTED)
     async with database.transaction() as connection:
-        await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(11, 19)")
+        await connection.exec_driver_sql("INSERT INTO users (app, id) OVERRIDING SYSTEM VALUE SELECT 'demo', generate_series(11, 21)")
         for user, step in ((11, "plain"), (12, "plain"), (13, "plain"), (14, "bold"), (15, "bold"), (16, "bold")):
             await message(connection, run_id, user, step)
         await message(connection, run_id, 17, "bold", "skipped", "held_out")
+        # To whom it could not be sent: of these there are as many in the holdout.
         await message(connection, run_id, 18, "bold", "skipped", "unsubscribed")
+        await message(connection, run_id, 20, "bold", "planned")
+        await message(connection, run_id, 21, "bold", "skipped", "app_holdout")
         await message(connection, run_id, 19, "rest")
         # Two devices are one person.
         await message(connection, run_id, 16, "bold")
         await order(connection, 11, 50, "1 day")
         await order(connection, 12, 10, "1 day")  # too small an order
         await order(connection, 13, 50, "3 days")  # before the send
-        for user in (14, 15, 15, 17, 18):
+        for user in (14, 15, 15, 17, 18, 20, 21):
             await order(connection, user, 50, "1 day")
         # Who was joined into somebody since, and orders as that one.
         await connection.exec_driver_sql("UPDATE users SET merged_into = 1001 WHERE app = 'demo' AND id = 16")
         await order(connection, 1001, 50, "1 hour")
     told = (await manager.get(f"/v1/campaigns/spring-sale/runs/{run_id}/results")).json()
-    assert [(each["version"], each["people"], each["converted"]["n"]) for each in told["versions"]] == [
-        ("plain", 3, 1),
-        ("bold", 3, 3),
-        ("rest", 1, 0),
+    assert [(each["version"], each["people"], each["sent"], each["converted"]["n"]) for each in told["versions"]] == [
+        ("plain", 3, 3, 1),
+        ("bold", 5, 3, 4),
+        ("rest", 1, 1, 0),
     ]
-    assert (told["held_out"]["people"], told["held_out"]["converted"]["n"]) == (1, 1)
+    assert (told["held_out"]["people"], told["held_out"]["sent"], told["held_out"]["converted"]["n"]) == (1, 0, 1)
     plain, bold, _ = told["versions"]
-    assert (plain["against_first"], round(bold["against_first"]["rate"], 2)) == (None, 0.67)
+    assert (plain["against_first"], round(bold["against_first"]["rate"], 2)) == (None, 0.47)
     assert (told["is_mismatched"], told["winner"]) == (False, None)
 
 
