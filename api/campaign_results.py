@@ -11,7 +11,7 @@ from journeys.language.assign import HOLDOUT
 from journeys.language.campaigns import REST, Campaign
 from journeys.language.experiments import Exposed
 from journeys.language.mismatch import is_mismatched
-from journeys.language.rates import Difference, Share, difference, share
+from journeys.language.rates import Difference, Share, difference_at_once, share
 from storage.campaign_winners import Verdict
 
 
@@ -68,8 +68,8 @@ def results_of(
     control, without = whole.get(names[0]), whole.get(HOLDOUT)
 
     def result(name: str, *, is_compared: bool = False) -> VersionResult:
-        first = difference(whole.get(name), control, comparisons=len(names) - 1) if is_compared else None
-        held = difference(whole.get(name), without, comparisons=len(names)) if name != HOLDOUT else None
+        first = difference_at_once(whole.get(name), control, comparisons=len(names) - 1) if is_compared else None
+        held = difference_at_once(whole.get(name), without, comparisons=len(names)) if name != HOLDOUT else None
         return VersionResult(
             version=name,
             weight=weights.get(name),

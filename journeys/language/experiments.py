@@ -17,7 +17,7 @@ from journeys.language.errors import Problem
 from journeys.language.events import Goal
 from journeys.language.mismatch import is_mismatched
 from journeys.language.nodes import KW_ONLY, Node, node
-from journeys.language.rates import Difference, difference, share
+from journeys.language.rates import Difference, difference_at_once, share
 
 LOOK_AGAIN = minutes(10)
 WHOLE = 100
@@ -143,7 +143,7 @@ def winner(experiment: Experiment, exposed: Mapping[str, Exposed]) -> Winner | N
     """The variant that is surely better than the control, the best of several; or the control, when all others are surely worse."""
     shares = {name: share(each.converted, each.people) for name, each in exposed.items()}
     control, others = experiment.control.name, experiment.variants[1:]
-    found = {each.name: difference(shares[each.name], shares[control], comparisons=len(others)) for each in others}
+    found = {each.name: difference_at_once(shares[each.name], shares[control], comparisons=len(others)) for each in others}
     against = {name: minus for name, minus in found.items() if minus}
     better = [name for name, minus in against.items() if minus.is_more]
     if better:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from journeys.language.assign import AppHoldout, in_app_holdout
 from storage.database import Database
-from tests.journeys.language.test_peeking import NEEDED
+from tests.journeys.language.test_peeking import MISLED, NEEDED, REACHED
 
 PAGE = Path("docs/explanation/experiments.md").read_text()
 _PEOPLE = text("""
@@ -48,9 +48,13 @@ async def test_its_query_counts_people_held_out_or_not_and_who_of_them_did_it_in
     assert found == {True: (len(held), len(bought & held)), False: (1_000 - len(held), len(bought - held))}
 
 
-def test_its_table_names_what_is_tested() -> None:
-    lifts = [int(each) for each in re.findall(r"\+(\d+) %", re.search(r"\| converts .*", PAGE)[0])]  # type: ignore[index]
-    rows = re.findall(r"^\| (\d+) % \| (.*) \|$", PAGE, re.MULTILINE)
+def test_its_tables_name_what_is_tested() -> None:
+    lifts = [int(each) for each in re.findall(r"\+(\d+) %", re.search(r"\| converts \|.*\+.*", PAGE)[0])]  # type: ignore[index]
+    rows = re.findall(r"^\| (\d+) % \| ([^%\n]*) \|$", PAGE, re.MULTILINE)
     table = {(int(rate), lift): cell for rate, cells in rows for lift, cell in zip(lifts, cells.split(" | "), strict=True)}
     for first, second, in_each in NEEDED:
         assert table[round(100 * first), round(100 * (second / first - 1))] == f"{in_each:,}"
+    for first, second, in_each in REACHED:
+        assert f"| {100 * first:g} % | {100 * second:g} % | {in_each:,} |" in PAGE
+    for of, second_of, rate, percent in MISLED:
+        assert f"| {of:,} and {second_of:,} | {100 * rate:g} % | {percent} % |" in PAGE

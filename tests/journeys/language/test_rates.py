@@ -1,12 +1,12 @@
 """Intervals that hold under every look: their formulas, their edges, and what they agree on. What they promise: test_peeking.py."""
 
-from math import exp, lgamma, log, sqrt
+from math import comb, exp, lgamma, log, prod, sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeys.language.rates import ALPHA, MIXTURE, Difference, Share, difference, share
+from journeys.language.rates import ALPHA, MIXTURE, URN_MIXTURE, Difference, Share, difference, difference_at_once, log_evidence, share
 
 
 def minus(first: tuple[int, int], second: tuple[int, int], comparisons: int = 1) -> Difference:
@@ -84,3 +84,60 @@ def test_a_few_people_never_tell_anything() -> None:
 def test_of_nobody_there_is_no_share() -> None:
     assert share(0, 0) is None
     assert difference(Share(1, 2, 0.5, 0, 1), share(0, 0)) is None
+
+
+# Groups that are whole from the beginning -----------------------------------------------------------------------------------------------
+
+
+def at_once(first: tuple[int, int], second: tuple[int, int], comparisons: int = 1) -> Difference:
+    found = difference_at_once(share(*first), share(*second), comparisons=comparisons)
+    assert found is not None
+    return found
+
+
+def test_evidence_of_an_urn_is_a_beta_binomial_against_a_hypergeometric_distribution() -> None:
+    """Of 6 conversions 5 are of the first 10 people, and 1 of the other 30: by counting, and by integers alone."""
+    urn = comb(10, 5) * comb(30, 1) / comb(40, 6)
+    weight, second_weight = URN_MIXTURE * 10 / 40, URN_MIXTURE * 30 / 40
+    favoured = comb(6, 5) * prod(weight + n for n in range(5)) * second_weight / prod(URN_MIXTURE + n for n in range(6))
+    assert exp(log_evidence(5, 10, 1, 30)) == pytest.approx(favoured / urn)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_evidence_is_fair_at_every_conversion(first: int, second: int, data: st.DataObject) -> None:
+    """Whoever bets on a difference that is not there wins nothing on average by the next conversion: the whole of the promise."""
+    n, second_n = data.draw(st.integers(0, first - 1)), data.draw(st.integers(0, second - 1))
+    is_first = (first - n) / (first + second - n - second_n)
+    before = exp(log_evidence(n, first, second_n, second))
+    after = exp(log_evidence(n + 1, first, second_n, second)) * is_first
+    after += exp(log_evidence(n, first, second_n + 1, second)) * (1 - is_first)
+    assert after == pytest.approx(before, rel=1e-6)
+
+
+@given(
+    st.integers(1, 5_000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))),
+    st.integers(1, 5_000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))),
+    st.integers(1, 6),
+)
+def test_of_whole_groups_too_the_rate_is_inside_and_p_agrees_whichever_is_named_first(
+    first: tuple[int, int], second: tuple[int, int], comparisons: int
+) -> None:
+    found, mirrored = at_once(first, second, comparisons), at_once(second, first, comparisons)
+    assert -1 <= found.low <= found.rate + 1e-9
+    assert found.rate - 1e-9 <= found.high <= 1
+    assert found.p == pytest.approx(mirrored.p, rel=1e-6)
+    assert 0 <= found.p <= 1
+    if abs(found.p - ALPHA) > 1e-9:
+        assert (found.p <= ALPHA) == (found.is_more or found.is_less)
+        assert (found.is_more, found.is_less) == (mirrored.is_less, mirrored.is_more)
+
+
+def test_at_the_ends_of_the_interval_what_is_left_is_just_possible_in_one_urn() -> None:
+    found = at_once((560, 5_000), (480, 5_000))
+    for end in (found.low, found.high):
+        assert log_evidence(560 - end * 5_000, 5_000, 480, 5_000) == pytest.approx(log(1 / ALPHA), rel=1e-6)
+
+
+def test_the_more_of_everybody_have_converted_the_more_a_difference_tells() -> None:
+    """No more can be left to chance where hardly anybody is left: a usual interval knows that too."""
+    assert at_once((900, 1_000), (850, 1_000)).p < at_once((500, 1_000), (450, 1_000)).p
