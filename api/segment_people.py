@@ -18,7 +18,6 @@ from api.segments import CONDITION, SegmentName, SegmentWithCondition, existing,
 from api.strict import App, Body, Db, LongTextRoute, ReadingApp, UserId, Word, management
 from api.temporal import WorkflowsIfThere
 from journeys.language.check_segments import costly
-from journeys.language.codec import condition_to_json
 from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.describe import condition_words
 from journeys.language.errors import Conflict, Invalid, Problem
@@ -228,7 +227,7 @@ def _status(told: BaseModel) -> int:
 
 def _freezing(asked: Asked, name: str, version: int | None, target: str) -> dict[str, Any]:
     """What the job of activities/jobs/freezing.py is given: with what the segments mean now."""
-    meant = {each: None if isinstance(found, str) else condition_to_json(found).decode() for each, found in asked.segments.items()}
+    meant = segments.written(asked.segments)
     return {"segment": name, "version": version, "list": target, "at": asked.at.isoformat(), "segments": meant}
 
 

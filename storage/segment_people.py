@@ -172,6 +172,25 @@ def _projected(found: int, looked_at: int, everybody: int) -> Size:
     return Size(round(everybody * found / max(looked_at, 1)), is_exact=False, margin=math.ceil(everybody * margin))
 
 
+@dataclass(frozen=True)
+class Among:
+    """Some people looked at: how many they were, the last one's id, and the ids of those who are in, in their order."""
+
+    looked_at: int
+    last: int
+    people: Sequence[int]
+
+
+async def among_next(connection: Connection, asked: Asked, *, after: int, most: int) -> Among:
+    """Who of the next people behind the id `after` is in; only they are looked at. Raises TooSlow."""
+    looked_at, last = await next_people(connection, asked.app, after=after, most=most)
+    if not looked_at:
+        return Among(0, after, ())
+    those = _people().where(users.c.id > after, users.c.id <= last, asked.clause_of_few).order_by(users.c.id)
+    async with within(connection, LONGEST_S):
+        return Among(looked_at, last, [row.id for row in await connection.execute(those, asked.values)])
+
+
 async def page(connection: Connection, asked: Asked, *, after: int | None, most: int) -> list[SomePerson]:
     """People of the segment in the order of their internal ids, behind `after`. Raises TooSlow."""
     statement = _people().where(asked.clause, users.c.id > (after or 0)).order_by(users.c.id).limit(most)

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from sqlalchemy import RowMapping, TextClause, text
 
-from journeys.language.codec import condition_from_json
+from journeys.language.codec import condition_from_json, condition_to_json
 from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.segments import Mentions
 from journeys.language.walk import nodes_in
@@ -167,6 +167,16 @@ async def come_to(connection: Connection, app: str, condition: AnyCondition) -> 
         return {}
     rows = await connection.execute(_COMES_TO, {"app": app, "names": list(names)})
     return {name: LISTED if written is None else read(written) for name, written in rows}
+
+
+def written(meant: Mapping[str, Definition]) -> dict[str, str | None]:
+    """Definitions as a job keeps them, so that an edit meanwhile changes nothing for it; None is a list of people."""
+    return {name: None if isinstance(each, str) else condition_to_json(each).decode() for name, each in meant.items()}
+
+
+def meant_by(kept: Mapping[str, str | None]) -> dict[str, Definition]:
+    """The definitions that `written` made."""
+    return {name: LISTED if each is None else read(each) for name, each in kept.items()}
 
 
 @lru_cache(maxsize=2048)

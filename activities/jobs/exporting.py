@@ -23,7 +23,8 @@ from storage import exports as rows_out
 from storage.database import Connection
 from storage.files import CHUNK_BYTES
 from storage.jobs import Job, Progress
-from storage.segment_people import Asked
+from storage.segment_people import Among, Asked
+from storage.segments import Definition
 
 PEOPLE_A_PIECE = 5_000
 MOST_ATTRIBUTES = 1000
@@ -62,17 +63,14 @@ async def exports(work: Work, job: Job) -> Progress:
 async def _begin(work: Work, job: Job, order: ExportOrder) -> Progress:
     async with work.database.transaction() as connection:
         at = datetime.fromisoformat(order.at) if order.at else await enrollments.database_now(connection)
-        if order.segment is None:
-            total = await past.count(connection, job.app)
-        else:
-            size, _ = await segment_people.look(connection, await _asked(connection, job.app, order.segment, at), most=0)
-            total = size.people
+        meant = await _meant(connection, job.app, order.segment) if order.segment is not None else {}
+        total = await past.count(connection, job.app)
         names = order.attributes if order.attributes is not None else await rows_out.attribute_names(connection, job.app, MOST_ATTRIBUTES)
         file_id = await files.begin(connection, job.app, f"export {job.id}.{order.form}")
         columns = ["user_id", "timezone", "locale", *(f"address.{each}" for each in ADDRESSED), *(f"attributes.{name}" for name in names)]
         if order.form == "csv":
             await files.append(connection, job.app, file_id, 0, _csv([columns]))
-        cursor = {"stage": "people", "file": str(file_id), "after": 0, "at": at.isoformat(), "columns": columns}
+        cursor = {"stage": "people", "file": str(file_id), "after": 0, "at": at.isoformat(), "columns": columns, "segments": meant}
         progress = Progress(cursor, done=0, total=total, result={"people": 0, "anonymous_left_out": 0, "columns": columns, "file": None})
         await jobs.advance(connection, job, progress)
     return progress
@@ -82,37 +80,48 @@ async def _next_people(work: Work, job: Job, order: ExportOrder) -> Progress:
     cursor, file_id = job.cursor, UUID(job.cursor["file"])
     async with work.database.transaction() as connection:
         await _must_be_there(connection, job.app, file_id)
-        ids = await _ids(connection, job, order, datetime.fromisoformat(cursor["at"]))
-        rows = await rows_out.rows(connection, job.app, ids)
+        next_ones = await _next(connection, job, order)
+        rows = await rows_out.rows(connection, job.app, next_ones.people)
         if rows:
             content = await asyncio.to_thread(_written, rows, cursor["columns"], order.form)
             await files.append(connection, job.app, file_id, await files.chunk_count(connection, job.app, file_id), content)
-        is_last = len(ids) < PEOPLE_A_PIECE
+        is_last = next_ones.looked_at < PEOPLE_A_PIECE
         result = {
             **job.result,
             "people": job.result["people"] + len(rows),
-            "anonymous_left_out": job.result["anonymous_left_out"] + len(ids) - len(rows),
+            "anonymous_left_out": job.result["anonymous_left_out"] + len(next_ones.people) - len(rows),
         }
         stage = "people" if not is_last else "pack" if order.form == "parquet" else "put"
-        after = ids[-1] if ids else cursor["after"]
-        progress = Progress({**cursor, "after": after, "stage": stage}, done=job.done + len(ids), result=result)
+        progress = Progress({**cursor, "after": next_ones.last, "stage": stage}, done=job.done + next_ones.looked_at, result=result)
         await jobs.advance(connection, job, progress)
     return progress
 
 
-async def _ids(connection: Connection, job: Job, order: ExportOrder, at: datetime) -> Sequence[int]:
-    after = job.cursor["after"]
-    if order.segment is None:
-        return await rows_out.ids(connection, job.app, after, PEOPLE_A_PIECE)
-    asked = await _asked(connection, job.app, order.segment, at)
-    return [each.id for each in await segment_people.page(connection, asked, after=after, most=PEOPLE_A_PIECE)]
-
-
-async def _asked(connection: Connection, app: str, segment: str, at: datetime) -> Asked:
-    if await segments.get(connection, app, segment) is None:
+async def _meant(connection: Connection, app: str, segment: str) -> Mapping[str, str | None]:
+    """What the segment means now; an edit while people are written changes nothing. Raises NotFound."""
+    meant = await segments.come_to(connection, app, InSegment(segment))
+    if segment not in meant:
         raise NotFound("there is no segment of this name any more")
-    condition = InSegment(segment)
-    return Asked(app, condition, await segments.come_to(connection, app, condition), at)
+    return segments.written(meant)
+
+
+async def _next(connection: Connection, job: Job, order: ExportOrder) -> Among:
+    cursor = job.cursor
+    if order.segment is None:
+        ids = await rows_out.ids(connection, job.app, cursor["after"], PEOPLE_A_PIECE)
+        return Among(len(ids), ids[-1] if ids else cursor["after"], ids)
+    # A job that an older worker began has no definitions with it.
+    meant = segments.meant_by(cursor.get("segments") or await _meant(connection, job.app, order.segment))
+    await _lists_must_be_there(connection, job.app, meant)
+    asked = Asked(job.app, InSegment(order.segment), meant, datetime.fromisoformat(cursor["at"]))
+    return await segment_people.among_next(connection, asked, after=cursor["after"], most=PEOPLE_A_PIECE)
+
+
+async def _lists_must_be_there(connection: Connection, app: str, meant: Mapping[str, Definition]) -> None:
+    """Who was on a list is known only while there is one. Raises NotFound."""
+    for name, each in meant.items():
+        if isinstance(each, str) and await segments.get(connection, app, name) is None:
+            raise NotFound(f"the list {name} was deleted meanwhile: export again")
 
 
 async def _must_be_there(connection: Connection, app: str, file_id: UUID) -> None:

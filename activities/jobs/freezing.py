@@ -8,7 +8,6 @@ from journeys.language.errors import NotFound
 from storage import jobs, segment_people, segments
 from storage.jobs import Job, Progress
 from storage.segment_people import Asked
-from storage.segments import Definition
 
 PIECE = 5_000
 
@@ -16,9 +15,7 @@ PIECE = 5_000
 async def freezes(work: Work, job: Job) -> Progress:
     """Look at the next people. What the segments meant when it was asked for stands in the job, whatever becomes of them."""
     given = job.parameters
-    meant: dict[str, Definition] = {
-        name: segments.LISTED if written is None else segments.read(written) for name, written in given["segments"].items()
-    }
+    meant = segments.meant_by(given["segments"])
     asked = Asked(job.app, InSegment(given["segment"]), meant, datetime.fromisoformat(given["at"]))
     async with work.database.transaction() as connection:
         if await segments.get(connection, job.app, given["list"]) is None:
