@@ -117,17 +117,22 @@ def variables_of(
     person: Person | None,
     standing: Standing,
     *,
+    device: Mapping[str, Any] | None = None,
     entry: Mapping[str, Any] | None = None,
     captured: Mapping[str, Mapping[str, Any]] | None = None,
     visit: int = 1,
     unsubscribe_url: str | None = None,
     preferences_url: str | None = None,
 ) -> dict[str, Any]:
-    """The roots that a template may use. The caller's own id of the person is user.user_id, whatever an attribute of that name says."""
+    """The roots that a template may use. The caller's own id of the person is user.user_id, whatever an attribute of that name says.
+
+    `device` is what is known of the address that this message goes to.
+    """
     settings = standing.settings
     timezone, attributes = (person.timezone, person.attributes) if person else (None, {})
     return {
         "user": {**person.attributes, "user_id": person.user_id} if person else {},
+        "device": device or {},
         "entry": entry or {},
         "captured": captured or {},
         "visit": visit,

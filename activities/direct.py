@@ -188,7 +188,9 @@ class DirectLane:
         entry: dict[str, Any] = waiting.content.get("data") or {}
         person = taken.person
         choose = self._delivery.preferences_url(waiting.app, person.id, taken.place.endpoint_id) if person else None
-        variables = variables_of(person, taken.standing, entry=entry, unsubscribe_url=leave, preferences_url=choose)
+        variables = variables_of(
+            person, taken.standing, device=taken.place.device, entry=entry, unsubscribe_url=leave, preferences_url=choose
+        )
         version = taken.claim.template_version or taken.standing.template_version or 0
         return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables), sent)
 

@@ -186,6 +186,7 @@ class Messages:
         variables = variables_of(
             person,
             taken.standing,
+            device=place.device,
             entry=taken.enrolled.entry_properties,
             captured={step: event.properties for step, event in order.captured.items()},
             visit=order.visit,

@@ -27,7 +27,7 @@ from journeys.language.campaigns import REST, Campaign
 from journeys.language.conditions import AnyCondition, Exists, InSegment, Not, Trait
 from journeys.language.errors import Invalid, Problem
 from journeys.language.messages import Message
-from storage import apps, campaign_draws, campaigns, direct_sends, people, segment_people, segments, templates
+from storage import apps, campaign_draws, campaigns, direct_sends, knowing, people, segment_people, segments, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import WITHOUT_ADDRESS, normalised
@@ -191,7 +191,8 @@ async def _draft(connection: Connection, app: str, campaign: Campaign, person: P
         return user_id, None, None, 0, None, {}
     message = campaign.messages[next(iter(campaign.messages)) if version == REST else version]
     after_s = int(campaign.delays.get(version, timedelta()).total_seconds())
-    return user_id, version, message, after_s, await _template(connection, app, message), await _variables(connection, app, person, data)
+    variables = await _variables(connection, app, person, message.channel, data)
+    return user_id, version, message, after_s, await _template(connection, app, message), variables
 
 
 async def _version_for(connection: Connection, app: str, campaign: Campaign, user_id: str) -> str | None:
@@ -207,11 +208,12 @@ async def _version_for(connection: Connection, app: str, campaign: Campaign, use
     return names[assign.variant_place(campaign.versions, app, campaign.name, user_id)] if campaign.versions else names[0]
 
 
-async def _variables(connection: Connection, app: str, person: PersonRow, data: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _variables(connection: Connection, app: str, person: PersonRow, channel: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     own = await apps.settings(connection, app)
     located = await located_in(connection, app, Person(person.id, person.user_id, person.attributes, person.timezone))
     return {
         "user": {**person.attributes, "user_id": person.user_id},
+        "device": await knowing.device(connection, app, person.id, channel) or {},
         "entry": dict(data),
         "captured": {},
         "visit": 1,

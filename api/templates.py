@@ -20,7 +20,7 @@ from channels.render import Renderer, RenderFailed
 from channels.templates import channels_of, content_hash, remarks, settings
 from journeys.language.codec import from_json
 from journeys.language.errors import Invalid, NotFound, Problem
-from storage import apps, campaigns, journeys, people, providers, templates
+from storage import apps, campaigns, journeys, knowing, people, providers, templates
 from storage.database import Connection
 from storage.standing import Person
 from storage.templates import StoredTemplate
@@ -70,7 +70,7 @@ class PreviewOrder(Body):
     locale: Word | None = Field(None, description="in which language; the user's, if not given", examples=["de-AT"])
     data: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="roots of variables: user, entry, captured, app, links; source: rows by source and key",
+        description="roots of variables: user, device, entry, captured, app, links; source: rows by source and key",
         examples=[{"entry": {"order_id": "A-17"}}],
     )
 
@@ -207,6 +207,7 @@ async def variables_for(connection: Connection, app: str, row: StoredTemplate, b
     own = await apps.settings(connection, app)
     roots: dict[str, Any] = {
         "user": sample.get("user", {}),
+        "device": sample.get("device", {}),
         "entry": sample.get("entry", {}),
         "captured": sample.get("captured", {}),
         "visit": sample.get("visit", 1),
@@ -223,6 +224,7 @@ async def variables_for(connection: Connection, app: str, row: StoredTemplate, b
     if body.user_id is not None:
         person = await people.person(connection, app, body.user_id)
         roots["user"] = {**person.attributes, "user_id": person.user_id}
+        roots["device"] = await knowing.device(connection, app, person.id, body.channel) or {}
         roots["zone"] = (await located_in(connection, app, Person(person.id, person.user_id, person.attributes, person.timezone))).zone.key
         roots["locale"] = body.locale or person.locale or person.attributes.get("locale")
     return roots | {root: {**_table(roots.get(root)), **given} for root, given in body.data.items()}

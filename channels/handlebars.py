@@ -1,6 +1,7 @@
 """Amazon Pinpoint's Handlebars as Jinja. What has no translation is told with its line, and stands as a comment where it was.
 
 Pinpoint's values are texts, and one that is missing prints nothing: so the Jinja gives each a default, and reads numbers out of texts.
+Its attributes are lists of texts, of which one that is printed without a number is the first: here they may be lists or single values.
 """
 
 import json
@@ -20,7 +21,15 @@ _WORD = re.compile(
 _STEP = re.compile(r"\[([^\]]*)\]|([^./\[\]]+)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
-_USER = ("User.UserAttributes", "Attributes", "Metrics")
+_HELD = {"User.UserAttributes": ("user",), "Attributes": ("device", "attributes"), "Metrics": ("device", "metrics")}
+_OF_DEVICE = {
+    "AppVersion": "app_version",
+    "Make": "manufacturer",
+    "Model": "model",
+    "ModelVersion": "model_version",
+    "Platform": "os",
+    "PlatformVersion": "os_version",
+}
 _PLACES = {f"Location.{name}": f"user.location.{name.lower()}" for name in ("City", "Country", "Region", "Latitude", "Longitude")}
 _SINGLE = {
     "User.UserId": "user.user_id",
@@ -28,6 +37,7 @@ _SINGLE = {
     "Demographic.Timezone": "zone",
     "Location.PostalCode": "user.location.postal_code",
     **_PLACES,
+    **{f"Demographic.{theirs}": f"device.{ours}" for theirs, ours in _OF_DEVICE.items()},
 }
 _WITHOUT_PLACE = {
     **dict.fromkeys(
@@ -266,7 +276,9 @@ class _Translator:
             return _with_default([item, *steps], instead) if steps else item
         steps = _way(way)
         said = _joined(steps)
-        return said if ".".join(steps) in self._defaults or said in ("locale", "zone") else _with_default(steps, instead)
+        if said in ("locale", "zone"):
+            return said
+        return (said if ".".join(steps) in self._defaults else _with_default(steps, instead)) + _taken_as(steps, instead)
 
     def _of_loop(self, path: str) -> str:
         known = {"@index": "loop.index0", "@first": "loop.first", "@last": "loop.last"}
@@ -425,12 +437,12 @@ def _root(path: str) -> str | None:
 
 
 def _way(path: str) -> list[str]:
-    """Names from the root on. Endpoints' attributes and metrics are the person's here; names of the author's own come with the event."""
+    """Names from the root on. An endpoint's attributes and metrics are the device's here; names of the author's own come with the event."""
     steps = _steps(path)
-    for prefix in _USER:
+    for prefix, root in _HELD.items():
         before = prefix.split(".")
         if steps[: len(before)] == before and len(steps) > len(before):
-            return ["user", *steps[len(before) :]]
+            return [*root, *steps[len(before) :]]
     dotted = ".".join(steps)
     if dotted in _SINGLE:
         return _SINGLE[dotted].split(".")
@@ -438,7 +450,7 @@ def _way(path: str) -> list[str]:
         case "endpoints":
             raise _Untranslatable(f"{dotted} is of an endpoint, which templates do not see: keep it as an attribute of the user")
         case "recommendations":
-            raise _Untranslatable(f"{dotted} came from a recommender: give it with the event, as entry")
+            raise _Untranslatable(f"{dotted} came from a recommender: ask a source for it, as source.NAME[user.user_id]")
         case _:
             return ["entry", *steps]
 
@@ -452,9 +464,27 @@ def _joined(steps: Sequence[str]) -> str:
 
 def _with_default(steps: Sequence[str], instead: str | int) -> str:
     """A number in a path picks of a list, which may be missing itself."""
-    number = next((at for at, step in enumerate(steps) if step.isdigit()), None)
-    said = _joined(steps) if number is None else f"({_joined(steps[:number])} | default([])){_joined(['', *steps[number:]])}"
+    number = _number_in(steps)
+    said = _joined(steps)
+    if number is not None:
+        said = f"({_joined(steps[:number])} | default([]){_taken_as(steps[:number], '[]')}){_joined(['', *steps[number:]])}"
     return f"{said} | default({instead if instead == '[]' else json.dumps(instead)})"
+
+
+def _taken_as(steps: Sequence[str], instead: str | int) -> str:
+    """An attribute is a list, also where a single value was kept; printed it is the first of it."""
+    match steps:
+        case ["user", name, *_]:
+            is_attribute = name not in ("user_id", "location")
+        case _:
+            is_attribute = list(steps[:2]) == ["device", "attributes"]
+    if not is_attribute or _number_in(steps) is not None:
+        return ""
+    return " | many" if instead == "[]" else " | one"
+
+
+def _number_in(steps: Sequence[str]) -> int | None:
+    return next((at for at, step in enumerate(steps) if step.isdigit()), None)
 
 
 def _written(literal: str | float | bool) -> str:

@@ -64,7 +64,10 @@ class _Import:
     def read(self, kind: str) -> Imported:
         _READERS[kind](self)
         if self._template.get("RecommenderId"):
-            self._leave("RecommenderId", "recommendations come with the event, as entry")
+            self._leave(
+                "RecommenderId",
+                "recommendations are a source: describe it in journeys/sources/, and write source.NAME[user.user_id] where they stand",
+            )
         tables = [f"{key} = {said}" for key, said in self._settings.items() if not key.startswith("[")]
         tables += [f"\n{key}\n{said}" for key, said in self._settings.items() if key.startswith("[")]
         mentioned = {path for text in self._texts for path in _mentioned(text)}
@@ -120,8 +123,10 @@ class _Import:
             except ValueError as error:
                 self._leave("DefaultSubstitutions", str(error))
                 continue
-            if path.partition(".")[0] in ("user", "entry"):
+            if path.partition(".")[0] in ("user", "device", "entry"):
                 yield path, value
+            else:
+                self._leave("DefaultSubstitutions", f"{name} is known of everybody, and needs no default")
 
     def _has(self, member: str) -> bool:
         return bool(self._template.get(member))

@@ -109,7 +109,7 @@ class Renderer:
         channel: str,
         variables: Mapping[str, Any],
     ) -> Content:
-        """Fill a template. Roots of `variables`: user, entry, captured, visit, links, app, source, locale, zone.
+        """Fill a template. Roots of `variables`: user, device, entry, captured, visit, links, app, source, locale, zone.
 
         `app` holds name, from, reply_to and postal_address: what the template does not say itself. `locale` chooses the variant of
         the files, and reaches them as that in which numbers and dates are written; `zone` is the person's IANA zone; `source` holds rows

@@ -26,7 +26,7 @@ from channels import template_formats
 from channels.template_locales import DEFAULT_LOCALE, normal
 from channels.template_lookups import UNKNOWN, Asked, Lookup, tolerant
 
-ROOTS = frozenset({"user", "entry", "captured", "visit", "links", "app", "source", "locale", "zone"})
+ROOTS = frozenset({"user", "device", "entry", "captured", "visit", "links", "app", "source", "locale", "zone"})
 OUTPUT_LIMIT = 1_000_000
 _kept_zones: dict[str, bytes] = {}
 _LARGEST_NUMBER = 2.0**63
@@ -190,6 +190,20 @@ def _default(value: Any, instead: Any = "", _also_false: bool = False) -> Any:
     return instead if isinstance(value, Missing) or value is None or value == "" else value
 
 
+def _one(value: Any) -> Any:
+    """The first of a list, or "" of an empty one; what is no list is itself."""
+    if not isinstance(value, list | tuple):
+        return value
+    return "" if not value or value[0] is None else value[0]
+
+
+def _many(value: Any) -> Any:
+    """A list; a value that is none is a list of it, and an empty text one of nothing."""
+    if isinstance(value, list | tuple | Missing):
+        return value
+    return [] if value is None or value == "" else [value]
+
+
 def _decimals(value: Any, places: int = 2) -> str:
     """A number with so many decimals, halves rounded up: 12.5 is 12.50."""
     return str(Decimal(str(value)).quantize(Decimal(1).scaleb(-_places(places)), rounding=ROUND_HALF_UP))
@@ -281,8 +295,10 @@ _OURS = {
     "decimals": _decimals,
     "default": _default,
     "local": _local,
+    "many": _many,
     "money": _money,
     "number": _number,
+    "one": _one,
     "plain": _plain,
     "plural": _plural,
     "round": _round,

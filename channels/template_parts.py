@@ -32,7 +32,7 @@ _SETTINGS = frozenset(
         *("headers", "tags", "attachments"),
     }
 )
-_DEFAULT_ROOTS = ("user", "entry", "captured", "app", "source")
+_DEFAULT_ROOTS = ("user", "device", "entry", "captured", "app", "source")
 _SMS_FILE = "sms.txt"
 # As the operators of India's DLT register it; they all give numbers.
 DLT_TEMPLATE_ID = r"[0-9]{4,30}"

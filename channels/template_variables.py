@@ -137,4 +137,6 @@ def _names(target: nodes.Node) -> list[str]:
 
 
 def _without_default(node: nodes.Node) -> nodes.Node:
-    return node.node if isinstance(node, nodes.Filter) and node.name in ("default", "d") and node.node else node
+    while isinstance(node, nodes.Filter) and node.name in ("default", "d", "many") and node.node:
+        node = node.node
+    return node

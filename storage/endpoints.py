@@ -133,6 +133,7 @@ _CONFIRM = text(
     + """
     ON CONFLICT (app, user_id, channel, address_hash) DO UPDATE SET
         confirmed_at = greatest(e.confirmed_at, excluded.confirmed_at), updated_at = now(),
+        device = CASE WHEN excluded.device = '{}' OR excluded.confirmed_at < e.confirmed_at THEN e.device ELSE excluded.device END,
         state = CASE WHEN e.reason = 'unsigned' THEN 'active' ELSE e.state END,
         reason = CASE WHEN e.reason = 'unsigned' THEN NULL ELSE e.reason END
     """

@@ -14,7 +14,7 @@ _LAST_DID = text(
     " AND ev.name = ANY(:names) AND ev.occurred_at <= :at GROUP BY ev.name"
 )
 _DEVICE = text(
-    "SELECT device FROM endpoints WHERE app = :app AND user_id = :user_id AND channel = 'push' AND state = 'active'"
+    "SELECT device FROM endpoints WHERE app = :app AND user_id = :user_id AND channel = :channel AND state = 'active'"
     " ORDER BY confirmed_at DESC, id DESC LIMIT 1"
 )
 
@@ -36,7 +36,7 @@ async def phone(connection: Connection, app: str, user_id: int) -> str | None:
     return found
 
 
-async def device(connection: Connection, app: str, user_id: int) -> Mapping[str, Any] | None:
-    """What is known of the active device that was confirmed last, or None without one."""
-    found: Mapping[str, Any] | None = (await connection.execute(_DEVICE, {"app": app, "user_id": user_id})).scalar()
+async def device(connection: Connection, app: str, user_id: int, channel: str = "push") -> Mapping[str, Any] | None:
+    """What is known of the active address on this channel that was confirmed last, or None without one."""
+    found: Mapping[str, Any] | None = (await connection.execute(_DEVICE, {"app": app, "user_id": user_id, "channel": channel})).scalar()
     return found

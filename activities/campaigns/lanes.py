@@ -232,7 +232,7 @@ class _Lane:
         assert person is not None
         assert waiting.template is not None
         choose = self._house.delivery.preferences_url(chunk.app, person.id, taken.place.endpoint_id)
-        variables = variables_of(person, standing, unsubscribe_url=leave, preferences_url=choose)
+        variables = variables_of(person, standing, device=taken.place.device, unsubscribe_url=leave, preferences_url=choose)
         version = taken.claim.template_version or standing.template_version or 0
         about = About(standing.app_name, waiting.channel, waiting.message_class, self._running.run.campaign, chunk.step, waiting.template)
         return (

@@ -5,7 +5,7 @@
 | User.UserId, else Id                            | the user; an endpoint with neither makes one named after its address        |
 | User.UserAttributes.x                           | the attribute x, a list of texts (`unwrap`: a single one is a text)         |
 | Address, ChannelType                            | an address on email, sms, voice or push                                     |
-| Attributes, Metrics, Demographic of an endpoint | what is known of the device, which conditions ask as device(...)            |
+| Attributes, Metrics, Demographic of an endpoint | what is known of its device: `device` in templates, device(...) of a push   |
 | Location                                        | the attribute location                                                      |
 | Demographic.Timezone, Demographic.Locale        | the user's zone and language                                                |
 | OptOut ALL                                      | the user has left the channel                                               |
@@ -41,7 +41,14 @@ _CHANNELS = {
     "APNS_SANDBOX": "push",
 }
 _TYPES = {"GCM": "fcm", "ADM": "adm", "APNS": "apns", "APNS_SANDBOX": "apns"}
-_DEVICE = {"Platform": "os", "PlatformVersion": "os_version", "Model": "model", "Make": "manufacturer", "AppVersion": "app_version"}
+_DEVICE = {
+    "Platform": "os",
+    "PlatformVersion": "os_version",
+    "Model": "model",
+    "ModelVersion": "model_version",
+    "Make": "manufacturer",
+    "AppVersion": "app_version",
+}
 _PLACE = {
     "City": "city",
     "Country": "country",
@@ -124,6 +131,7 @@ class _Endpoint:
     def address(self) -> Held | None:
         written = self.endpoint.get("Address")
         if written is None or written == "":
+            self.not_mapped += [f"{name} of an endpoint without Address" for name in ("Attributes", "Metrics") if self.endpoint.get(name)]
             return None
         channel = _CHANNELS.get(self.channel_type)
         if channel is None:

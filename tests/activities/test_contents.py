@@ -14,4 +14,4 @@ def test_a_reader_has_their_locale_and_zone() -> None:
     asked = variables_of(Person(1, "ann", {"locale": "fr"}, None), Standing(NOW, settings={"timezone": "Asia/Tokyo"}))
     assert (asked["locale"], asked["zone"]) == ("fr", "Asia/Tokyo")
     nobody = variables_of(None, Standing(NOW))
-    assert (nobody["locale"], nobody["zone"]) == (None, "UTC")
+    assert (nobody["locale"], nobody["zone"], nobody["device"]) == (None, "UTC", {})

@@ -31,6 +31,16 @@ async def test_a_message_goes_out_once_and_the_verdict_is_remembered(town: Town)
     assert await town.listed() == []
 
 
+async def test_a_template_is_given_what_is_known_of_the_device_that_its_message_goes_to(town: Town) -> None:
+    for address, model in (("token-1", "Pixel"), ("token-2", "Fairphone")):
+        await town.run(
+            "UPDATE endpoints SET device = :device WHERE id = :id", id=await town.endpoint("push", address), device={"model": model}
+        )
+    await town.hands().deliver(order_of(await enroll(town), channel="push"))
+    told = {each.address: each.content.parts["variables"]["device"] for each in town.provider.seen}
+    assert told == {"token-1": {"model": "Pixel"}, "token-2": {"model": "Fairphone"}}
+
+
 async def test_what_was_sent_is_written_down_as_soon_as_postgres_is_back(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     await town.endpoint()
     failures: list[Exception] = [Unavailable("restarting"), Contended("another join")]

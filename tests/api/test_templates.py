@@ -100,6 +100,23 @@ async def test_a_preview_shows_what_would_leave(
     assert (await manager.get("/v1/messages")).json()["items"] == []
 
 
+async def test_a_preview_knows_the_device_that_the_message_would_go_to(manager: httpx.AsyncClient) -> None:
+    said = "{{ device.os | default('none') }} {{ device.attributes.plan | default('-') | one }}"
+    files = {"template.toml": '[sample.device]\nos = "ios"\n', "push.toml": f'title = "Hi"\nbody = "{said}"\n', "sms.txt": said}
+    assert (await manager.post("/v1/templates/news/versions", json={"files": files})).status_code == 201
+    phone = {"channel": "push", "address": "a" * 64, "device": {"os": "android", "attributes": {"plan": ["gold", "trial"]}}}
+    await manager.put("/v1/users/ann", json={"attributes": {}})
+    assert (await manager.post("/v1/users/ann/endpoints", json=phone)).status_code == 201
+
+    async def shown(channel: str, **body: str) -> Any:
+        parts = (await manager.post("/v1/templates/news/preview", json={"channel": channel, **body})).json()["parts"]
+        return parts["body" if channel == "push" else "text"]
+
+    assert await shown("push") == "ios -"
+    assert await shown("push", user_id="ann") == "android gold"
+    assert await shown("sms", user_id="ann") == "none -"
+
+
 async def test_a_version_carries_its_layout_and_is_shown_in_the_language_and_zone_of_its_reader(manager: httpx.AsyncClient) -> None:
     files = {
         "template.toml": 'from = "Acme <hello@acme.example>"\n[sample.entry]\nat = "2026-11-24T22:30:00Z"\n',

@@ -17,10 +17,17 @@ ANN = {
     "Plan": "gold",
     "Visits": "7",
     "Interests": ["tea", "cake"],
-    "Last Name": "Lee",
-    "day": "2026-11-24T22:30:00Z",
     "Lines": [{"name": "a", "tags": ["x", "y"]}, {"name": "b", "tags": []}],
+    "Pets": ["Rex"],
+    "Nothing": [],
+    "Null": [None],
     "location": {"city": "Los Angeles", "country": "US"},
+}
+PHONE = {
+    "attributes": {"Plan": ["gold"], "Last Name": "Lee", "day": ["2026-11-24T22:30:00Z"]},
+    "metrics": {"Visits": 7},
+    "os": "ios",
+    "manufacturer": "Acme",
 }
 
 
@@ -28,7 +35,7 @@ def printed(source: str, **entry: Any) -> str:
     made = translated(source)
     assert made.untranslated == []
     assert templates.problems("a", {"sms.txt": made.text}) == []
-    given = {"user": ANN, "entry": entry, "locale": "en", "zone": "UTC"}
+    given = {"user": ANN, "device": PHONE, "entry": entry, "locale": "en", "zone": "UTC"}
     return language(html=False).from_string(made.text).render(named(given))
 
 
@@ -40,6 +47,12 @@ def printed(source: str, **entry: Any) -> str:
         ("{{User.UserId}} {{Attributes.Plan}} {{Metrics.Visits}} {{code}}", "u-1 gold 7 A-17"),
         ("{{Attributes.[Last Name]}}", "Lee"),
         ("{{User.UserAttributes.Interests.[1]}} {{User.UserAttributes.None.[0]}}", "cake "),
+        ("{{User.UserAttributes.Pets}} {{User.UserAttributes.Interests}}", "Rex tea"),  # of a list without a number the first
+        ("{{User.UserAttributes.Nothing}}{{User.UserAttributes.Null}}{{#if User.UserAttributes.Nothing}}a{{else}}b{{/if}}", "b"),
+        ("{{User.UserAttributes.Pets.[0]}} {{User.UserAttributes.Plan.[0]}} {{User.UserAttributes.Plan.[1]}}", "Rex gold "),
+        ("{{#each User.UserAttributes.Plan}}<{{this}}>{{/each}}{{join User.UserAttributes.Plan ', '}}", "<gold>gold"),
+        ("{{upper User.UserAttributes.Pets}} {{#eq User.UserAttributes.Pets 'Rex'}}a{{/eq}}", "REX a"),
+        ("{{Demographic.Platform}} {{Demographic.Make}} {{Demographic.Model}}", "ios Acme "),
         ("{{Location.City}} {{Demographic.Locale}} {{Demographic.Timezone}}", "Los Angeles en UTC"),
         ("{{{User.UserAttributes.FirstName}}}{{&User.UserAttributes.FirstName}}", "AnnAnn"),
         ("a {{! a note }}{{!-- with }} in it --}}b", "a b"),
@@ -88,8 +101,8 @@ def test_it_prints_what_pinpoint_printed(source: str, expected: str) -> None:
         ("a\n{{md5 code}}", 2, "there is no helper md5"),
         ("{{now}}{{uuid }}", 0, ""),  # bare names are values: they print nothing
         ("{{Address}}", 1, "of an endpoint"),
-        ("\n\n{{Demographic.Make}}", 3, "of an endpoint"),
-        ("{{RecommendationItems.[0]}}", 1, "recommender"),
+        ("\n\n{{EndpointStatus}}", 3, "of an endpoint"),
+        ("{{RecommendationItems.[0]}}", 1, "ask a source"),
         ("{{> footer}}", 1, "_partials"),
         ('{{#*inline "x"}}a{{/inline}}', 1, "_partials"),
         ("{{#list x}}a{{/list}}", 1, "no block list"),
@@ -120,6 +133,7 @@ def test_what_was_not_translated_stands_as_a_comment_and_the_rest_is_a_template(
 
 def test_a_value_of_its_own_for_what_is_missing_stands_in_the_settings() -> None:
     assert translated("{{code}}{{other}}", {"entry.code": "A"}).text == '{{ entry.code }}{{ entry.other | default("") }}'
+    assert translated("{{Attributes.x}}", {"device.attributes.x": "A"}).text == "{{ device.attributes.x | one }}"
     assert path_of("User.UserAttributes.FirstName") == "user.FirstName"
     with pytest.raises(ValueError, match="endpoint"):
         path_of("Address")

@@ -28,10 +28,10 @@ def sms(**members: Any) -> dict[str, Any]:
 def test_a_mail_has_its_parts_defaults_and_headers() -> None:
     made = imported(EMAIL)
     assert made.name == "welcome_mail"
-    assert made.files["subject.txt"] == "Hi {{ user.FirstName }}"
+    assert made.files["subject.txt"] == "Hi {{ user.FirstName | one }}"
     assert 'data-sojourn-track="off"' in made.files["body.html"]
     assert made.files["template.toml"] == (
-        '[headers]\n"X-Kind" = "{{ user.Kind | default(\\"\\") }}"\n\n'
+        '[headers]\n"X-Kind" = "{{ device.attributes.Kind | default(\\"\\") | one }}"\n\n'
         '[defaults]\n"user.FirstName" = "friend"\n"entry.greeting" = "Hello \\"you\\""\n'
     )
     assert [(left.place, left.message.partition(":")[0]) for left in made.left] == [("HtmlPart, line 2", "there is no helper md5")]
@@ -57,6 +57,7 @@ def test_a_text_a_call_and_a_push_have_theirs() -> None:
         ({"DefaultSubstitutions": "{"}, "DefaultSubstitutions"),
         ({"DefaultSubstitutions": "[]"}, "DefaultSubstitutions"),
         ({"DefaultSubstitutions": '{"Address": "x"}'}, "DefaultSubstitutions"),
+        ({"DefaultSubstitutions": '{"Demographic.Locale": "en"}'}, "DefaultSubstitutions"),
         ({"RecommenderId": "r"}, "RecommenderId"),
         ({"Body": "{{> x}}"}, "Body"),
     ],

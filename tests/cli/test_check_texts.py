@@ -516,7 +516,7 @@ TEMPLATES = [
     template(
         "bad_file",
         {"template.toml": "defaults = 1"},
-        "template.toml: [defaults] gives values to names that begin with user, entry, captured, app, source, like user.first_name",
+        "template.toml: [defaults] gives values to names that begin with user, device, entry, captured, app, source, like user.first_name",
     ),
     template(
         "default_unused",

@@ -56,6 +56,14 @@ def began_of(number: UUID) -> datetime:
     return datetime.fromtimestamp((number.int >> 80) / 1000, tz=UTC)
 
 
+async def test_a_template_is_given_what_is_known_of_the_address(blast: Blast) -> None:
+    await blast.add_people(2)
+    await blast.town.run("UPDATE endpoints SET device = jsonb_build_object('attributes', jsonb_build_object('n', address))")
+    await blast.send(await blast.launch())
+    told = {each.address: each.content.parts["variables"]["device"] for each in blast.town.provider.seen}
+    assert told == {address: {"attributes": {"n": address}} for address in ("p1@example.com", "p2@example.com")}
+
+
 async def test_who_comes_after_the_plan_is_not_written_to(blast: Blast) -> None:
     await blast.add_people(3)
     order = await blast.launch()

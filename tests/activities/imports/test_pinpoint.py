@@ -1,10 +1,13 @@
 """Files of Amazon Pinpoint: what its imports read and its exports wrote, row by row of the table in activities/imports/pinpoint.py."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from storage import endpoints, people
 from storage.database import Database
+from storage.endpoints import Confirmed
 from tests.activities.imports.runs import bad_rows, imported
 from tests.activities.imports.test_importing import addresses, ask, attributes
 
@@ -60,6 +63,26 @@ async def test_json_lines_of_an_export_are_read(database: Database) -> None:
     ]
     [(clock,)] = await ask(database, "SELECT attribute_clock -> 'Plan' ->> 0 FROM users WHERE user_id = 'ann'")
     assert clock == "1769853600000000"
+
+
+async def test_what_a_later_file_says_of_an_address_counts_and_an_older_one_changes_nothing(database: Database) -> None:
+    async def said(interest: str, as_of: str) -> Any:
+        found = line(ChannelType="EMAIL", Address="ann@example.com", User={"UserId": "ann"}, Attributes={"Interests": [interest]})
+        await imported(database, found, as_of=as_of)
+        return await ask(database, "SELECT device FROM endpoints")
+
+    assert await said("tea", "2026-03-01T00:00:00Z") == [({"attributes": {"Interests": ["tea"]}},)]
+    assert await said("cake", "2026-04-01T00:00:00Z") == [({"attributes": {"Interests": ["cake"]}},)]
+    assert await said("tea", "2026-02-01T00:00:00Z") == [({"attributes": {"Interests": ["cake"]}},)]
+    async with database.transaction() as connection:
+        known = Confirmed(await people.internal_id(connection, "demo", "ann"), "email", "ann@example.com", datetime.now(UTC))
+        await endpoints.confirm(connection, "demo", [known])
+    assert await ask(database, "SELECT device FROM endpoints") == [({"attributes": {"Interests": ["cake"]}},)]
+
+
+async def test_what_is_said_of_no_address_is_named(database: Database) -> None:
+    job = await imported(database, line(User={"UserId": "ann"}, Attributes={"Interests": ["tea"]}, Metrics={"Miles": 2}))
+    assert job.result["not_mapped"] == {"Attributes of an endpoint without Address": 1, "Metrics of an endpoint without Address": 1}
 
 
 async def test_a_file_of_user_ids_alone_makes_users_and_puts_them_on_a_list(database: Database) -> None:
