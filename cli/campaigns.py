@@ -1,4 +1,4 @@
-"""`sojourn campaigns`: where each stands, trying one out, launching, watching, pausing and stopping it, and sending again what failed."""
+"""`sojourn campaigns`: where each stands, trying one out, launching, watching, pausing, stopping, results, sending again what failed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli import campaign_results
 from cli.campaign_progress import counted, counted_on_events, waiting, watch_run
 from cli.client import Client, client
 from cli.console import notes, out
@@ -16,7 +17,7 @@ from cli.options import segment as part
 from journeys.language.campaigns import ONLY
 from journeys.language.errors import NotFound, Refused
 
-app = typer.Typer(help="Campaigns: list, show, try out, launch, watch, pause, stop.", no_args_is_help=True)
+app = typer.Typer(help="Campaigns: list, show, try out, launch, watch, pause, stop, results.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="the campaign's name")]
 Run = Annotated[str | None, typer.Option("--run", help="the id of a run; the newest, if not given")]
 
@@ -42,6 +43,18 @@ def show(name: Name) -> None:
         lines = [*_stands(each), *_done(sojourn, name), *on_events, *(line for run in runs for line in _of_run(sojourn, name, run))]
     for line in lines:
         out.print(escape(line))
+
+
+@app.command()
+def versions(name: Name, most: Most = 20) -> None:
+    """List what was published of it, the newest first."""
+    table = Table("version", "", "published (UTC)", "by", "segment", "message", box=None)
+    with client() as sojourn:
+        for each in sojourn.pages(_path(name, "versions"), most):
+            said = each["definition"]
+            row = (_time(each["published_at"]), each["published_by"], said["segment"], _messages_of(said))
+            table.add_row(f"{each['version']}", "launched" if each["is_launched"] else "", *map(escape, row))
+    out.print(table)
 
 
 @app.command()
@@ -100,6 +113,12 @@ def approve(name: Name) -> None:
     out.print(escape(f"Version {each['version']} of {name} may be launched."))
 
 
+@app.command("send-back")
+def send_back(name: Name) -> None:
+    """Make it a draft again, without approving it."""
+    _act(name, "send-back", "Ask for another review with `sojourn campaigns submit {name}`.")
+
+
 @app.command()
 def launch(
     name: Name,
@@ -135,6 +154,39 @@ def resume(name: Name) -> None:
 def stop(name: Name) -> None:
     """Stop it for good: what has not left does not leave."""
     _act(name, "stop", "")
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Forget it with its versions; what it has sent stays. Refused while it is scheduled, running or paused."""
+    with client() as sojourn:
+        sojourn.delete(_path(name))
+    out.print(escape(f"{name} is deleted."))
+
+
+@app.command()
+def results(name: Name, run: Run = None) -> None:
+    """Show what a run's versions came to, by people who reached the goal, and what becomes of those who wait for a winner."""
+    with client() as sojourn:
+        told = sojourn.get(_path(name, "runs", run or _newest(sojourn, name)["id"], "results"))
+    for line in campaign_results.lines(told, name):
+        out.print(line)
+
+
+@app.command()
+def winner(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="the version that the rest get")] = None,
+    run: Run = None,
+    nothing: Annotated[bool, typer.Option("--nothing", help="the rest get nothing")] = False,
+) -> None:
+    """Decide what those get who wait for a winner, before the rule does or where it will not. It stays so."""
+    if (version is None) is not nothing:
+        raise Refused("name the version that the rest get, or say --nothing")
+    with client() as sojourn:
+        told = sojourn.post(_path(name, "runs", run or _newest(sojourn, name)["id"], "winner"), {"version": version})
+    what = f"version {version}" if version else "nothing"
+    out.print(escape(f"The rest of run {told['id']} get {what}. Watch it with `sojourn campaigns watch {name}`."))
 
 
 @app.command()
@@ -192,6 +244,8 @@ def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
     again = f", what failed in {run['repeats']}" if run["repeats"] else ""
     yield f"run {run['id']}: {run['state']}, begun {_time(run['began_at'])}{again}"
     yield from (f"    {line}" for line in (*counted(told), *waiting(told)))
+    if any(each["reason"] == "no_winner_yet" for each in told["waits"]):
+        yield f"    `sojourn campaigns results {name} --run {run['id']}` says why there is none"
 
 
 def _message(each: Any) -> Iterator[str]:
@@ -203,6 +257,12 @@ def _message(each: Any) -> Iterator[str]:
     for name, text in (each["parts"] or {}).items():
         if isinstance(text, str) and name != "html":
             yield f"    {name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def _messages_of(definition: Any) -> str:
+    if definition.get("versions"):
+        return ", ".join(f"{each['name']} {each['weight']:g} %" for each in definition["versions"])
+    return f"{definition['message']['channel']} {definition['message']['template']}"
 
 
 def _next(each: Any) -> str:

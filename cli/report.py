@@ -13,6 +13,7 @@ from rich.markup import escape
 from cli.client import client
 from cli.console import out
 from cli.options import segment
+from cli.share_words import points, share, verdict
 from journeys.language.errors import Refused
 
 WIDTH = 79
@@ -99,10 +100,10 @@ def _sums(found: Any) -> Iterator[str]:
     if found["goal"] is None:
         return
     yield f"  [dim]goal: {escape(_cut(found['goal'], WIDTH - 8))}[/]"
-    yield _sum("converted", _n(found["converted"]), _share(found["converted"]))
+    yield _sum("converted", _n(found["converted"]), share(found["converted"]))
     if holdout:
-        yield _sum("in holdout", _n(holdout["converted"]), _share(holdout["converted"]))
-        yield _sum("difference", None, _points(holdout["difference"]))
+        yield _sum("in holdout", _n(holdout["converted"]), share(holdout["converted"]))
+        yield _sum("difference", None, points(holdout["difference"]))
     if holdout and holdout["is_mismatched"]:
         yield "  [red]more or fewer people are held out than `holdout` says: trust no result[/]"
 
@@ -174,11 +175,11 @@ def _split(split: Any) -> Iterator[str]:
     yield ""
     yield f"[dim]{'arm of ' + escape(split['split']):<{24}}{'entered':>9}{'sent':>9}{'converted':>11}[/]"
     for arm in split["arms"]:
-        share = f"{_n(arm['converted']):>11,}  {_share(arm['converted'])}" if arm["converted"] else ""
-        yield f"  [bold]{escape(_cut(arm['arm'], 20)):<22}[/]{arm['entered']:>9,}{arm['sent']:>9,}{share}"
+        converted = f"{_n(arm['converted']):>11,}  {share(arm['converted'])}" if arm["converted"] else ""
+        yield f"  [bold]{escape(_cut(arm['arm'], 20)):<22}[/]{arm['entered']:>9,}{arm['sent']:>9,}{converted}"
         for what, against in (("against holdout", arm["against_holdout"]), (f"against {split['arms'][0]['arm']}", arm["against_first"])):
             if against:
-                yield f"    {escape(_cut(what, 29)):<30}{_points(against)}{_verdict(against)}"
+                yield f"    {escape(_cut(what, 29)):<30}{points(against)}{verdict(against)}"
     if split["is_mismatched"]:
         yield "  [red]an arm holds more or fewer people than its weight says: trust no result[/]"
 
@@ -206,24 +207,6 @@ def _bar(rate: float) -> str:
 
 def _percent(rate: float) -> str:
     return f"{rate * 100:.1f} %" if 0 < rate < 0.1 else f"{rate * 100:.0f} %"  # noqa: PLR2004 - small shares need the decimal
-
-
-def _share(found: Any) -> str:
-    if found is None:
-        return "of nobody"
-    return f"{found['rate'] * 100:.1f} % ({found['low'] * 100:.1f} to {found['high'] * 100:.1f} %)"
-
-
-def _points(found: Any) -> str:
-    if found is None:
-        return "of nobody"
-    return f"{found['rate'] * 100:+.1f} points ({found['low'] * 100:+.1f} to {found['high'] * 100:+.1f})"
-
-
-def _verdict(found: Any) -> str:
-    if found["low"] > 0:
-        return "  [green]better[/]"
-    return "  [red]worse[/]" if found["high"] < 0 else ""
 
 
 def _n(found: Any) -> int:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from rich.text import Text
 
+from cli import campaign_results
 from cli.campaign_progress import moves
 from storage.database import Database
 from tests.api.campaigning import end_runs, tally
@@ -15,6 +17,19 @@ SALE = """
 from journeys.language import email
 from journeys.language.campaigns import Campaign, once
 campaign = Campaign("spring-sale", "golden", email("spring-sale"))
+"""
+TESTED = """
+from journeys.language import days, email, event, hours
+from journeys.language.campaigns import Campaign, Version, WinnerRule
+MAIL = email("spring-sale")
+campaign = Campaign(
+    "spring-sale",
+    "golden",
+    versions=[Version("plain", 50, MAIL), Version("bold", 50, MAIL)],
+    goal=event("order_placed").within(days(3)),
+    winner=WinnerRule(20, hours(2), hours(24)),
+    holdout=10,
+)
 """
 TEMPLATE = {
     "template.toml": 'from = "a@example.com"\nrequired = ["user.first_name"]\n[sample.user]\nfirst_name = "Sam"\n',
@@ -199,6 +214,88 @@ async def test_a_campaign_is_submitted_and_not_approved_by_the_same_key(sojourn:
     await sojourn("apply")
     assert "spring-sale is in review" in await sojourn("campaigns", "submit", "spring-sale")
     assert "another key" in await sojourn("campaigns", "approve", "spring-sale", code=1)
+
+
+async def test_a_review_is_sent_back_and_a_campaign_that_stands_still_is_deleted(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("campaigns", "submit", "spring-sale")
+    told = await sojourn("campaigns", "send-back", "spring-sale")
+    assert told == "spring-sale is draft. Ask for another review with `sojourn campaigns submit spring-sale`."
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    assert "this campaign is running: stop it first" in await sojourn("campaigns", "delete", "spring-sale", code=1)
+    await sojourn("campaigns", "stop", "spring-sale")
+    assert await sojourn("campaigns", "delete", "spring-sale") == "spring-sale is deleted."
+    assert "None: no campaign is published." in await sojourn("campaigns", "list")
+
+
+async def test_versions_are_listed_with_what_they_send(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    (room / "campaigns" / "spring_sale.py").write_text(TESTED)
+    await sojourn("apply")
+    second, first = (await sojourn("campaigns", "versions", "spring-sale")).splitlines()[1:]
+    assert (second.split()[0], "plain 50 %, bold 50 %" in second, "launched" in second) == ("2", True, False)
+    assert (first.split()[:2], "golden" in first, "email spring-sale" in first) == (["1", "launched"], True, True)
+
+
+async def test_a_run_that_nothing_decides_by_itself_is_decided_by_hand(sojourn: Command, room: Path, database: Database) -> None:
+    (room / "campaigns" / "spring_sale.py").write_text(TESTED)
+    await sojourn("apply")
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    told = await sojourn("campaigns", "results", "spring-sale")
+    assert [line.split()[:2] for line in told.splitlines()[1:3]] == [["plain", "0"], ["bold", "0"]]
+    assert "the rest" not in told
+    async with database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE campaign_runs SET state = 'running', planned_at = now()")
+        await connection.exec_driver_sql(
+            "INSERT INTO campaign_chunks (app, run_id, step, message_ids, due_at, waits_for)"
+            " SELECT 'demo', id, 'rest', ARRAY[gen_random_uuid()], 'infinity', 'no_winner_yet' FROM campaign_runs"
+        )
+        await connection.exec_driver_sql(
+            "INSERT INTO campaign_winners (app, run_id, tested_at, because) SELECT 'demo', id, now(), 'suspect' FROM campaign_runs"
+        )
+    run = await run_id(database)
+    assert f"`sojourn campaigns results spring-sale --run {run}` says why" in await sojourn("campaigns", "show", "spring-sale")
+    suspect = "the rest wait: nothing is decided by itself, because people are not spread as the weights say"
+    assert suspect in await sojourn("campaigns", "results", "spring-sale", "--run", run)
+    assert "name the version that the rest get, or say --nothing" in await sojourn("campaigns", "winner", "spring-sale", code=1)
+    assert "the versions are plain, bold" in await sojourn("campaigns", "winner", "spring-sale", "loud", code=1)
+    decided = await sojourn("campaigns", "winner", "spring-sale", "bold")
+    assert decided == f"The rest of run {run} get version bold. Watch it with `sojourn campaigns watch spring-sale`."
+    assert "the rest get version bold: somebody decided so" in await sojourn("campaigns", "results", "spring-sale")
+    assert "decided already" in await sojourn("campaigns", "winner", "spring-sale", "--nothing", code=1)
+
+
+async def test_a_run_without_a_goal_has_no_results(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("campaigns", "launch", "spring-sale", "-y")
+    assert "this run has no goal" in await sojourn("campaigns", "results", "spring-sale", code=1)
+
+
+def test_results_say_which_version_is_better_and_what_the_rest_wait_for() -> None:
+    def share(n: int, of: int) -> dict[str, float]:
+        return {"n": n, "of": of, "rate": n / of, "low": n / of - 0.01, "high": n / of + 0.01}
+
+    better = {"rate": 0.05, "low": 0.02, "high": 0.08, "p": 0.01}
+    plain = {"version": "plain", "people": 5000, "converted": share(500, 5000), "against_first": None, "against_holdout": better}
+    bold = {"version": "bold", "people": 5000, "converted": share(750, 5000), "against_first": better, "against_holdout": None}
+    out = {"version": "holdout", "people": 100, "converted": share(5, 100), "against_first": None, "against_holdout": None}
+    undecided = {"version": None, "because": "not_clear", "look_at": "2026-12-01T09:10:00Z", "decided_at": None}
+    told = {"versions": [plain, bold], "held_out": out, "is_mismatched": True, "winner": undecided}
+    said = [Text.from_markup(line).plain for line in campaign_results.lines(told, "sale")]
+    assert said == [
+        "version                    people  converted",
+        "  plain                     5,000        500  10.0 % (9.0 to 11.0 %)",
+        "    against who was held out      +5.0 points (+2.0 to +8.0)  better",
+        "  bold                      5,000        750  15.0 % (14.0 to 16.0 %)",
+        "    against plain                 +5.0 points (+2.0 to +8.0)  better",
+        "  held out                    100          5  5.0 % (4.0 to 6.0 %)",
+        "  a version has more or fewer people than its weight says: trust no result",
+        "the rest wait: no version is surely ahead; it is looked at again at 2026-12-01 09:10 UTC",
+        "In brackets: where the truth lies, at 95 %, however often you look.",
+    ]
+    nothing = {"version": None, "because": "nothing", "decided_at": "2026-12-01T09:10:00Z"}
+    assert campaign_results.winner(nothing, "sale") == "the rest get nothing: no version had surely won in time"
 
 
 async def test_what_the_events_of_a_campaign_led_to_is_told(

@@ -12,7 +12,7 @@ from journeys.language.codec import condition_to_json
 from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.errors import NotFound
 from journeys.language.segments import mentions
-from storage import files, segment_people, segments
+from storage import conditions, files, segments
 from storage.database import Database
 from storage.jobs import Job
 from tests.activities.imports.runs import begun, one_piece, to_the_end, work_on
@@ -107,13 +107,13 @@ async def test_a_worker_that_dies_within_a_piece_neither_loses_nor_doubles_a_row
 
 async def test_no_piece_asks_everybody(work: Work, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted as a set the segment would be read as a whole for each piece."""
-    of_segment, of_everybody = segment_people.of_segment, list[bool]()
+    of_everybody: list[bool] = []
 
     def heard(*given: Any, **named: Any) -> Any:
         of_everybody.append(named.get("of_everybody", True))
-        return of_segment(*given, **named)
+        return conditions.of_segment(*given, **named)
 
-    monkeypatch.setattr(segment_people, "of_segment", heard)
+    monkeypatch.setattr("storage.segment_people.of_segment", heard)
     await to_the_end(work, await ordered(database))
     assert of_everybody == [False] * 3
 
