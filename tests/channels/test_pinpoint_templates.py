@@ -47,8 +47,110 @@ def test_a_text_a_call_and_a_push_have_theirs() -> None:
     push = imported({"PushNotificationTemplateResponse": {"TemplateName": "p", **contents}})
     assert push.files["push.toml"] == 'title = "T {{ entry.x | default(\\"\\") }}"\nbody = "B"\nurl = "https://a.example"\n'
     assert [left.place for left in push.left] == ["APNS.Title", "APNS.RawContent"]
+    assert push.left[1].message.startswith("raw content is not there")
     for made in (text, call, push):
         assert templates.problems("a", made.files) == []
+
+
+def test_what_a_push_cannot_say_is_named_and_the_rest_is_taken() -> None:
+    android = {
+        "Title": "T",
+        "Body": "B",
+        "Action": "URL",
+        "Url": "https://a.example",
+        "ImageUrl": "https://a.example/i.png",
+        "ImageIconUrl": "https://a.example/l.png",
+        "SmallImageIconUrl": "https://a.example/s.png",
+        "TimeToLive": 60,
+    }
+    made = imported({"PushNotificationTemplateResponse": {"TemplateName": "p", "GCM": android}})
+    assert made.files["push.toml"] == 'title = "T"\nbody = "B"\nurl = "https://a.example"\nimage = "https://a.example/i.png"\n'
+    assert [left.place for left in made.left] == ["GCM.Action", "GCM.ImageIconUrl", "GCM.SmallImageIconUrl", "GCM.TimeToLive"]
+    assert templates.problems("a", made.files) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        ({"Action": "DEEP_LINK", "Url": "app://a"}, []),  # the app opens it, as here
+        ({"Action": "OPEN_APP"}, []),
+        ({"Action": "OPEN_APP", "Url": "app://a"}, ["Default.Action"]),
+        ({"Title": ""}, ["Title"]),
+    ],
+)
+def test_what_a_tap_opened_is_told_where_it_differs(content: dict[str, str], places: list[str]) -> None:
+    made = imported({"TemplateName": "p", "TemplateType": "PUSH", "Default": {"Title": "T", "Body": "B", **content}})
+    assert [left.place for left in made.left] == places
+
+
+IN_APP = {
+    "TemplateName": "offer",
+    "Layout": "OVERLAYS",
+    "CustomConfig": {"colour": "green", "a b": "1"},
+    "Content": [
+        {
+            "HeaderConfig": {"Header": "Spring", "Alignment": "CENTER", "TextColor": "#000000"},
+            "BodyConfig": {"Body": 'Free "delivery"'},
+            "ImageUrl": "https://a.example/i.png",
+            "BackgroundColor": "#ffffff",
+            "PrimaryBtn": {
+                "DefaultConfig": {"Text": "See it", "ButtonAction": "LINK", "Link": "https://a.example", "BorderRadius": 3},
+                "IOS": {"ButtonAction": "CLOSE"},
+            },
+            "SecondaryBtn": {"DefaultConfig": {"Text": "No", "ButtonAction": "CLOSE", "Link": "https://a.example"}},
+        }
+    ],
+}
+IN_APP_TOML = """title = "Spring"
+body = "Free \\"delivery\\""
+image = "https://a.example/i.png"
+placement = "fullscreen"
+
+[[buttons]]
+text = "See it"
+url = "https://a.example"
+
+[[buttons]]
+text = "No"
+
+[data]
+colour = "green"
+"a b" = "1"
+"""
+
+
+def test_an_in_app_template_is_taken_as_far_as_it_goes() -> None:
+    made = imported({"InAppTemplateResponse": IN_APP})
+    assert made.files == {"in_app.toml": IN_APP_TOML}
+    assert templates.problems("a", made.files) == []
+    assert [left.place for left in made.left] == [
+        "HeaderConfig.TextColor, Alignment",
+        "PrimaryBtn.IOS",
+        "PrimaryBtn.BorderRadius",
+        "Content.BackgroundColor",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "placement", "places"),
+    [
+        ({"Layout": "TOP_BANNER"}, "banner", ["Layout"]),
+        ({"Layout": "MOBILE_FEED"}, "modal", []),
+        ({"Layout": "CAROUSEL", "Content": [{"BodyConfig": {"Body": "a"}}, {"BodyConfig": {"Body": "b"}}]}, "modal", ["Layout", "Content"]),
+        ({"Layout": "OVERLAYS", "Content": [{"HeaderConfig": {"Header": "a"}}]}, "fullscreen", ["BodyConfig"]),
+    ],
+)
+def test_a_layout_is_a_placement_and_what_it_says_beside_that_is_named(members: dict[str, Any], placement: str, places: list[str]) -> None:
+    made = imported({"TemplateName": "offer", "TemplateType": "INAPP", "Content": [{"BodyConfig": {"Body": "a"}}], **members})
+    assert f'placement = "{placement}"' in made.files["in_app.toml"]
+    assert [left.place for left in made.left] == places
+    assert templates.problems("a", made.files) == []
+
+
+def test_an_in_app_template_that_says_nothing_is_named_and_does_not_pass() -> None:
+    made = imported({"TemplateName": "offer", "TemplateType": "INAPP", "Content": []})
+    assert [left.place for left in made.left] == ["BodyConfig"]
+    assert [problem.code for problem in templates.problems("a", made.files)] == ["bad_file"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +168,7 @@ def test_what_is_left_names_its_place(members: dict[str, Any], place: str) -> No
     assert [left.place for left in imported(sms(**members)).left] == [place]
 
 
-@pytest.mark.parametrize("answer", [{}, {"TemplateName": "a"}, {"TemplateType": "SMS"}, {"InAppTemplateResponse": {"TemplateName": "a"}}])
+@pytest.mark.parametrize("answer", [{}, {"TemplateName": "a"}, {"TemplateType": "SMS"}, {"OtherTemplateResponse": {"TemplateName": "a"}}])
 def test_what_is_no_template_is_refused(answer: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="is no email, sms, push or voice template"):
+    with pytest.raises(ValueError, match="is no email, sms, push, voice or in-app template"):
         imported(answer)
