@@ -126,6 +126,7 @@ class SegmentChangeView(BaseModel):
     version: int | None = Field(description="live before; null when it is new")
     before: str | None = Field(description="who was in it", examples=["did not do order_placed in the last 60 days"])
     after: str = Field(description="who will be", examples=["did not do order_placed in the last 90 days"])
+    warnings: list[str] = Field(description="what of its condition makes it slow to count", examples=[[]])
 
 
 class SourceChangeView(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from api.errors import pointer
 from journeys.language.campaigns import Campaign
-from journeys.language.check_segments import definition_problems, segment_problems
+from journeys.language.check_segments import costly, definition_problems, segment_problems
 from journeys.language.codec import condition_from_json, condition_hash, condition_to_json
 from journeys.language.conditions import And, AnyCondition
 from journeys.language.describe import condition_words
@@ -42,13 +42,17 @@ class WrittenSegment:
 
 @dataclass(frozen=True)
 class SegmentChange:
-    """What becomes of one segment; `version` is what is live now, `before` and `after` say who is in it, in words."""
+    """What becomes of one segment; `version` is what is live now, `before` and `after` say who is in it, in words.
+
+    `warnings`: what of its condition makes it slow to count.
+    """
 
     name: str
     change: Literal["new", "changed", "same"]
     version: int | None
     before: str | None
     after: str
+    warnings: Sequence[str] = ()
 
 
 def read(name: str, condition: Mapping[str, Any], place: str) -> WrittenSegment:
@@ -136,9 +140,9 @@ def compare(written: Iterable[WrittenSegment], live: Sequence[StoredSegment]) ->
 
 
 def _change(written: WrittenSegment, known: StoredSegment | None) -> SegmentChange:
-    after = condition_words(written.condition)
+    after, slow = condition_words(written.condition), costly(written.condition)
     if known is None or isinstance(known.definition, str):
-        return SegmentChange(written.name, "new", None, None, after)
+        return SegmentChange(written.name, "new", None, None, after, slow)
     if known.hash == written.hash:
-        return SegmentChange(written.name, "same", known.version, after, after)
-    return SegmentChange(written.name, "changed", known.version, condition_words(known.definition), after)
+        return SegmentChange(written.name, "same", known.version, after, after, slow)
+    return SegmentChange(written.name, "changed", known.version, condition_words(known.definition), after, slow)

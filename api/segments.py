@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from api import segment_publishing
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Db, LongTextRoute, Word, management
+from journeys.language.check_segments import costly
 from journeys.language.codec import from_json
 from journeys.language.describe import condition_words
 from journeys.language.errors import Conflict, Invalid, NotFound, Problem
@@ -60,6 +61,9 @@ class SegmentWithCondition(SegmentView):
     """A segment with its condition."""
 
     condition: dict[str, Any] | None = Field(description="as in a journey; null for a static one", examples=[CONDITION])
+    warnings: list[str] = Field(
+        description="what of its condition makes it slow to count; what the segments that it names ask stands with them", examples=[[]]
+    )
 
 
 class SegmentVersionView(BaseModel):
@@ -220,7 +224,9 @@ def _version(row: segments.SegmentVersion, live: StoredSegment) -> SegmentVersio
 
 def whole(row: StoredSegment) -> SegmentWithCondition:
     """A segment as the API tells it."""
-    return SegmentWithCondition(**_members(row), condition=None if row.condition is None else orjson.loads(row.condition))
+    definition = row.definition
+    slow = [] if isinstance(definition, str) else costly(definition)
+    return SegmentWithCondition(**_members(row), condition=None if row.condition is None else orjson.loads(row.condition), warnings=slow)
 
 
 def _members(row: StoredSegment) -> dict[str, Any]:

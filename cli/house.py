@@ -17,7 +17,7 @@ from cli.journey_files import CATALOGUE, SOURCE, Read, read_journeys
 from cli.source_lines import of_template, row_line
 from journeys.language.campaigns import Campaign
 from journeys.language.check import warnings
-from journeys.language.check_segments import segment_problems
+from journeys.language.check_segments import costly, segment_problems
 from journeys.language.codec import campaign_to_json, condition_to_json, source_to_json, to_json
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
@@ -134,6 +134,12 @@ def _of_segments(room: Path, read: Read) -> Iterator[Finding]:
         pointer = f"segments/{stems[problem.pointer]}"
         severity: Severity = "warning" if problem.code == "no_such_segment" else "error"
         yield Finding(replace(problem, pointer=f"{pointer}.py"), room / f"{pointer}.py", read.lines[pointer].of(problem), severity)
+    for segment in read.segments.values():
+        pointer = f"segments/{stems[segment.name]}.py"
+        for words in costly(segment.condition):
+            slow = Problem(segment.name, "slow_to_count", words)
+            line = read.lines[pointer.removesuffix(".py")].of(slow)
+            yield Finding(replace(slow, pointer=pointer), room / pointer, line, "warning")
 
 
 def _of_campaigns(room: Path, read: Read, texts: Mapping[str, Mapping[str, str]], functions: Collection[str] | None) -> Iterator[Finding]:

@@ -94,6 +94,7 @@ def _segment(change: Any) -> Iterator[Line]:
     if change["before"]:
         yield f"    - {change['before']}", "red"
     yield f"    + {change['after']}", "green"
+    yield from ((f"    slow: {words}", "yellow") for words in change["warnings"])
 
 
 def _source(change: Any) -> Iterator[Line]:

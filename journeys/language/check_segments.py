@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from journeys.language.check_conditions import conditions_in
 from journeys.language.conditions import AnyCondition, Captured, Did, Entry, InSegment, LastDid, MessageWas, Statement
@@ -120,8 +121,11 @@ def _size(name: str, segments: Mapping[str, AnyCondition], sizes: dict[str, int]
     return sizes[name]
 
 
-def costly(condition: AnyCondition, segments: Mapping[str, object]) -> list[str]:
-    """Say what makes a condition slow to count: what must look at events of all time. `segments` are those that it comes to."""
+def costly(condition: AnyCondition, segments: Mapping[str, object] = MappingProxyType({})) -> list[str]:
+    """Say what makes a condition slow to count: what must look at events of all time.
+
+    `segments` are those that it comes to; without them only what the condition asks itself is said.
+    """
     asked = (condition, *(each for each in segments.values() if isinstance(each, Node)))
     found = {words for each in nodes_in(asked) for words in _of_all_time(each)}
     return sorted(found)

@@ -42,6 +42,18 @@ async def test_a_segment_is_published_counted_and_listed(manager: httpx.AsyncCli
     assert [each["name"] for each in (await manager.get("/v1/segments")).json()["items"]] == ["golden"]
 
 
+async def test_the_answer_warns_of_what_is_slow_to_count(manager: httpx.AsyncClient) -> None:
+    words = "did('x') looks at all of these events that there are: bound it with last= or between= where you can"
+    assert (await put(manager, "ever", did("x"))).json()["warnings"] == [words]
+    assert (await manager.get("/v1/segments/ever")).json()["warnings"] == [words]
+    assert (await put(manager, "lately", did("x", last=days(1)) & in_segment("ever"))).json()["warnings"] == []
+    assert (await manager.put("/v1/segments/friends", json={"kind": "static"})).json()["warnings"] == []
+    planned = await manager.post(
+        "/v1/journeys/plan", json={"journeys": [], "segments": {"ever": plain(did("x") & GOLD), "golden": plain(GOLD)}}
+    )
+    assert [each["warnings"] for each in planned.json()["segments"]] == [[words], []]
+
+
 async def test_the_same_condition_is_the_same_version(manager: httpx.AsyncClient) -> None:
     for condition in (GOLD, GOLD, ~GOLD):
         answer = await put(manager, "golden", condition)

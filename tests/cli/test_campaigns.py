@@ -66,6 +66,13 @@ async def test_a_campaign_in_a_file_is_checked_planned_and_published_as_a_draft(
     assert "~ campaign spring-sale: changed (published last: version 1)\n    ~ holdout is 5, was 0" in told
 
 
+async def test_a_plan_warns_of_a_segment_that_is_slow_to_count(sojourn: Command, room: Path) -> None:
+    written = GOLDEN.replace("import Segment, trait", "import Segment, did").replace('trait("plan") == "gold"', 'did("x")')
+    (room / "segments" / "golden.py").write_text(written)
+    assert "    slow: did('x') looks at all of these events that there are" in await sojourn("plan", "--no-history")
+    assert "warning: did('x') looks at all of these events" in await sojourn("check")
+
+
 async def test_what_is_wrong_with_a_campaign_is_told_with_its_file(sojourn: Command, room: Path) -> None:
     (room / "campaigns" / "spring_sale.py").write_text(SALE.replace("email(", "push(").replace("import email", "import push"))
     told = await sojourn("check", code=1)

@@ -382,6 +382,11 @@ HOUSE = [
         " such as count, coalesce, date_trunc",
     ),
     files(
+        "slow_to_count",
+        {"journeys/segments/slow.py": "from journeys.language import Segment, did\nsegment = Segment('slow', did('order_placed'))"},
+        "segments/slow.py: did('order_placed') looks at all of these events that there are: bound it with last= or between= where you can",
+    ),
+    files(
         "no_segment",
         {"journeys/segments/slow.py": "x = 1"},
         "segments/slow.py: it has no `segment = Segment(...)`: write one, or let the file's name begin with _ when it only holds parts"

@@ -176,6 +176,14 @@ def test_segments_are_read_beside_journeys_and_published_with_them(room: Path) -
     assert set(published) == {"lapsed", "both"}
 
 
+def test_a_segment_that_is_slow_to_count_is_warned_of_in_its_own_file(room: Path) -> None:
+    with_segments(room, ever='did_not("order_placed")', both='in_segment("ever") & did_not("x", last=days(1))')
+    found = house.load(room.parent)
+    told = [(each.severity, each.problem.pointer, each.problem.code, each.line, each.file.name) for each in found.findings]
+    assert told == [("warning", "segments/ever.py", "slow_to_count", 3, "ever.py")]
+    assert found.publication()["segments"]
+
+
 @pytest.mark.parametrize(
     ("source", "code", "line"),
     [
@@ -208,7 +216,7 @@ def test_a_segment_that_the_catalogue_does_not_name_is_said(room: Path) -> None:
 
 
 def test_a_segment_that_no_file_writes_is_only_warned_of_because_the_app_may_have_it(room: Path) -> None:
-    with_segments(room, outer='in_segment("imported")', known='did_not("x")')
+    with_segments(room, outer='in_segment("imported")', known='did_not("x", last=days(1))')
     asking = SOUND.format(name="asks").replace("steps=[", 'exits_on=in_segment("known") | in_segment("other"), steps=[')
     (room / "asks.py").write_text(asking.replace("import Journey", "import in_segment, Journey"))
     found = house.load(room.parent)
