@@ -85,7 +85,9 @@ class CampaignWithDefinition(CampaignView):
 
     sent_on_events: SentOnEvents | None = Field(description="null: it is sent in runs, or was never launched")
 
-    definition: dict[str, Any] = Field(description="as docs/how-to/campaigns.md says", examples=[DEFINITION])
+    definition: dict[str, Any] = Field(
+        description="as docs/how-to/campaigns.md says, and docs/reference/campaign.schema.json", examples=[DEFINITION]
+    )
 
 
 class CampaignVersionView(BaseModel):
@@ -117,7 +119,9 @@ class ActView(BaseModel):
 class CampaignBody(Body):
     """What a campaign is."""
 
-    definition: dict[str, Any] = Field(description="as docs/how-to/campaigns.md says", examples=[DEFINITION])
+    definition: dict[str, Any] = Field(
+        description="as docs/how-to/campaigns.md says, and docs/reference/campaign.schema.json", examples=[DEFINITION]
+    )
 
 
 class LaunchOrder(Body):

@@ -1,7 +1,8 @@
-"""Journeys, conditions, sources and campaigns as JSON: canonical bytes, hashes, the published schema. Reading checks only types."""
+"""Journeys, conditions, sources and campaigns as JSON: canonical bytes, hashes, the published schemas. Reading checks only types."""
 
 import hashlib
 import json
+import sys
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, TypeAdapter
@@ -102,7 +103,17 @@ def _canonical(value: Any) -> bytes:
 
 def json_schema() -> dict[str, Any]:
     """What docs/reference/journey.schema.json holds. Every node says its kind: that is how it is read."""
-    schema = _JOURNEYS.json_schema()
+    return _with_kinds(_JOURNEYS.json_schema())
+
+
+def campaign_schema() -> dict[str, Any]:
+    """What docs/reference/campaign.schema.json holds; `local_at`, which only the definition of a run has, is left out."""
+    schema = _CAMPAIGNS.json_schema()
+    del schema["properties"]["local_at"]
+    return _with_kinds({**schema, "description": "One campaign. What its fields say stands in docs/how-to/campaigns.md."})
+
+
+def _with_kinds(schema: dict[str, Any]) -> dict[str, Any]:
     for node in schema["$defs"].values():
         if "kind" in node.get("properties", {}):
             node["required"] = sorted({*node.get("required", ()), "kind"})
@@ -110,4 +121,5 @@ def json_schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=1, sort_keys=True))  # noqa: T201 - the one use of this module as a program
+    made = campaign_schema() if sys.argv[1:] == ["campaign"] else json_schema()
+    print(json.dumps(made, indent=1, sort_keys=True))  # noqa: T201 - the one use of this module as a program

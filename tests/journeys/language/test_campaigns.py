@@ -1,17 +1,23 @@
 """Campaigns as values: their JSON, and every problem that check can give of one."""
 
+import json
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from journeys.campaigns import whats_new
 from journeys.language import Cap, QuietHours, captured, days, email, entry, event, hours, minutes, prop, push, segment
 from journeys.language.campaigns import ONLY, Campaign, Version, WinnerRule, cron, daily, once, weekly
 from journeys.language.check_campaigns import campaign_problems
-from journeys.language.codec import campaign_from_json, campaign_hash, campaign_of_run, campaign_to_json
+from journeys.language.codec import campaign_from_json, campaign_hash, campaign_of_run, campaign_schema, campaign_to_json
 from journeys.language.durations import Duration
 from journeys.language.errors import Invalid
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 MAIL = email("spring-sale")
 TWO = (Version("plain", 50, MAIL), Version("bold", 50, push("spring")))
 GOAL = event("order_placed").where(prop("total") > 20).within(days(3))
@@ -39,6 +45,31 @@ def test_a_campaign_is_one_json_and_back(campaign: Campaign) -> None:
     assert campaign_from_json(written) == campaign
     assert campaign_to_json(campaign_from_json(written)) == written
     assert len(campaign_hash(campaign)) == 64
+    _SCHEMA.validate(json.loads(written))
+
+
+def test_the_published_schema_of_a_campaign_is_the_one_of_the_code() -> None:
+    remedy = "write it anew: python -m journeys.language.codec campaign > docs/reference/campaign.schema.json"
+    assert json.loads((DOCS / "reference" / "campaign.schema.json").read_text()) == campaign_schema(), remedy
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"segment": None},
+        {"surprise": 1},
+        {"local_at": "2026-12-01T09:00"},  # of a run
+        {"message": {"channel": "email", "template": "a"}},  # says no kind
+    ],
+)
+def test_the_schema_refuses_what_is_no_campaign(wrong: dict[str, Any]) -> None:
+    assert not _SCHEMA.is_valid(json.loads(campaign_to_json(Campaign("spring-sale", "lapsed", MAIL))) | wrong)
+
+
+def test_the_json_in_the_documentation_is_the_campaign_that_it_shows_in_python() -> None:
+    [shown] = re.findall(r"```json\n(.*?)```", (DOCS / "how-to" / "campaigns.md").read_text(), re.DOTALL)
+    assert campaign_from_json(shown) == whats_new.campaign
+    _SCHEMA.validate(json.loads(shown))
 
 
 def test_the_definition_of_a_run_says_what_everybodys_clock_shows() -> None:
@@ -139,3 +170,6 @@ def test_what_is_wrong_is_told_with_its_place(fields: dict[str, Any], place: str
 def test_stored_campaigns_are_read_without_the_rules_for_authors() -> None:
     written = campaign_to_json(Campaign("spring-sale", "lapsed", MAIL)).replace(b'"holdout":0', b'"holdout":100')
     assert [each.code for each in campaign_problems(campaign_from_json(written))] == ["holdout_percent"]
+
+
+_SCHEMA = Draft202012Validator(campaign_schema())
