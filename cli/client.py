@@ -118,6 +118,8 @@ def _missing(path: str) -> str:
             return f"there is no {channel} account {account} in this app: `sojourn providers list` shows those that are set"
         case "suppressions", [channel, suppression, *_] if suppression:
             return f"there is no {channel} suppression {suppression} in this app: `sojourn suppressions list` shows their ids"
+        case "journeys", [journey, "schedule", *_]:
+            return f"no journey {journey} of this app ever started by the clock: `sojourn journeys show {journey}` says how it starts"
     noun = {"unclear-replies": "reply in doubt with number"}.get(nouns, nouns.removesuffix("s"))
     if not name:
         return f"this Sojourn has no {path}: is it older than this command?"

@@ -1,4 +1,4 @@
-"""`sojourn journeys`: what is published, who is inside, and what is paused or held."""
+"""`sojourn journeys`: what is published, who is inside, what is paused or held, and what starts by the clock."""
 
 from typing import Annotated, Any
 
@@ -8,9 +8,9 @@ from rich.table import Table
 
 from cli.client import client
 from cli.console import out
-from cli.options import segment
+from cli.options import Most, segment
 
-app = typer.Typer(help="What is published, and who is inside: list, show.", no_args_is_help=True)
+app = typer.Typer(help="What is published, who is inside, and what starts by the clock.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -35,8 +35,43 @@ def show(name: Annotated[str, typer.Argument(help="the journey's name")]) -> Non
     table = Table("version", "published", "inside", box=None)
     for version in each["versions"]:
         live = " (live)" if version["version"] == each["live_version"] else ""
-        table.add_row(f"v{version['version']}{live}", version["published_at"][:16].replace("T", " "), str(version["inside"]))
+        table.add_row(f"v{version['version']}{live}", _time(version["published_at"]), str(version["inside"]))
     out.print(table)
+
+
+@app.command()
+def schedule(name: Annotated[str, typer.Argument(help="the journey's name")], most: Most = 10) -> None:
+    """Say when a journey that starts by the clock starts people next, and how far each time came, the newest first."""
+    path = f"/v1/journeys/{segment(name)}/schedule"
+    with client() as sojourn:
+        each = sojourn.get(path)
+        runs = list(sojourn.pages(f"{path}/runs", most))
+    out.print(escape(f"{name} starts {each['words']}; {_next(each)}"))
+    if each["is_live"] and not each["is_at_temporal"]:
+        out.print("Temporal has no schedule of it yet: a running worker makes it within seconds.")
+    table = Table("struck (UTC)", "where", "state", "people", "asked", box=None)
+    for run in runs:
+        why = f" ({run['reason']})" if run["reason"] else ""
+        row = (_time(run["struck_at"]), _where(run), f"{run['state']}{why}", f"{run['people']:,}", f"{run['asked']:,}")
+        table.add_row(*map(escape, row))
+    out.print(table if table.row_count else "It has not struck yet.")
+
+
+def _next(each: Any) -> str:
+    if not each["is_live"]:
+        return "no more: it is retired, or starts by something else now"
+    return f"next at {_time(each['next_at'])} UTC" if each["next_at"] else "never again"
+
+
+def _where(run: Any) -> str:
+    if not run["zones_count"]:
+        return "everywhere"
+    others = f" and {run['zones_count'] - 1} more" if run["zones_count"] > 1 else ""
+    return f"{run['zones'][0]}{others}"
+
+
+def _time(at: str) -> str:
+    return at[:16].replace("T", " ")
 
 
 def _state(each: Any) -> str:

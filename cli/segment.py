@@ -19,8 +19,9 @@ from journeys.language.codec import condition_to_json
 from journeys.language.errors import NotFound, Refused
 from settings import Settings
 
-app = typer.Typer(help="Segments: list, count, preview, and why somebody is in one.", no_args_is_help=True)
+app = typer.Typer(help="Segments: list, count, preview, why somebody is in one, and lists of people.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="the segment's name")]
+UserIds = Annotated[list[str], typer.Argument(help="your ids of users")]
 At = Annotated[str | None, typer.Option("--at", help="as of which moment, such as 2026-11-01T00:00:00Z; now, if not given")]
 
 
@@ -73,6 +74,28 @@ def freeze(name: Name, into: Annotated[str, typer.Argument(help="the name of the
             watch(sojourn, told["id"])
         size = sojourn.get(f"/v1/segments/{part(into)}/size", exact=True)
     out.print(escape(f"{into}: {_size_words(size)}"))
+
+
+@app.command()
+def add(
+    name: Name,
+    user_ids: UserIds,
+    new: Annotated[bool, typer.Option("--new", help="make the list, where there is none of this name")] = False,
+) -> None:
+    """Put users on a list. All of them, or nobody where an id is nobody's. `sojourn import list` takes those of a file."""
+    with client() as sojourn:
+        if new:
+            sojourn.put(f"/v1/segments/{part(name)}", {"kind": "static"})
+        told = sojourn.post(f"/v1/segments/{part(name)}/members", {"add": user_ids})
+    out.print(escape(f"{_people(told['added'])} put on {name}{_already(len(set(user_ids)) - told['added'], 'on')}."))
+
+
+@app.command()
+def remove(name: Name, user_ids: UserIds) -> None:
+    """Take users off a list. All of them, or nobody where an id is nobody's."""
+    with client() as sojourn:
+        told = sojourn.post(f"/v1/segments/{part(name)}/members", {"remove": user_ids})
+    out.print(escape(f"{_people(told['removed'])} taken off {name}{_already(len(set(user_ids)) - told['removed'], 'not on')}."))
 
 
 @app.command()
@@ -181,8 +204,16 @@ def _person(each: Any) -> str:
     return each["user_id"] or "(anonymous)"
 
 
+def _already(others: int, where: str) -> str:
+    return f", {others:,} {'was' if others == 1 else 'were'} {where} it" if others else ""
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
+
+
 def _size_words(told: Any) -> str:
-    people = "1 person" if told["people"] == 1 else f"{told['people']:,} people"
+    people = _people(told["people"])
     return people if told["is_exact"] else f"about {people}, give or take {told['margin']:,} (an estimate)"
 
 

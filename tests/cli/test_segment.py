@@ -110,6 +110,21 @@ async def test_a_segment_is_frozen_into_a_list(sojourn: Command, room: Path) -> 
     assert "those who were in golden version 1" in await sojourn("segment", "show", "golden-then")
 
 
+async def test_people_are_put_on_a_list_and_taken_off_it(sojourn: Command, room: Path) -> None:
+    await with_people(sojourn)
+    assert "there is no segment friends in this app" in await sojourn("segment", "add", "friends", "ann", code=1)
+    assert await sojourn("segment", "add", "friends", "ann", "--new") == "1 person put on friends."
+    assert await sojourn("segment", "add", "friends", "ann", "bob", "bob") == "1 person put on friends, 1 was on it."
+    refused = await sojourn("segment", "remove", "friends", "ann", "zoe", code=1)
+    assert "/remove/1: nobody has this id" in refused
+    assert await sojourn("segment", "who", "friends") == "ann\nbob"
+    assert await sojourn("segment", "remove", "friends", "ann") == "1 person taken off friends."
+    assert await sojourn("segment", "remove", "friends", "ann", "bob") == "1 person taken off friends, 1 was not on it."
+    assert await sojourn("segment", "who", "friends") == "Nobody is in it."
+    await sojourn("apply")
+    assert "only a static one has a list" in await sojourn("segment", "add", "golden", "ann", code=1)
+
+
 async def test_the_plan_of_postgres_is_shown(sojourn: Command, room: Path) -> None:
     await sojourn("apply")
     assert "users" in await sojourn("segment", "explain", "golden")
