@@ -31,6 +31,17 @@ async def test_a_dry_run_shows_what_people_of_the_segment_would_get(manager: htt
         assert (await connection.exec_driver_sql("SELECT count(*) FROM messages")).scalar_one() == 0
 
 
+async def test_a_dry_run_knows_the_address_that_the_message_would_go_to(manager: httpx.AsyncClient) -> None:
+    files = FILES | {"subject.txt": "{{ device.attributes.kind | default('no kind') }}"}
+    assert (await manager.post("/v1/templates/spring-sale/versions", json={"files": files})).status_code == 201
+    mail = {"channel": "email", "address": "ann@example.com", "device": {"attributes": {"kind": "work"}}}
+    assert (await manager.post("/v1/users/ann/endpoints", json=mail)).status_code == 201
+    await manager.patch("/v1/users/bob", json={"attributes": {"first_name": "Bob"}})
+    await put(manager, SALE)
+    shown = {each["user_id"]: each["parts"]["subject"] for each in (await act(manager, "dry-run")).json()["messages"]}
+    assert shown == {"ann": "work", "bob": "no kind"}
+
+
 async def test_a_dry_run_gives_each_person_their_own_version_and_nothing_to_who_is_held_out(manager: httpx.AsyncClient) -> None:
     versions = [Version("plain", 50, MAIL), Version("bold", 50, MAIL)]
     assert (await put(manager, Campaign("spring-sale", "golden", versions=versions, holdout=40))).status_code == 200
