@@ -26,7 +26,7 @@ _SUSPECT = (
 
 def lines(told: Any, name: str) -> Iterator[str]:
     """The results of a run of the campaign `name`, line by line, with markup."""
-    yield f"[dim]{'version':<24}{'people':>9}{'converted':>11}[/]"
+    yield f"[dim]{'version':<24}{'people':>9}{'sent':>9}{'converted':>11}[/]"
     first = told["versions"][0]["version"]
     for each in told["versions"]:
         yield from _version(each, first)
@@ -42,7 +42,7 @@ def lines(told: Any, name: str) -> Iterator[str]:
 def _version(each: Any, first: str, called: str | None = None) -> Iterator[str]:
     found = each["converted"]
     converted = f"{found['n']:>11,}  {share(found)}" if found else ""
-    yield f"  [bold]{escape(called or each['version']):<22}[/]{each['people']:>9,}{converted}"
+    yield f"  [bold]{escape(called or each['version']):<22}[/]{each['people']:>9,}{each['sent']:>9,}{converted}"
     for what, against in ((first, each["against_first"]), ("who was held out", each["against_holdout"])):
         if against:
             yield f"    against {escape(what):<22}{points(against)}{verdict(against)}"

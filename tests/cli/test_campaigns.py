@@ -284,19 +284,33 @@ def test_results_say_which_version_is_better_and_what_the_rest_wait_for() -> Non
         return {"n": n, "of": of, "rate": n / of, "low": n / of - 0.01, "high": n / of + 0.01}
 
     better = {"rate": 0.05, "low": 0.02, "high": 0.08, "p": 0.01}
-    plain = {"version": "plain", "people": 5000, "converted": share(500, 5000), "against_first": None, "against_holdout": better}
-    bold = {"version": "bold", "people": 5000, "converted": share(750, 5000), "against_first": better, "against_holdout": None}
-    out = {"version": "holdout", "people": 100, "converted": share(5, 100), "against_first": None, "against_holdout": None}
+    plain = {
+        "version": "plain",
+        "people": 5000,
+        "sent": 4900,
+        "converted": share(500, 5000),
+        "against_first": None,
+        "against_holdout": better,
+    }
+    bold = {
+        "version": "bold",
+        "people": 5000,
+        "sent": 4800,
+        "converted": share(750, 5000),
+        "against_first": better,
+        "against_holdout": None,
+    }
+    out = {"version": "holdout", "people": 100, "sent": 0, "converted": share(5, 100), "against_first": None, "against_holdout": None}
     undecided = {"version": None, "because": "not_clear", "look_at": "2026-12-01T09:10:00Z", "decided_at": None}
     told = {"versions": [plain, bold], "held_out": out, "is_mismatched": True, "winner": undecided}
     said = [Text.from_markup(line).plain for line in campaign_results.lines(told, "sale")]
     assert said == [
-        "version                    people  converted",
-        "  plain                     5,000        500  10.0 % (9.0 to 11.0 %)",
+        "version                    people     sent  converted",
+        "  plain                     5,000    4,900        500  10.0 % (9.0 to 11.0 %)",
         "    against who was held out      +5.0 points (+2.0 to +8.0)  better",
-        "  bold                      5,000        750  15.0 % (14.0 to 16.0 %)",
+        "  bold                      5,000    4,800        750  15.0 % (14.0 to 16.0 %)",
         "    against plain                 +5.0 points (+2.0 to +8.0)  better",
-        "  held out                    100          5  5.0 % (4.0 to 6.0 %)",
+        "  held out                    100        0          5  5.0 % (4.0 to 6.0 %)",
         "  a version has more or fewer people than its weight says: trust no result",
         "the rest wait: no version is surely ahead; it is looked at again at 2026-12-01 09:10 UTC",
         "In brackets: where the truth lies, at 95 %, however often you look.",
