@@ -1,7 +1,7 @@
 """Addresses of people: how each channel writes one, and who holds it. A device belongs to one person, a mailbox may belong to several."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -157,10 +157,10 @@ async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirme
             await connection.execute(statement, _parameters(app, list(rows)))
 
 
-# In order of id, as every locker of several people does; a device has one owner.
-_LOCK_OWNER = text(
+# In order of id, as every locker of several people does.
+_LOCK_OWNERS = text(
     "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN (SELECT e.user_id FROM endpoints e"
-    " WHERE e.app = :app AND e.channel = 'push' AND e.address_hash = :hash) ORDER BY u.id FOR NO KEY UPDATE"
+    " WHERE e.app = :app AND e.channel = 'push' AND e.address_hash = ANY(CAST(:hashes AS bytea[]))) ORDER BY u.id FOR NO KEY UPDATE"
 )
 _DEACTIVATE = text("""
     UPDATE endpoints SET state = 'inactive', reason = :reason, updated_at = now()
@@ -173,18 +173,23 @@ _MOVE = text("""
 """)
 
 
+async def lock_owners(connection: Connection, app: str, digests: Iterable[bytes]) -> None:
+    """Lock the people of several devices at once, before any of these is written to."""
+    await connection.execute(_LOCK_OWNERS, {"app": app, "hashes": sorted(digests)})
+
+
 async def deactivate_device(connection: Connection, app: str, digest: bytes, *, dead_since: datetime | None) -> None:
     """Use a device no more, because its provider says that it is gone; one that was confirmed after `dead_since` is alive again.
 
     It is used again when it is confirmed again.
     """
-    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    await lock_owners(connection, app, [digest])
     await connection.execute(_DEACTIVATE, {"app": app, "hash": digest, "reason": GONE, "dead_since": dead_since})
 
 
 async def move_device(connection: Connection, app: str, digest: bytes, address: str) -> None:
     """Keep the address by which the provider knows a device from now on. Where it is an endpoint already, the old one is used no more."""
-    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    await lock_owners(connection, app, [digest])
     new_hash = address_hash(app, PUSH, address)
     try:
         async with connection.begin_nested():
