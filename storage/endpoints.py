@@ -128,24 +128,21 @@ _INSERT = f"""
     SELECT :app, i.user_id, i.channel, i.address, i.hash, CAST(i.device AS jsonb), i.confirmed_at
     FROM {_ITEMS} ORDER BY i.channel, i.hash, i.user_id
 """
-_CONFIRM = text(
-    _INSERT
-    + """
+MAILBOX_STANDS = """
     ON CONFLICT (app, user_id, channel, address_hash) DO UPDATE SET
         confirmed_at = greatest(e.confirmed_at, excluded.confirmed_at), updated_at = now(),
         state = CASE WHEN e.reason = 'unsigned' THEN 'active' ELSE e.state END,
         reason = CASE WHEN e.reason = 'unsigned' THEN NULL ELSE e.reason END
-    """
-)
-_CONFIRM_DEVICES = text(
-    _INSERT
-    + """
+"""
+"""What an insert of addresses (as `e`) does to one that is there."""
+DEVICE_STANDS = """
     ON CONFLICT (app, address_hash) WHERE channel = 'push' DO UPDATE SET
         user_id = excluded.user_id, device = excluded.device, confirmed_at = excluded.confirmed_at,
         state = 'active', reason = NULL, updated_at = now()
     WHERE e.confirmed_at <= excluded.confirmed_at
-    """
-)
+"""
+_CONFIRM = text(_INSERT + MAILBOX_STANDS)
+_CONFIRM_DEVICES = text(_INSERT + DEVICE_STANDS)
 
 
 async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirmed]) -> None:
