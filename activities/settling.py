@@ -23,24 +23,33 @@ async def settle_ended(
     connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]
 ) -> frozenset[UUID]:
     """Settle; return the rows for which our claim held. Locks of people come first, as in a claim: no deadlock."""
-    if channel == PUSH:
-        for each in ended:
-            await _keep_what_was_told(connection, app, each, places[each.settlement.id])
-    else:
-        await suppress_dead(connection, app, channel, ended, places)
+    await keep_what_was_told(connection, app, channel, ended, places)
     return await messages.settle(connection, app, [each.settlement for each in ended])
 
 
-async def _keep_what_was_told(connection: Connection, app: str, each: Ended, place: Place) -> None:
-    """What the provider's answer says of a device. One that is gone may come back, so it is not suppressed but inactive."""
-    if each.suppress:
-        await endpoints.deactivate_device(connection, app, place.address_hash, dead_since=each.dead_since)
-    if each.moved_to is not None:
-        await endpoints.move_device(connection, app, place.address_hash, each.moved_to)
+async def keep_what_was_told(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
+    """What the provider's answers say of addresses. A device that is gone may come back, so it is not suppressed but inactive."""
+    told = [each for each in ended if each.suppress or each.moved_to is not None]
+    if not told:
+        return
+    if channel == PUSH:
+        await _keep_of_devices(connection, app, told, places)
+    else:
+        await _suppress_dead(connection, app, channel, told, places)
 
 
-async def suppress_dead(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
-    """Suppress the addresses that a provider calls dead; locks of people come first."""
+async def _keep_of_devices(connection: Connection, app: str, told: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
+    digests = {each.settlement.id: places[each.settlement.id].address_hash for each in told}
+    await endpoints.lock_owners(connection, app, digests.values())
+    for each in told:
+        digest = digests[each.settlement.id]
+        if each.suppress:
+            await endpoints.deactivate_device(connection, app, digest, dead_since=each.dead_since)
+        if each.moved_to is not None:
+            await endpoints.move_device(connection, app, digest, each.moved_to)
+
+
+async def _suppress_dead(connection: Connection, app: str, channel: str, ended: Sequence[Ended], places: Mapping[UUID, Place]) -> None:
     dead: defaultdict[str, dict[bytes, suppressions.Reason]] = defaultdict(dict)
     for each in ended:
         if each.suppress:

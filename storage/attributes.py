@@ -28,11 +28,15 @@ class Profile:
     clock: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
-def changed(profile: Profile, values: Mapping[str, Any], occurred_at: datetime, event_id: str) -> Profile:
-    """Apply what one event says. A value of None deletes its key."""
+def said(values: Mapping[str, Any], occurred_at: datetime, event_id: str) -> Profile:
+    """What one event says by itself. A value of None deletes its key."""
     stamp = [(occurred_at - _EPOCH) // _MICROSECOND, event_id]
-    kept = {key: value for key, value in values.items() if value is not None}
-    return joined(profile, Profile(kept, dict.fromkeys(values, stamp)))
+    return Profile({key: value for key, value in values.items() if value is not None}, dict.fromkeys(values, stamp))
+
+
+def changed(profile: Profile, values: Mapping[str, Any], occurred_at: datetime, event_id: str) -> Profile:
+    """Apply what one event says."""
+    return joined(profile, said(values, occurred_at, event_id))
 
 
 def joined(one: Profile, other: Profile) -> Profile:

@@ -59,6 +59,7 @@ class Plain:
     claim: Claim
     endpoint_id: int
     address: str
+    address_hash: bytes
     device: Mapping[str, Any]
 
 
@@ -134,7 +135,7 @@ WITH known AS MATERIALIZED (
     WHERE m.app = :app AND m.id = g.id AND m.state = 'planned' AND m.claim_epoch = 0 AND m.address IS NULL OFFSET 0
   ) m
 ), quiet AS MATERIALIZED (
-  SELECT k.id, e.id AS endpoint_id, e.address, e.device FROM known k CROSS JOIN LATERAL (
+  SELECT k.id, e.id AS endpoint_id, e.address, e.address_hash, e.device FROM known k CROSS JOIN LATERAL (
     SELECT e.id, e.address, e.address_hash, e.device FROM endpoints e
     WHERE e.app = :app AND e.id = k.endpoint_id AND e.user_id = k.user_id AND e.state = 'active' OFFSET 0
   ) e
@@ -154,7 +155,7 @@ WITH known AS MATERIALIZED (
 UPDATE messages m SET state = 'claimed', reason = NULL, claim_epoch = 1, claimed_at = clock_timestamp(),
   claim_until = clock_timestamp() + make_interval(secs => :claim_for_s), template_version = :template_version
 FROM quiet q WHERE m.app = :app AND m.id = q.id AND m.state = 'planned'
-RETURNING m.id, m.claimed_at, q.endpoint_id, q.address, q.device
+RETURNING m.id, m.claimed_at, q.endpoint_id, q.address, q.address_hash, q.device
 """)
 _MOMENT_IN = text("SELECT clock_timestamp() + make_interval(secs => :seconds)")
 # With the locks of the people held: a snapshot of its own.
@@ -314,7 +315,14 @@ async def claim_plain(
     }
     rows = await connection.execute(_CLAIM_PLAIN, given)
     return [
-        Plain(Claim(row.id, 1, row.claimed_at, template_version=template_version), row.endpoint_id, row.address, row.device) for row in rows
+        Plain(
+            Claim(row.id, 1, row.claimed_at, template_version=template_version),
+            row.endpoint_id,
+            row.address,
+            row.address_hash,
+            row.device,
+        )
+        for row in rows
     ]
 
 

@@ -265,6 +265,9 @@ _RUNS = text("""
 _OPEN_RUNS = text("""
     SELECT id FROM campaign_runs WHERE app = :app AND campaign = :name AND state IN ('planning', 'running', 'paused') ORDER BY began_at, id
 """)
+_OPEN_SINCE = text(
+    "SELECT began_at FROM campaign_runs WHERE app = :app AND campaign = :name AND state IN ('planning', 'running', 'paused')"
+)
 _OPEN_COUNTS = text("""
     WITH open_runs AS (
         SELECT app, id, campaign, state FROM campaign_runs WHERE state IN ('planning', 'running', 'paused')
@@ -328,6 +331,11 @@ async def runs(connection: Connection, app: str, name: str, *, before: tuple[dat
 async def open_runs(connection: Connection, app: str, name: str) -> list[UUID]:
     """The runs of a campaign that are not over, the earliest first."""
     return list((await connection.execute(_OPEN_RUNS, {"app": app, "name": name})).scalars())
+
+
+async def open_since(connection: Connection, app: str, name: str) -> list[datetime]:
+    """When the runs of a campaign began that are not over."""
+    return list((await connection.execute(_OPEN_SINCE, {"app": app, "name": name})).scalars())
 
 
 async def open_counts(connection: Connection) -> list[OpenRuns]:

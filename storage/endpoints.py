@@ -1,7 +1,7 @@
 """Addresses of people: how each channel writes one, and who holds it. A device belongs to one person, a mailbox may belong to several."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -128,25 +128,22 @@ _INSERT = f"""
     SELECT :app, i.user_id, i.channel, i.address, i.hash, CAST(i.device AS jsonb), i.confirmed_at
     FROM {_ITEMS} ORDER BY i.channel, i.hash, i.user_id
 """
-_CONFIRM = text(
-    _INSERT
-    + """
+MAILBOX_STANDS = """
     ON CONFLICT (app, user_id, channel, address_hash) DO UPDATE SET
         confirmed_at = greatest(e.confirmed_at, excluded.confirmed_at), updated_at = now(),
         device = CASE WHEN excluded.device = '{}' OR excluded.confirmed_at < e.confirmed_at THEN e.device ELSE excluded.device END,
         state = CASE WHEN e.reason = 'unsigned' THEN 'active' ELSE e.state END,
         reason = CASE WHEN e.reason = 'unsigned' THEN NULL ELSE e.reason END
-    """
-)
-_CONFIRM_DEVICES = text(
-    _INSERT
-    + """
+"""
+"""What an insert of addresses (as `e`) does to one that is there."""
+DEVICE_STANDS = """
     ON CONFLICT (app, address_hash) WHERE channel = 'push' DO UPDATE SET
         user_id = excluded.user_id, device = excluded.device, confirmed_at = excluded.confirmed_at,
         state = 'active', reason = NULL, updated_at = now()
     WHERE e.confirmed_at <= excluded.confirmed_at
-    """
-)
+"""
+_CONFIRM = text(_INSERT + MAILBOX_STANDS)
+_CONFIRM_DEVICES = text(_INSERT + DEVICE_STANDS)
 
 
 async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirmed]) -> None:
@@ -158,10 +155,10 @@ async def confirm(connection: Connection, app: str, confirmed: Sequence[Confirme
             await connection.execute(statement, _parameters(app, list(rows)))
 
 
-# In order of id, as every locker of several people does; a device has one owner.
-_LOCK_OWNER = text(
+# In order of id, as every locker of several people does.
+_LOCK_OWNERS = text(
     "SELECT u.id FROM users u WHERE u.app = :app AND u.id IN (SELECT e.user_id FROM endpoints e"
-    " WHERE e.app = :app AND e.channel = 'push' AND e.address_hash = :hash) ORDER BY u.id FOR NO KEY UPDATE"
+    " WHERE e.app = :app AND e.channel = 'push' AND e.address_hash = ANY(CAST(:hashes AS bytea[]))) ORDER BY u.id FOR NO KEY UPDATE"
 )
 _DEACTIVATE = text("""
     UPDATE endpoints SET state = 'inactive', reason = :reason, updated_at = now()
@@ -174,18 +171,23 @@ _MOVE = text("""
 """)
 
 
+async def lock_owners(connection: Connection, app: str, digests: Iterable[bytes]) -> None:
+    """Lock the people of several devices at once, before any of these is written to."""
+    await connection.execute(_LOCK_OWNERS, {"app": app, "hashes": sorted(digests)})
+
+
 async def deactivate_device(connection: Connection, app: str, digest: bytes, *, dead_since: datetime | None) -> None:
     """Use a device no more, because its provider says that it is gone; one that was confirmed after `dead_since` is alive again.
 
     It is used again when it is confirmed again.
     """
-    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    await lock_owners(connection, app, [digest])
     await connection.execute(_DEACTIVATE, {"app": app, "hash": digest, "reason": GONE, "dead_since": dead_since})
 
 
 async def move_device(connection: Connection, app: str, digest: bytes, address: str) -> None:
     """Keep the address by which the provider knows a device from now on. Where it is an endpoint already, the old one is used no more."""
-    await connection.execute(_LOCK_OWNER, {"app": app, "hash": digest})
+    await lock_owners(connection, app, [digest])
     new_hash = address_hash(app, PUSH, address)
     try:
         async with connection.begin_nested():

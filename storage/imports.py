@@ -4,7 +4,6 @@ The order of locks is everybody's: event ids by hash, identities by key, people 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,14 +11,14 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from storage import endpoints
 from storage.attributes import LOCALE, TIMEZONE, Profile
 from storage.database import Connection, Contended
-from storage.endpoints import IMPORTED, Confirmed
+from storage.endpoints import DEVICE_STANDS, IMPORTED, MAILBOX_STANDS, PUSH
 from storage.events import mark_history
 from storage.ids import address_hash, event_hash
 
 MOST_BAD_ROWS = 10_000
+_NOTHING = Profile()
 
 
 class HeldAddress(NamedTuple):
@@ -32,8 +31,7 @@ class HeldAddress(NamedTuple):
     is_active: bool
 
 
-@dataclass(frozen=True)
-class ImportedPerson:
+class ImportedPerson(NamedTuple):  # made for every row: a tuple costs a fifth of a frozen dataclass
     """What is brought of one person. `profile` has a clock for each of its keys; a key of the clock alone removes the attribute.
 
     `opted_out`: channel -> as of when they have left it.
@@ -41,9 +39,9 @@ class ImportedPerson:
 
     user_id: str
     line: int
-    profile: Profile = field(default_factory=Profile)
+    profile: Profile = _NOTHING
     addresses: Sequence[HeldAddress] = ()
-    opted_out: Mapping[str, datetime] = field(default_factory=dict)
+    opted_out: Mapping[str, datetime] = {}
 
 
 class ImportedEvent(NamedTuple):
@@ -70,10 +68,13 @@ _TABLES = (
         ON COMMIT DELETE ROWS""",
     """CREATE TEMP TABLE IF NOT EXISTS found_people (id bigint, is_new boolean, turn integer, user_id text, attributes jsonb, clock jsonb,
         timezone text, locale text) ON COMMIT DELETE ROWS""",
+    """CREATE TEMP TABLE IF NOT EXISTS incoming_addresses (n integer, user_id text, channel text, address text, hash bytea, device text,
+        confirmed_at timestamptz, is_active boolean) ON COMMIT DELETE ROWS""",
     """CREATE TEMP TABLE IF NOT EXISTS incoming_events (n integer, user_id bigint, is_new boolean, event_id text, name text,
         properties text, occurred_at timestamptz) ON COMMIT DELETE ROWS""",
 )
 _PEOPLE = ("user_id", "line", "attributes", "clock", "timezone", "locale")
+_ADDRESSES = ("n", "user_id", "channel", "address", "hash", "device", "confirmed_at", "is_active")
 _EVENTS = ("n", "user_id", "is_new", "event_id", "name", "properties", "occurred_at")
 
 # LATERAL with LIMIT probes the index once a row, whatever the statistics say; joins of what was just copied would be planned for few rows.
@@ -103,49 +104,67 @@ _LOCK = text("""
 """)
 # Per key the later (occurred_at, event id) wins, as storage/attributes.py says it; two ids of one person take turns, in their order.
 _CHANGE = text(f"""
-    WITH said AS MATERIALIZED (
-        SELECT p.id, c.key, c.value AS stamp, CASE c.key WHEN '{TIMEZONE}' THEN to_jsonb(p.timezone) WHEN '{LOCALE}' THEN to_jsonb(p.locale)
-            ELSE p.attributes -> c.key END AS value
-        FROM found_people p
-        JOIN LATERAL (SELECT attribute_clock FROM users WHERE app = :app AND id = p.id LIMIT 1) AS u ON true
-        CROSS JOIN LATERAL jsonb_each(p.clock) AS c (key, value)
-        WHERE NOT p.is_new AND p.turn = :turn AND (u.attribute_clock -> c.key IS NULL OR (
-            CAST(u.attribute_clock -> c.key ->> 0 AS bigint), (u.attribute_clock -> c.key ->> 1) COLLATE "C")
-            < (CAST(c.value ->> 0 AS bigint), (c.value ->> 1) COLLATE "C"))
-    ), won AS (
-        SELECT id, array_agg(key) AS keys, jsonb_object_agg(key, stamp) AS clock,
-            coalesce(jsonb_object_agg(key, value) FILTER (WHERE value IS NOT NULL), '{{}}') AS attributes
-        FROM said GROUP BY id
+    WITH mine AS MATERIALIZED (
+        SELECT p.id, p.attributes AS given, p.clock AS given_clock, p.timezone AS given_timezone, p.locale AS given_locale,
+            u.attributes, u.attribute_clock, u.timezone, u.locale
+        FROM found_people p JOIN LATERAL (
+            SELECT attributes, attribute_clock, timezone, locale FROM users WHERE app = :app AND id = p.id LIMIT 1
+        ) AS u ON true
+        WHERE NOT p.is_new AND p.turn = :turn
     ), becomes AS (
-        SELECT u.id, u.attribute_clock || w.clock AS clock,
-            (u.attributes - w.keys) || (w.attributes - ARRAY['{TIMEZONE}', '{LOCALE}']) AS attributes,
-            CASE WHEN '{TIMEZONE}' = ANY(w.keys) THEN w.attributes ->> '{TIMEZONE}' ELSE u.timezone END AS timezone,
-            CASE WHEN '{LOCALE}' = ANY(w.keys) THEN w.attributes ->> '{LOCALE}' ELSE u.locale END AS locale
-        FROM won w JOIN LATERAL (SELECT * FROM users WHERE app = :app AND id = w.id LIMIT 1) AS u ON true
-    ), compared AS (
-        SELECT b.*, (u.attributes, u.timezone, u.locale) IS DISTINCT FROM (b.attributes, b.timezone, b.locale) AS differs
-        FROM becomes b JOIN LATERAL (SELECT * FROM users WHERE app = :app AND id = b.id LIMIT 1) AS u ON true
+        SELECT m.*, m.attribute_clock || w.clock AS next_clock,
+            (m.attributes - w.keys) || w.attributes AS next_attributes,
+            CASE WHEN '{TIMEZONE}' = ANY(w.keys) THEN m.given_timezone ELSE m.timezone END AS next_timezone,
+            CASE WHEN '{LOCALE}' = ANY(w.keys) THEN m.given_locale ELSE m.locale END AS next_locale
+        FROM mine m CROSS JOIN LATERAL (
+            SELECT array_agg(c.key) AS keys, jsonb_object_agg(c.key, c.value) AS clock,
+                coalesce(jsonb_object_agg(c.key, m.given -> c.key) FILTER (WHERE m.given ? c.key), '{{}}') AS attributes
+            FROM jsonb_each(m.given_clock) AS c (key, value)
+            WHERE m.attribute_clock -> c.key IS NULL OR (
+                CAST(m.attribute_clock -> c.key ->> 0 AS bigint), (m.attribute_clock -> c.key ->> 1) COLLATE "C")
+                < (CAST(c.value ->> 0 AS bigint), (c.value ->> 1) COLLATE "C")
+        ) AS w
+        WHERE w.keys IS NOT NULL
     ), written AS (
-        UPDATE users u SET attributes = c.attributes, attribute_clock = c.clock, timezone = c.timezone, locale = c.locale,
-            updated_at = CASE WHEN c.differs THEN now() ELSE u.updated_at END
-        FROM compared c WHERE u.app = :app AND u.id = c.id RETURNING c.differs
+        UPDATE users u SET attributes = b.next_attributes, attribute_clock = b.next_clock, timezone = b.next_timezone,
+            locale = b.next_locale, updated_at = CASE WHEN d.differs THEN now() ELSE u.updated_at END
+        FROM becomes b CROSS JOIN LATERAL (SELECT (b.attributes, b.timezone, b.locale)
+            IS DISTINCT FROM (b.next_attributes, b.next_timezone, b.next_locale) AS differs) AS d
+        WHERE u.app = :app AND u.id = b.id RETURNING d.differs
     )
     SELECT count(*) FILTER (WHERE differs) FROM written
 """)
 _IDS = text("SELECT user_id, id, is_new FROM found_people")
 
 
-async def bring_people(connection: Connection, app: str, people: Sequence[ImportedPerson]) -> Brought:
-    """Make who is not known, and change who is. Each user id comes once. Raises Contended: then do the whole transaction again."""
+class LaidOut(NamedTuple):
+    """People as they are copied: rows of people and of their addresses, and (user id, channel, as of when) of what they have left."""
+
+    people: Sequence[tuple[Any, ...]]
+    addresses: Sequence[tuple[Any, ...]]
+    opted_out: Sequence[tuple[str, str, datetime]]
+
+
+def lay_out(app: str, people: Sequence[ImportedPerson]) -> LaidOut:
+    """Make the rows of people. Each user id comes once. Pure, and so much of an import's work that it is done beside the loop."""
+    held = [(each.user_id, address) for each in people for address in each.addresses]
+    return LaidOut(
+        [_person(each) for each in people],
+        [_address(app, n, *each) for n, each in enumerate(held)],
+        [(each.user_id, channel, at) for each in people for channel, at in each.opted_out.items()],
+    )
+
+
+async def bring_people(connection: Connection, app: str, brought: LaidOut) -> Brought:
+    """Make who is not known, and change who is. Raises Contended: then do the whole transaction again."""
     await mark_history(connection)
-    await _copy(connection, "incoming_people", _PEOPLE, [_person(each) for each in people])
-    brought = await _settle_people(connection, app)
-    if any(each.addresses or each.opted_out for each in people):
-        rows = await connection.execute(_IDS)
-        ids: dict[str, int] = {row.user_id: row.id for row in rows}
-        await _confirm(connection, app, people, ids)
-        await _opt_out(connection, app, people, ids)
-    return brought
+    await _copy(connection, "incoming_people", _PEOPLE, brought.people)
+    settled = await _settle_people(connection, app)
+    if brought.addresses:
+        await _confirm(connection, app, brought.addresses)
+    if brought.opted_out:
+        await _opt_out(connection, app, brought.opted_out)
+    return settled
 
 
 async def _settle_people(connection: Connection, app: str) -> Brought:
@@ -170,11 +189,19 @@ def _person(person: ImportedPerson) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-_INACTIVE = text("""
-    UPDATE endpoints e SET state = 'inactive', reason = :reason FROM (
-        SELECT * FROM unnest(CAST(:users AS bigint[]), CAST(:channels AS text[]), CAST(:hashes AS bytea[])) AS i (user_id, channel, hash)
-    ) AS i
-    WHERE e.app = :app AND e.user_id = i.user_id AND e.channel = i.channel AND e.address_hash = i.hash AND e.created_at = now()
+_HELD = "incoming_addresses i JOIN found_people p ON p.user_id = i.user_id"
+_INSERT = """
+    INSERT INTO endpoints AS e (app, user_id, channel, address, address_hash, device, confirmed_at)
+    SELECT DISTINCT ON ({once}) :app, p.id, i.channel, i.address, i.hash, CAST(i.device AS jsonb), i.confirmed_at
+    FROM {held} WHERE {which} ORDER BY {once}, i.confirmed_at DESC, i.n DESC {stands}
+"""
+# Of several rows for one address the latest counts. Mailboxes in the order of their people, devices in that of their tokens.
+_CONFIRM = text(_INSERT.format(once="p.id, i.channel, i.hash", held=_HELD, which=f"i.channel <> '{PUSH}'", stands=MAILBOX_STANDS))
+_CONFIRM_DEVICES = text(_INSERT.format(once="i.hash", held=_HELD, which=f"i.channel = '{PUSH}'", stands=DEVICE_STANDS))
+_INACTIVE = text(f"""
+    UPDATE endpoints e SET state = 'inactive', reason = :reason FROM {_HELD}
+    WHERE NOT i.is_active AND e.app = :app AND e.user_id = p.id AND e.channel = i.channel AND e.address_hash = i.hash
+        AND e.created_at = now()
 """)
 # Who has said something since the moment that the file tells of is believed.
 _OPT_OUT = text("""
@@ -188,29 +215,26 @@ _OPT_OUT = text("""
 """)
 
 
-async def _confirm(connection: Connection, app: str, people: Sequence[ImportedPerson], ids: Mapping[str, int]) -> None:
-    held = [(ids[each.user_id], address) for each in people for address in each.addresses]
-    confirmed = [Confirmed(id_, each.channel, each.address, each.confirmed_at, each.device) for id_, each in held]
-    await endpoints.confirm(connection, app, confirmed)
-    inactive = [(id_, each) for id_, each in held if not each.is_active]
-    if inactive:
-        values = {
-            "users": [id_ for id_, _ in inactive],
-            "channels": [each.channel for _, each in inactive],
-            "hashes": [address_hash(app, each.channel, each.address) for _, each in inactive],
-        }
-        await connection.execute(_INACTIVE, {"app": app, "reason": IMPORTED, **values})
+async def _confirm(connection: Connection, app: str, addresses: Sequence[tuple[Any, ...]]) -> None:
+    await _copy(connection, "incoming_addresses", _ADDRESSES, addresses)
+    await connection.execute(_CONFIRM, {"app": app})
+    await connection.execute(_CONFIRM_DEVICES, {"app": app})
+    await connection.execute(_INACTIVE, {"app": app, "reason": IMPORTED})
 
 
-async def _opt_out(connection: Connection, app: str, people: Sequence[ImportedPerson], ids: Mapping[str, int]) -> None:
-    left = [(ids[each.user_id], channel, at) for each in people for channel, at in each.opted_out.items()]
-    if left:
-        values = {
-            "users": [id_ for id_, _, _ in left],
-            "channels": [channel for _, channel, _ in left],
-            "moments": [at for _, _, at in left],
-        }
-        await connection.execute(_OPT_OUT, {"app": app, **values})
+def _address(app: str, n: int, user_id: str, held: HeldAddress) -> tuple[Any, ...]:
+    digest = address_hash(app, held.channel, held.address)
+    return n, user_id, held.channel, held.address, digest, _json(held.device), held.confirmed_at, held.is_active
+
+
+async def _opt_out(connection: Connection, app: str, opted_out: Sequence[tuple[str, str, datetime]]) -> None:
+    ids = {row.user_id: row.id for row in await connection.execute(_IDS)}
+    values = {
+        "users": [ids[user_id] for user_id, _, _ in opted_out],
+        "channels": [channel for _, channel, _ in opted_out],
+        "moments": [at for _, _, at in opted_out],
+    }
+    await connection.execute(_OPT_OUT, {"app": app, **values})
 
 
 # Lists ------------------------------------------------------------------------------------------------------------------
@@ -333,9 +357,12 @@ async def bad_rows(
     return [StoredBadRow(*row) for row in await connection.execute(_BAD_PAGE, values)]
 
 
-async def look_at_tables(connection: Connection) -> None:
-    """Let Postgres count anew what was filled: until it does so by itself, it plans for tables that are empty."""
-    await connection.exec_driver_sql("ANALYZE users, identities, endpoints, events, listed_people")
+_FILLED = {"users": "users, identities, endpoints, listed_people", "events": "users, identities, events", "list": "listed_people"}
+
+
+async def look_at_tables(connection: Connection, what: str) -> None:
+    """Let Postgres count anew what an import of users, events or a list filled: until it does so by itself, it plans for empty tables."""
+    await connection.exec_driver_sql(f"ANALYZE {_FILLED[what]}")
 
 
 async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -94,7 +94,7 @@ _ADVANCE = text("""
     UPDATE jobs SET cursor = :cursor, done = :done, total = coalesce(:total, total), result = coalesce(:result, result),
         pieces = pieces + 1, failures = 0, error = NULL, updated_at = clock_timestamp(),
         state = CASE WHEN :is_finished THEN 'done' ELSE state END
-    WHERE app = :app AND id = :id AND pieces = :pieces RETURNING id
+    WHERE app = :app AND id = :id AND pieces = :pieces RETURNING state
 """)
 _FAIL = text("""
     UPDATE jobs SET failures = failures + 1, error = :error, updated_at = clock_timestamp(),
@@ -103,11 +103,16 @@ _FAIL = text("""
 """)
 
 
-async def advance(connection: Connection, job: Job, progress: Progress) -> None:
-    """Write down that the next piece of `job`, as it was read, is done. Raises Conflict when another worker has done that piece."""
+async def advance(connection: Connection, job: Job, progress: Progress) -> State:
+    """Write down that the next piece of `job`, as it was read, is done, and tell its state: somebody may have stopped it.
+
+    Raises Conflict when another worker has done that piece.
+    """
     values = {"app": job.app, "id": job.id, "pieces": job.pieces, **vars(progress)}
-    if (await connection.execute(_ADVANCE, values)).first() is None:
+    state: State | None = (await connection.execute(_ADVANCE, values)).scalar()
+    if state is None:
         raise Conflict("another worker has done this piece")
+    return state
 
 
 async def count_failure(connection: Connection, job: Job, error: str, most: int) -> Failure | None:

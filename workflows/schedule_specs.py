@@ -14,6 +14,7 @@ from journeys.language.permitted import clock_of
 # All zones of today are whole quarters of an hour away from UTC, from 12 hours behind to 14 ahead.
 _QUARTER = 15
 _EVERY_HOUR = (ScheduleRange(0, 23),)
+_MAY_BE_LAST = (28, 29, 30, 31)
 _AROUND_THE_WORLD = timedelta(hours=15)
 
 
@@ -57,7 +58,9 @@ def _once(at: datetime) -> ScheduleCalendarSpec:
 def _of_cron(expression: str) -> Sequence[ScheduleCalendarSpec]:
     """Two calendars where cron means days or weekdays: Temporal takes what any of them names."""
     fields = fields_of(expression)
-    days, weekdays = _ranges(fields.days), _ranges(fields.weekdays)
+    # A calendar of Temporal's has no last day of the month: it wakes on every day that may be one.
+    days = _ranges(sorted({*fields.days, *(_MAY_BE_LAST if fields.has_last_day else ())}))
+    weekdays = _ranges(fields.weekdays)
     at = partial(ScheduleCalendarSpec, hour=_ranges(fields.hours), minute=_ranges(fields.minutes), month=_ranges(fields.months))
     if fields.is_any_day or fields.is_any_weekday:
         return [at(day_of_month=days, day_of_week=weekdays)]

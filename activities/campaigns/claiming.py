@@ -180,7 +180,7 @@ class Claiming:
         )
 
     def _taken(self, recipient: Recipient, plain: Plain, house: House, chunk: Chunk) -> Taken:
-        place = Place(str(plain.endpoint_id), plain.address, endpoint_id=plain.endpoint_id, device=plain.device)
+        place = Place(str(plain.endpoint_id), plain.address, plain.address_hash, endpoint_id=plain.endpoint_id, device=plain.device)
         standing = Standing(house.now, house.app_name, house.settings, template_version=house.template_version, phone=recipient.phone)
         campaign = self.running.campaign
         topic = topic_of(campaign.topic, campaign.message_class, house.settings)

@@ -24,7 +24,7 @@ from activities.contents import Contents, Filled, variables_of
 from activities.direct_claims import Taken
 from activities.messages import Delivery
 from activities.sending import Parcel, send_all
-from activities.settling import suppress_dead, to_its_end, while_claimed
+from activities.settling import keep_what_was_told, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.zones import country_of
 from channels.base import End
@@ -196,8 +196,8 @@ class _Lane:
         places = {each.claim.id: each.place for each in taken}
 
         async def settle(connection: Connection) -> None:
-            if any(each.suppress for each in ended):
-                await suppress_dead(connection, chunk.app, taken[0].waiting.channel, ended, places)
+            if taken:
+                await keep_what_was_told(connection, chunk.app, taken[0].waiting.channel, ended, places)
             await campaign_sends.settle(connection, chunk, [each.settlement for each in ended], claimed.later)
 
         await while_claimed(self._house.database, began + delivery.timing.claim_s, settle)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from journeys.language.campaigns import Campaign
@@ -19,6 +19,8 @@ from storage.ids import time_ordered_id
 BY_ITSELF = "sojourn"
 """Who did what nobody asked for: a beginning whose time had come, an end."""
 NEEDS_APPROVAL = "campaigns_need_approval"
+_ROUND_THE_WORLD = timedelta(hours=28)
+_MOST_ROUND_THE_WORLD = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ async def launch(connection: Connection, stored: StoredCampaign, *, done_by: str
 
 
 async def begin_due(connection: Connection, app: str, name: str) -> Told:
-    """Begin the run whose time has come, however late; none begins while another goes on.
+    """Begin the run whose time has come, however late; none begins while another goes on, unless that one is on its way round the world.
 
     Of a recurring one, times that come while a run goes on, or while nobody looks, are left out.
     """
@@ -92,7 +94,7 @@ async def begin_due(connection: Connection, app: str, name: str) -> Told:
         return Told()
     launched = campaigns.read(stored.launched)
     place = replace(_place(stored), strike=_following(launched, now))
-    if await campaigns.open_runs(connection, app, name):
+    if _are_in_the_way(await campaigns.open_since(connection, app, name), launched, now):
         if isinstance(launched.when, Recurring):
             await campaigns.put(connection, app, name, place)
             await _note(connection, stored, "left_out", BY_ITSELF, version=stored.launched_version)
@@ -196,6 +198,13 @@ async def _must_be_approved(connection: Connection, stored: StoredCampaign) -> N
 async def _goes_on(connection: Connection, stored: StoredCampaign) -> bool:
     launched = campaigns.read(stored.launched or stored.definition)
     return launched.trigger is not None or bool(await campaigns.open_runs(connection, stored.app, stored.name))
+
+
+def _are_in_the_way(open_since: Sequence[datetime], launched: Campaign, now: datetime) -> bool:
+    """A time on everybody's own clock takes longer than a day to come to all of them: the next day's must not wait for it."""
+    if not (isinstance(launched.when, Recurring) and launched.when.local):
+        return bool(open_since)
+    return len(open_since) >= _MOST_ROUND_THE_WORLD or any(now - each > _ROUND_THE_WORLD for each in open_since)
 
 
 def _following(campaign: Campaign, now: datetime) -> Strike | None:

@@ -1,10 +1,12 @@
-"""The kind `import`: a file of people, events or names for a list, some thousand rows a piece; each piece is one transaction."""
+"""The kind `import`: a file of people, events or names for a list, some thousand rows in one transaction, a few of those in a piece."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +22,14 @@ from activities.jobs.work import Work
 from journeys.language.errors import Conflict, NotFound
 from storage import enrollments, files, jobs, segments
 from storage import imports as rows_in
-from storage.attributes import changed
+from storage.attributes import joined, said
 from storage.database import Connection
 from storage.files import StoredFile
-from storage.imports import MOST_BAD_ROWS, HeldAddress, ImportedEvent, ImportedPerson
-from storage.jobs import Job, Progress
+from storage.imports import MOST_BAD_ROWS, HeldAddress, ImportedEvent, ImportedPerson, LaidOut
+from storage.jobs import Job, Progress, State
 
-ROWS_A_PIECE = 5_000
+ROWS_A_PART = 5_000
+PARTS_A_PIECE = 3
 MANY_ROWS = 10_000
 MOST_NOT_MAPPED = 100
 _COUNTS: Mapping[str, Sequence[str]] = {
@@ -40,9 +43,10 @@ _SPELLING: TypeAdapter[Spelling] = TypeAdapter(Spelling)
 
 @dataclass
 class Batch:
-    """What one window came to, before anything is written."""
+    """What one window came to, before anything is written. `brought` are the people as they are written."""
 
     people: list[PersonRow] = field(default_factory=list)
+    brought: LaidOut | None = None
     events: list[EventRow] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     not_mapped: Counter[str] = field(default_factory=Counter)
@@ -50,37 +54,82 @@ class Batch:
     position: Position = field(default_factory=Position)
 
 
+@dataclass(frozen=True)
+class Importing:
+    """A job with its order, as all of a piece have it."""
+
+    work: Work
+    job: Job
+    order: ImportOrder
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a file that have been read, and are still to be written."""
+
+    file: StoredFile
+    batch: Batch
+
+    @property
+    def is_last(self) -> bool:
+        return self.batch.position.offset >= self.file.size_bytes
+
+
 async def imports(work: Work, job: Job) -> Progress:
     """Do the next rows. The first piece fetches what lies elsewhere, and looks how the file is written."""
     order = _ORDER.validate_python(job.parameters)
     if job.cursor is None:
         return await _begin(work, job, order)
-    cursor = job.cursor
-    async with work.database.transaction() as connection:
-        file = await _file(connection, job.app, cursor["file"])
-        window = await files.read(connection, job.app, file.id, cursor["position"]["offset"], WINDOW_BYTES)
-    is_last = cursor["position"]["offset"] + len(window) >= file.size_bytes
-    batch = await asyncio.to_thread(_read, window, order, job, is_last=is_last)
-    is_finished = batch.position.offset >= file.size_bytes
-
-    async def write(connection: Connection) -> Progress:
-        result = await _bring(connection, job, order, batch)
-        progress = Progress(
-            cursor={**cursor, "position": asdict(batch.position)},
-            done=file.lines if is_finished else batch.position.line - 1,
-            result=result,
-            is_finished=is_finished,
-        )
-        await jobs.advance(connection, job, progress)
-        if is_finished and order.url is not None:
-            await files.remove(connection, job.app, file.id)
-        return progress
-
-    progress = await work.database.run(write)
-    if is_finished and file.lines >= MANY_ROWS:
+    importing = Importing(work, job, order)
+    part = await _read_part(importing, job.cursor["position"])
+    for left in reversed(range(PARTS_A_PIECE)):
+        # While Postgres writes, the rows after these are read.
+        is_end = part.is_last or not left
+        ahead = None if is_end else asyncio.create_task(_read_part(importing, asdict(part.batch.position)))
+        try:
+            progress, state = await work.database.run(partial(_write, importing=importing, part=part))
+            if ahead is None or state != "running":
+                break
+            part = await ahead
+        finally:
+            await _let_go(ahead)
+        after = replace(importing.job, cursor=progress.cursor, result=progress.result, pieces=importing.job.pieces + 1)
+        importing = replace(importing, job=after)
+    if progress.is_finished and part.file.lines >= MANY_ROWS:
         async with work.database.transaction() as connection:
-            await rows_in.look_at_tables(connection)
+            await rows_in.look_at_tables(connection, order.what)
     return progress
+
+
+async def _let_go(ahead: asyncio.Task[Part] | None) -> None:
+    """What was read for nothing, because a write failed or the job was stopped; what was taken is done by now."""
+    if ahead is not None:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
+
+
+async def _read_part(importing: Importing, position: Mapping[str, Any]) -> Part:
+    job = importing.job
+    async with importing.work.database.transaction() as connection:
+        file = await _file(connection, job.app, job.cursor["file"])
+        window = await files.read(connection, job.app, file.id, position["offset"], WINDOW_BYTES)
+    is_last = position["offset"] + len(window) >= file.size_bytes
+    return Part(file, await asyncio.to_thread(_read_whole, window, importing.order, job, Position(**position), is_last=is_last))
+
+
+async def _write(connection: Connection, importing: Importing, part: Part) -> tuple[Progress, State]:
+    job, batch, order = importing.job, part.batch, importing.order
+    result = await _bring(connection, job, order, batch)
+    progress = Progress(
+        cursor={**job.cursor, "position": asdict(batch.position)},
+        done=part.file.lines if part.is_last else batch.position.line - 1,
+        result=result,
+        is_finished=part.is_last,
+    )
+    state = await jobs.advance(connection, job, progress)
+    if part.is_last and order.url is not None:
+        await files.remove(connection, job.app, part.file.id)
+    return progress, state
 
 
 async def _begin(work: Work, job: Job, order: ImportOrder) -> Progress:
@@ -122,10 +171,24 @@ def _result(order: ImportOrder, spelling: Spelling, is_pinpoint: bool) -> dict[s
     return {**dict.fromkeys(counts, 0), **told}
 
 
-def _read(window: bytes, order: ImportOrder, job: Job, *, is_last: bool) -> Batch:
+def _read_whole(window: bytes, order: ImportOrder, job: Job, position: Position, *, is_last: bool) -> Batch:
+    """What is made here stays until it is written: looking for garbage among it would cost as much as making it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        batch = _read(window, order, job, position, is_last=is_last)
+        if order.what == "users" and batch.people:
+            batch.brought = rows_in.lay_out(job.app, _together(job, batch.people))
+        return batch
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read(window: bytes, order: ImportOrder, job: Job, position: Position, *, is_last: bool) -> Batch:
     cursor = job.cursor
     spelling = _SPELLING.validate_python(cursor["spelling"])
-    found = read_window(window, Position(**cursor["position"]), spelling, is_last=is_last, most_rows=ROWS_A_PIECE)
+    found = read_window(window, position, spelling, is_last=is_last, most_rows=ROWS_A_PART)
     batch = Batch(bad=list(found.bad), rows=len(found.rows) + len(found.bad), position=found.position)
     as_of = datetime.fromisoformat(order.as_of) if order.as_of else job.created_at
     if cursor["pinpoint"]:
@@ -164,8 +227,9 @@ async def _bring(connection: Connection, job: Job, order: ImportOrder, batch: Ba
         await _must_be_a_list(connection, job.app, order.segment)
     if order.what == "events" and batch.events:
         counts += await _bring_events(connection, job, batch.events)
-    elif order.what == "users" and batch.people:
-        counts += await _bring_people(connection, job, batch.people)
+    elif batch.brought is not None:
+        brought = await rows_in.bring_people(connection, job.app, batch.brought)
+        counts += Counter({"users_created": brought.created, "users_changed": brought.changed})
     elif order.what == "list":
         known = await rows_in.known(connection, job.app, [each.user_id for each in batch.people])
         bad += [BadRow(each.line, "user_id", "no_such_user", "no user has this id") for each in batch.people if each.user_id not in known]
@@ -192,26 +256,27 @@ def _added(result: Mapping[str, Any], counts: Mapping[str, int], not_mapped: Map
     return {**result, **{name: result[name] + number for name, number in counts.items()}, "not_mapped": named}
 
 
-async def _bring_people(connection: Connection, job: Job, rows: Sequence[PersonRow]) -> Counter[str]:
-    brought = await rows_in.bring_people(connection, job.app, _together(job, rows))
-    return Counter({"users_created": brought.created, "users_changed": brought.changed})
-
-
 def _together(job: Job, rows: Sequence[PersonRow]) -> list[ImportedPerson]:
     """Each user once, as all of their rows say: of two that say another thing of one moment the later line counts."""
     people: dict[str, ImportedPerson] = {}
     for row in rows:
-        known = people.get(row.user_id) or ImportedPerson(row.user_id, row.line)
-        stamp = f"import-{job.id}-{row.line:012d}"
-        held = [HeldAddress(each.channel, each.address, row.at, each.device, each.is_active) for each in row.addresses]
-        people[row.user_id] = ImportedPerson(
-            row.user_id,
-            known.line,
-            changed(known.profile, row.values, row.at, stamp) if row.values else known.profile,
-            [*known.addresses, *held] if held else known.addresses,
-            {**known.opted_out, **dict.fromkeys(row.opted_out, row.at)} if row.opted_out else known.opted_out,
-        )
+        known, told = people.get(row.user_id), _told(job, row)
+        people[row.user_id] = told if known is None else _with(known, told)
     return list(people.values())
+
+
+def _told(job: Job, row: PersonRow) -> ImportedPerson:
+    profile = said(row.values, row.at, f"import-{job.id}-{row.line:012d}")
+    held = [HeldAddress(each.channel, each.address, row.at, each.device, each.is_active) for each in row.addresses]
+    return ImportedPerson(row.user_id, row.line, profile, held, dict.fromkeys(row.opted_out, row.at))
+
+
+def _with(known: ImportedPerson, told: ImportedPerson) -> ImportedPerson:
+    return known._replace(
+        profile=joined(known.profile, told.profile),
+        addresses=[*known.addresses, *told.addresses],
+        opted_out={**known.opted_out, **told.opted_out},
+    )
 
 
 async def _bring_events(connection: Connection, job: Job, rows: Sequence[EventRow]) -> Counter[str]:

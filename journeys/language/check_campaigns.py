@@ -10,6 +10,7 @@ from journeys.language import experiments
 from journeys.language.check_conditions import conditions_in
 from journeys.language.check_hours import hours_problems
 from journeys.language.conditions import Captured, Entry
+from journeys.language.cron_fields import NoCron, fields_of
 from journeys.language.durations import Duration, days, hours
 from journeys.language.entries import SegmentEntry
 from journeys.language.errors import Problem
@@ -19,7 +20,7 @@ from journeys.language.findings import Place
 from journeys.language.listening import LEFT
 from journeys.language.messages import Message
 from journeys.language.segments import named_in
-from journeys.language.timing import AtTimes, BadCron, Fields, Once, Recurring
+from journeys.language.timing import AtTimes, Once, Recurring
 from journeys.language.walk import nodes_in
 from journeys.language.zones import zone_of
 
@@ -196,8 +197,9 @@ def _at_times(when: AtTimes, place: Place) -> Iterator[Problem]:
         yield from _is_a_day(when, place)
         return
     try:
-        Fields.read(when.cron)
-    except BadCron as bad:
+        if fields_of(when.cron).never_come():
+            yield place.problem("cron_never", "this cron names days that no month has: name one that comes")
+    except NoCron as bad:
         yield place.problem("bad_cron", f"this is no cron: {bad}")
     if when.first is not None and when.last is not None and when.last < when.first:
         yield place.problem("last_before_first", "last is a date before first: nothing would ever begin")

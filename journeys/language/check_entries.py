@@ -8,7 +8,6 @@ from journeys.language.durations import Cron, Interval, Once
 from journeys.language.entries import DateEntry, ScheduleEntry, WayIn
 from journeys.language.errors import Problem
 from journeys.language.findings import Place
-from journeys.language.schedules import never_strikes
 from journeys.language.walk import nodes_in
 from journeys.language.zones import is_zone
 
@@ -56,7 +55,7 @@ def _cron(expression: str, zone: str | None, place: Place) -> Iterator[Problem]:
     except NoCron as why:
         yield place.problem("cron_not_read", f'cron("{expression}") cannot be read: {why}')
         return
-    if never_strikes(fields):
+    if fields.never_come():
         yield place.problem("cron_never", f'cron("{expression}") names days that no month has: name one that comes')
     if zone is None and len(fields.hours) * len(fields.minutes) > MOST_A_DAY:
         yield place.problem(

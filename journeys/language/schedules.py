@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import assert_never
 
-from journeys.language.cron_fields import Fields, fields_of
+from journeys.language.cron_fields import fields_of
 from journeys.language.durations import WEEKDAYS, At, Cron, Interval, On, Once
 from journeys.language.permitted import clock_of
 from journeys.language.zones import all_zones, local_to_utc, utc_to_local, zone_of
@@ -84,12 +84,6 @@ def _clocks(schedule: At | On | Cron | Once, day: date) -> Sequence[time]:
             return (at.time(),) if day == at.date() else ()
         case Cron(expression):
             fields = fields_of(expression)
-            return [time(hour, minute) for hour in fields.hours for minute in fields.minutes] if fields.has_day(day) else ()
+            return tuple(fields.clocks()) if fields.has_day(day) else ()
         case _:
             assert_never(schedule)
-
-
-def never_strikes(fields: Fields) -> bool:
-    """Whether no calendar has such a day, as 30 February."""
-    day = date(2000, 1, 1)
-    return not any(fields.has_day(day + _DAY * each) for each in range(_LONGEST.days))

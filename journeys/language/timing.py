@@ -1,13 +1,14 @@
 """When a campaign begins: once or again and again, at a time of one zone's clock or of everybody's own. Pure, without a clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field as Bound
 
-from journeys.language.durations import WEEKDAYS, Weekday
+from journeys.language.cron_fields import fields_of
+from journeys.language.durations import Weekday
 from journeys.language.nodes import KW_ONLY, Node, node
 from journeys.language.zones import local_to_utc, utc_to_local, zone_of
 
@@ -58,19 +59,29 @@ def cron(fields: str, *, zone: str = "UTC", local: bool = False, first: date | N
     return Recurring(fields, zone=zone, local=local, first=first, last=last)
 
 
-def daily(time: str, *, zone: str = "UTC", local: bool = False) -> Recurring:
+def daily(time: str, *, zone: str = "UTC", local: bool = False, first: date | None = None, last: date | None = None) -> Recurring:
     """Every day at `"09:00"`."""
-    return Recurring(f"{_at(time)} * * *", zone=zone, local=local)
+    return Recurring(f"{_at(time)} * * *", zone=zone, local=local, first=first, last=last)
 
 
-def weekly(weekday: Weekday, time: str, *, zone: str = "UTC", local: bool = False) -> Recurring:
+def weekly(
+    weekday: Weekday, time: str, *, zone: str = "UTC", local: bool = False, first: date | None = None, last: date | None = None
+) -> Recurring:
     """Every week on `"monday"` at `"09:00"`."""
-    return Recurring(f"{_at(time)} * * {weekday[:3]}", zone=zone, local=local)
+    return Recurring(f"{_at(time)} * * {weekday[:3]}", zone=zone, local=local, first=first, last=last)
 
 
-def monthly(day: int | Literal["last"], time: str, *, zone: str = "UTC", local: bool = False) -> Recurring:
+def monthly(
+    day: int | Literal["last"],
+    time: str,
+    *,
+    zone: str = "UTC",
+    local: bool = False,
+    first: date | None = None,
+    last: date | None = None,
+) -> Recurring:
     """Every month on its day `1` or its `"last"` at `"09:00"`."""
-    return Recurring(f"{_at(time)} {'L' if day == 'last' else day} * *", zone=zone, local=local)
+    return Recurring(f"{_at(time)} {'L' if day == 'last' else day} * *", zone=zone, local=local, first=first, last=last)
 
 
 def _at(time: str) -> str:
@@ -110,95 +121,15 @@ def _begins(when: AtTimes, wall: datetime) -> datetime:
 
 def _walls(when: Recurring, after: datetime) -> Iterator[datetime]:
     """Times on the wall at which it strikes, from a little before `after` on: one in the gap of summer time strikes after the gap."""
-    fields = Fields.read(when.cron)
+    fields = fields_of(when.cron)
     start = after.replace(tzinfo=None) + FIRST_ZONE if when.local else utc_to_local(after, zone_of(when.zone)) - _LONGEST_GAP
     for days in range(_LOOKED_AHEAD_DAYS):
         day = start.date() + timedelta(days=days)
         if when.last is not None and day > when.last:
             return
         if fields.has_day(day) and (when.first is None or day >= when.first):
-            yield from (wall for wall in fields.times(day) if wall >= start)
+            yield from (wall for clock in fields.clocks() if (wall := datetime.combine(day, clock)) >= start)
 
 
 def _wall(at: str) -> datetime:
     return datetime.fromisoformat(at)
-
-
-class BadCron(ValueError):
-    """Text that is no cron; its words say why."""
-
-
-@dataclass(frozen=True)
-class Fields:
-    """The five fields, each as the numbers that it allows; day 0 of the month is its last one, day 0 of the week is Sunday."""
-
-    minutes: Sequence[int]
-    hours: Sequence[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    is_any_day: bool
-    is_any_weekday: bool
-
-    @classmethod
-    def read(cls, text: str) -> "Fields":
-        """Raises BadCron."""
-        parts = text.lower().split()
-        if len(parts) != len(_RANGES):
-            raise BadCron("it has five fields: minute, hour, day of the month, month, weekday")
-        minutes, hours, days, months, weekdays = (_numbers(part, *bounds) for part, bounds in zip(parts, _RANGES, strict=True))
-        return cls(
-            minutes=sorted(minutes),
-            hours=sorted(hours),
-            days=frozenset(days),
-            months=frozenset(months),
-            weekdays=frozenset(day % 7 for day in weekdays),
-            is_any_day=parts[2] == "*",
-            is_any_weekday=parts[4] == "*",
-        )
-
-    def has_day(self, day: date) -> bool:
-        """As cron has it: where day of the month and weekday are both given, either is enough."""
-        if day.month not in self.months:
-            return False
-        is_last = (day + timedelta(days=1)).day == 1
-        of_month = day.day in self.days or (is_last and 0 in self.days)
-        of_week = day.isoweekday() % 7 in self.weekdays
-        return (of_month or of_week) if not self.is_any_day and not self.is_any_weekday else (of_month and of_week)
-
-    def times(self, day: date) -> Iterator[datetime]:
-        for hour in self.hours:
-            for minute in self.minutes:
-                yield datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - a time on a wall has no zone yet
-
-
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_NAMES = {
-    **{name: str(number) for number, name in enumerate(_MONTHS, 1)},
-    **{weekday[:3]: str(number) for number, weekday in enumerate(WEEKDAYS, 1)},
-}
-_RANGES = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-
-
-def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        if part == "l" and name == "day of the month":
-            found.add(0)
-            continue
-        span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
-        begin = low if first == "*" else _number(first, name)
-        end = high if first == "*" or (step and not last) else _number(last or first, name)
-        by = _number(step, name) if "/" in part else 1
-        if not low <= begin <= end <= high or by < 1 or (first == "*" and last):
-            raise BadCron(f"its {name} goes from {low} to {high}, a range from the smaller to the greater")
-        found.update(range(begin, end + 1, by))
-    return found
-
-
-def _number(text: str, name: str) -> int:
-    text = _NAMES.get(text, text)
-    if not text.isdecimal() or not text.isascii():
-        raise BadCron(f"its {name} is no number, name, list, range or step")
-    return int(text)

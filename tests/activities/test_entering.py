@@ -14,10 +14,10 @@ from activities import entering
 from activities.entering import EnteringLane
 from journeys.language import Journey, Send, ahead, days, did, did_not, email, event, has, in_segment, segment, sql, trait
 from storage import events, segment_census, segment_follows, segment_members, segments
-from storage.attributes import Profile, changed
+from storage.attributes import said
 from storage.database import Connection, Database
 from storage.erasures import erase
-from storage.imports import ImportedEvent, ImportedPerson, bring_events, bring_people
+from storage.imports import ImportedEvent, ImportedPerson, bring_events, bring_people, lay_out
 from storage.joins import merge
 from storage.users import lock_users
 from tests.activities.crowd_of_segments import APP, Crowd
@@ -404,7 +404,7 @@ async def test_imported_people_and_events_move_people_and_tell_nothing(crowd: Cr
     bought = ImportedEvent("order 1", "bob", "order_placed", datetime.now(UTC), {}, bytes(32))
     for bring in (
         partial(
-            bring_people, app="demo", people=[ImportedPerson("ann", 1, changed(Profile(), {"plan": "gold"}, datetime.now(UTC), "row"))]
+            bring_people, app="demo", brought=lay_out("demo", [ImportedPerson("ann", 1, said({"plan": "gold"}, datetime.now(UTC), "row"))])
         ),
         partial(bring_events, app="demo", items=[bought], received_at=datetime.now(UTC)),
     ):

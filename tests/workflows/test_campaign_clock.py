@@ -109,6 +109,34 @@ async def test_a_time_that_comes_while_a_run_goes_on_is_left_out_and_written_dow
         assert [each.act for each in await campaigns.acts(connection, "demo", NAME, most=1)] == ["left_out"]
 
 
+@pytest.mark.parametrize(
+    ("hours_ago", "acts"),
+    [
+        ([24], ["begin"]),  # nine o'clock of yesterday has not come to Honolulu yet
+        ([24, 12], ["begin"]),  # twice a day
+        ([24, 16, 8], ["left_out"]),  # and no more than that
+        ([29], ["left_out"]),  # it has been everywhere, and something holds it up
+    ],
+)
+async def test_the_next_time_on_everybodys_clock_begins_while_the_one_before_is_on_its_way(
+    database: Database, clock: CampaignClock, hours_ago: list[int], acts: list[str]
+) -> None:
+    await launch(database, Campaign(NAME, "golden", email("sale"), when=daily("09:00", local=True)))
+    for ago in hours_ago:
+        await move(database, DUE)
+        await clock.look()
+        await move(
+            database,
+            f"UPDATE campaign_runs SET began_at = clock_timestamp() - interval '{ago} hours' WHERE began_at > now() - interval '1 hour'",
+        )
+    assert len(await runs(database)) == len(hours_ago)
+    await move(database, DUE)
+    await clock.look()
+    async with database.transaction() as connection:
+        assert [each.act for each in await campaigns.acts(connection, "demo", NAME, most=1)] == acts
+    assert len(await runs(database)) == len(hours_ago) + acts.count("begin")
+
+
 async def test_nothing_begins_while_it_is_paused_and_times_that_passed_are_left_out(database: Database, clock: CampaignClock) -> None:
     await launch(database, Campaign(NAME, "golden", email("sale"), when=daily("09:00")))
     async with database.transaction() as connection:

@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 
 from activities import schedules as activity
 from activities.schedule_order import ScheduleOrder
-from activities.schedules import Schedules
+from activities.schedules import Schedules, Struck, strikes
 from journeys.language import Journey, Wait, at, cron, days, every, minutes, on, once, schedule, trait
 from journeys.language.codec import condition_hash, condition_to_json, from_json, to_json
 from journeys.language.entries import ScheduleEntry
@@ -27,6 +27,7 @@ from storage.schedules import Run
 from tests.workflows.stage import Stage
 from workflows.schedule import ScheduleWorkflow
 from workflows.schedule_keeper import ScheduleKeeper, schedule_id
+from workflows.schedule_specs import spec_of
 from workflows.worker import sandbox
 
 HOUR = timedelta(hours=1)
@@ -404,6 +405,7 @@ async def test_a_segment_that_cannot_be_read_lets_nobody_in_and_says_so(house: H
     ("entry", "times"),
     [
         (schedule(cron("15 9 13 * fri"), segment="gold", zone="UTC"), {"09:15"}),
+        (schedule(cron("15 9 L * *"), segment="gold", zone="UTC"), {"09:15"}),
         (schedule(once("2031-12-01T09:00"), segment="gold", zone="Asia/Tokyo"), {"00:00"}),
         (schedule(at("09:10"), segment="gold"), {f"{hour:02}:{minute}" for hour in range(24) for minute in (10, 25, 40, 55)}),
         (schedule(once("2031-12-01T09:00"), segment="gold"), None),
@@ -418,3 +420,17 @@ async def test_temporal_takes_each_kind_of_schedule(house: House, entry: Schedul
     coming: Sequence[datetime] = made.info.next_action_times
     assert coming
     assert times is None or {f"{each.astimezone(UTC):%H:%M}" for each in coming} <= times
+
+
+@pytest.mark.parametrize(("days", "woken"), [("L", {28, 29, 30, 31}), ("15,L", {15, 28, 29, 30, 31}), ("31", {31})])
+def test_temporal_wakes_on_every_day_that_may_be_the_last(days: str, woken: set[int]) -> None:
+    [calendar] = spec_of(schedule(cron(f"15 9 {days} * *"), segment="gold", zone="UTC")).calendars
+    assert {each.start for each in calendar.day_of_month} == woken
+
+
+def test_of_the_days_on_which_it_wakes_only_the_last_one_strikes() -> None:
+    entry = schedule(cron("15 9 L * *"), segment="gold", zone="UTC")
+    nights = [datetime(2027, 1, day, tzinfo=UTC) for day in range(28, 32)]
+    rows = [stored.Schedule("demo", "news", entry, "", night, None, is_gone=False, accepts_entries=True) for night in nights]
+    struck = [strikes(row, [], row.struck_until + 10 * HOUR) for row in rows]
+    assert struck == [[], [], [], [Struck(datetime(2027, 1, 31, 9, 15, tzinfo=UTC), ())]]

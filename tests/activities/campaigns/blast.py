@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Blast:
     lanes: int = 4
     people: int = 0
     orders: list[RunOrder] = field(default_factory=list)
+    through: Mapping[str, Any] = field(default_factory=dict)
+    """What it delivers with in place of the town's: fields of Delivery."""
 
     async def add_people(self, many: int, *, zone: str | None = None) -> None:
         await self.town.run(_PEOPLE, first=self.people + 1, last=self.people + many, zone=zone)
@@ -67,7 +69,8 @@ class Blast:
 
     def process(self) -> CampaignLanes:
         """A fresh process."""
-        return CampaignLanes(House(self.town.database, self.town.delivery(), self.folder, self.lanes))
+        delivery = replace(self.town.delivery(), **self.through)
+        return CampaignLanes(House(self.town.database, delivery, self.folder, self.lanes))
 
     async def send(self, order: RunOrder) -> None:
         await self.process().send(order)

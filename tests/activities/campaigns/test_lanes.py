@@ -270,6 +270,69 @@ async def test_a_campaign_leaves_at_the_same_time_on_everybodys_clock(blast: Bla
     assert timedelta(hours=11) < standing.due_at - now < timedelta(hours=13)
 
 
+async def test_whose_zone_nobody_knows_has_the_clock_of_the_app(blast: Blast) -> None:
+    await blast.town.run("""UPDATE apps SET settings = '{"timezone": "Pacific/Kiritimati"}'""")
+    await blast.add_people(2)
+    await blast.add_people(1, zone="Pacific/Pago_Pago")
+    order = await blast.launch(local_at=(datetime.now(UTC) + timedelta(hours=1)).replace(tzinfo=None).isoformat())
+    await blast.send(order)
+    assert sorted(blast.town.provider.taken) == ["p1@example.com", "p2@example.com"]
+
+
+@pytest.mark.parametrize(("comes_from", "goes_to"), [("Pago_Pago", "Kiritimati"), ("Kiritimati", "Pago_Pago")])
+async def test_who_crosses_the_date_line_meanwhile_gets_it_once_by_the_clock_that_they_have_then(
+    blast: Blast, comes_from: str, goes_to: str
+) -> None:
+    """In 15 hours' time of UTC's wall: in an hour in Kiritimati, in 26 in Pago Pago."""
+    await blast.add_people(1, zone=f"Pacific/{comes_from}")
+    now = datetime.now(UTC)
+    order = await blast.launch(local_at=(now + timedelta(hours=15)).replace(tzinfo=None).isoformat())
+    await blast.send(order)
+    await blast.town.run("UPDATE users SET timezone = :zone WHERE timezone IS NOT NULL", zone=f"Pacific/{goes_to}")
+    await blast.let_leases_end(timedelta(hours=30))
+    await blast.send(order)
+    standing = await blast.look(order)
+    assert standing.due_at is not None
+    expected = timedelta(hours=1 if goes_to == "Kiritimati" else 26)
+    assert abs(standing.due_at - now - expected) < timedelta(minutes=5)
+    assert blast.town.provider.taken == []
+    assert (await blast.look(order)).chunks == 1
+
+
+async def test_a_stop_in_the_middle_lets_nothing_more_leave_and_accounts_for_everybody(blast: Blast) -> None:
+    await blast.add_people(3 * CHUNK)
+    blast.town.provider.is_held = True
+    order = await blast.launch()
+    sending = asyncio.create_task(blast.send(order))
+    await blast.town.provider.called.wait()
+    assert await blast.change(order, "stopped")
+    await asyncio.sleep(1)
+    blast.town.provider.released.set()
+    await sending
+    left = len(blast.town.provider.taken)
+    await blast.let_leases_end()
+    await ActivityEnvironment().run(blast.runs.skip_left, order, "stopped")
+    await blast.send(order)
+    assert len(blast.town.provider.taken) == left < 3 * CHUNK
+    ends = {("sent", None): left, ("skipped", "stopped"): 3 * CHUNK - left}
+    assert await blast.ends() == ends
+    assert await blast.tallies(order) == {("planned", None): 3 * CHUNK, **ends}
+    assert (await blast.look(order)).chunks == 0
+
+
+async def test_a_stop_skips_also_what_waits_for_its_time_and_for_a_winner(blast: Blast) -> None:
+    await blast.add_people(60)
+    rule = WinnerRule(50, after=hours(1), until=hours(2))
+    order = await blast.launch(message=None, versions=TWO_TIMES, winner=rule, goal=Goal(event("bought"), days(1)))
+    await blast.send(order)
+    left = len(blast.town.provider.taken)
+    assert await blast.change(order, "stopped")
+    await ActivityEnvironment().run(blast.runs.skip_left, order, "stopped")
+    assert 0 < left < 30
+    assert await blast.ends() == {("sent", None): left, ("skipped", "stopped"): 60 - left}
+    assert (await blast.look(order)).chunks == 0
+
+
 TWO_TIMES = (Version("morning", 50, email("welcome")), Version("evening", 50, email("welcome"), after=hours(9)))
 
 

@@ -12,15 +12,17 @@ from activities.tracking import Sent
 from channels.base import Content
 from channels.templates import content_hash
 from channels.wishes import About, Tracking, decided
-from journeys.language import email, event, hours, prop, trait
+from journeys.language import custom, email, event, hours, in_app, prop, push, trait
 from journeys.language.assign import AppHoldout, in_app_holdout
 from journeys.language.campaigns import Campaign, Version
 from journeys.language.codec import campaign_hash, campaign_to_json, condition_hash, condition_to_json
 from journeys.language.facts import EventFact
+from journeys.language.messages import Message
 from journeys.language.segments import mentions
-from storage import apps, campaigns, segments, templates, triggered_sends
+from storage import apps, campaigns, endpoints, segments, templates, triggered_sends
 from storage.campaigns import Place
 from storage.database import Database
+from storage.endpoints import Confirmed
 from storage.erasures import erase
 from storage.events import Incoming, accept
 from tests.activities.town import build
@@ -259,6 +261,25 @@ async def test_two_who_keep_house_at_once_count_each_message_once(database: Data
 
     assert sum(await asyncio.gather(work(), work(), work())) == 12
     assert await counted(database) == [("message", "sent", None, 12)]
+
+
+@pytest.mark.parametrize(
+    ("message", "targets"), [(push("thanks"), 2), (custom("thanks"), 1), (in_app("thanks"), 1)], ids=["push", "custom", "in_app"]
+)
+async def test_an_event_sends_a_push_to_each_device_and_what_has_no_address_to_the_person(
+    database: Database, message: Message, targets: int
+) -> None:
+    await launch(database, replace(THANKS, message=message))
+    await ordered(database, "ann", "e1")
+    async with database.transaction() as connection:
+        [ann] = (await connection.exec_driver_sql("SELECT id FROM users WHERE user_id = 'ann'")).scalars()
+        await endpoints.confirm(connection, "demo", [Confirmed(ann, "push", token, NOW) for token in ("phone", "tablet")])
+    await tell(database, "e1")
+    await tell(database, "e1")
+    assert await counted(database) == [("message", "planned", None, targets)]
+    async with database.transaction() as connection:
+        found = (await connection.exec_driver_sql("SELECT channel, target = 'user' FROM messages")).all()
+    assert {tuple(row) for row in found} == {(message.channel, message.channel != "push")}
 
 
 async def test_each_launch_is_counted_by_itself_and_erasing_somebody_keeps_the_counts(database: Database) -> None:

@@ -196,7 +196,7 @@ async def test_the_later_word_wins_in_sql_as_it_does_in_python(database: Databas
     for turn in (0, 1):
         people = [ImportedPerson(f"user-{n}", n, pair[turn]) for n, pair in enumerate(profiles)]
         async with database.transaction() as connection:
-            await imports.bring_people(connection, "demo", people)
+            await imports.bring_people(connection, "demo", imports.lay_out("demo", people))
     stored = await ask(database, "SELECT user_id, attributes, attribute_clock, timezone, locale FROM users")
     found = {user_id: (attributes, clock, zone, locale) for user_id, attributes, clock, zone, locale in stored}
     for n, (one, other) in enumerate(profiles):

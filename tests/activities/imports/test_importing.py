@@ -9,9 +9,10 @@ from sqlalchemy import text
 
 from activities.jobs import importing
 from journeys.language.errors import Conflict, Invalid, NotFound
-from storage import people, segments
-from storage.database import Database
-from tests.activities.imports.runs import bad_rows, begun, imported, one_piece, uploaded, work_on
+from storage import jobs, people, segments
+from storage.database import Connection, Database
+from storage.jobs import Job
+from tests.activities.imports.runs import bad_rows, begun, imported, look, one_piece, to_the_end, uploaded, work_on
 
 PEOPLE = """user_id,email,plan,logins,since
 ann,Ann@Example.com,pro,12,2026-01-31
@@ -77,7 +78,7 @@ async def test_of_two_rows_of_one_user_the_later_line_counts(database: Database,
     rows = "user_id,a,b\nann,1,\nann,2,x\nbob,1,\nann,3,\n"
     await imported(database, rows)
     assert await attributes(database, "ann") == {"a": "3", "b": "x"}
-    monkeypatch.setattr(importing, "ROWS_A_PIECE", 1)
+    monkeypatch.setattr(importing, "ROWS_A_PART", 1)
     await imported(database, rows.replace("ann", "eve"))
     assert await attributes(database, "eve") == {"a": "3", "b": "x"}
 
@@ -164,10 +165,10 @@ async def test_events_come_in_as_history_and_stand_once(database: Database) -> N
 
 
 async def test_equal_rows_in_different_pieces_are_different_events(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "ROWS_A_PIECE", 2)
+    monkeypatch.setattr(importing, "ROWS_A_PART", 2)
     rows = "user_id,occurred_at\n" + "ann,2026-01-31\n" * 5 + "ann,2026-02-01\n"
     assert (await imported(database, rows, what="events", event="bought")).result["events_stored"] == 6
-    monkeypatch.setattr(importing, "ROWS_A_PIECE", 3)
+    monkeypatch.setattr(importing, "ROWS_A_PART", 3)
     longer = rows + "ann,2026-01-31\n"
     assert (await imported(database, longer, what="events", event="bought")).result["events_stored"] == 1
 
@@ -230,7 +231,7 @@ async def test_a_huge_line_costs_only_itself(database: Database) -> None:
 
 
 async def test_a_piece_that_is_done_again_does_nothing_twice(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "ROWS_A_PIECE", 10)
+    monkeypatch.setattr(importing, "ROWS_A_PART", 10)
     rows = "user_id,occurred_at\n" + "".join(f"u{n % 7},2026-01-{n % 28 + 1:02}\n" for n in range(100))
     work = work_on(database)
     job = await begun(database, "import", {"what": "events", "event": "bought", "file": await uploaded(database, rows.encode())})
@@ -241,6 +242,55 @@ async def test_a_piece_that_is_done_again_does_nothing_twice(database: Database,
             with pytest.raises(Conflict):
                 await importing.imports(work, before)
     assert (job.result["events_stored"], await ask(database, "SELECT count(*) FROM events")) == (100, [(100,)])
+
+
+async def test_of_rows_that_name_one_address_the_last_counts_and_a_device_is_its_persons(database: Database) -> None:
+    rows = "user_id,email,address.push\nann,a@example.com,token-1\nann,A@example.com,token-2\nbob,a@example.com,token-1\n"
+    await imported(database, rows)
+    held = [("ann", "email", "a@example.com", "active"), ("ann", "push", "token-2", "active")]
+    assert await addresses(database) == [*held, ("bob", "email", "a@example.com", "active"), ("bob", "push", "token-1", "active")]
+    await imported(database, "user_id,address.push\nann,token-1\n")
+    assert [row for row in await addresses(database) if row[2] == "token-1"] == [("ann", "push", "token-1", "active")]
+
+
+async def test_a_job_that_is_stopped_writes_nothing_of_what_was_read_ahead(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "ROWS_A_PART", 1)
+    job = await begun(database, "import", {"what": "users", "file": await uploaded(database, b"user_id\nann\nbob\ncid\n")})
+    bring = importing._bring
+
+    async def bring_and_stop(connection: Connection, job: Job, *more: Any) -> dict[str, Any]:
+        async with database.transaction() as other:
+            await jobs.stop(other, "demo", job.id)
+        return await bring(connection, job, *more)
+
+    monkeypatch.setattr(importing, "_bring", bring_and_stop)
+    work = work_on(database)
+    stopped = await one_piece(work, await one_piece(work, job))
+    assert (stopped.state, stopped.result["rows"]) == ("stopped", 1)
+    assert await ask(database, "SELECT user_id FROM users") == [("ann",)]
+
+
+async def test_what_a_piece_has_written_before_it_fails_stays_and_is_not_written_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "ROWS_A_PART", 1)
+    work = work_on(database)
+    job = await begun(database, "import", {"what": "users", "file": await uploaded(database, b"user_id\nann\nbob\ncid\n")})
+    job = await one_piece(work, job)
+    bring, turns = importing._bring, iter([True, False, True, True])
+
+    async def fail_once(*given: Any) -> dict[str, Any]:
+        if not next(turns):
+            raise ZeroDivisionError
+        return await bring(*given)
+
+    monkeypatch.setattr(importing, "_bring", fail_once)
+    with pytest.raises(ZeroDivisionError):
+        await one_piece(work, job)
+    half = await look(database, job)
+    assert (half.result["rows"], half.result["users_created"]) == (1, 1)
+    done = await to_the_end(work, half)
+    assert (done.result["rows"], done.result["users_created"]) == (3, 3)
 
 
 async def test_a_file_that_is_gone_says_what_to_do(database: Database) -> None:

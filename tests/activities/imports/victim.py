@@ -9,11 +9,11 @@ from storage import jobs
 from storage.database import Database
 from tests.activities.imports.runs import one_piece, work_on
 
-ROWS_A_PIECE = 50
+ROWS_A_PART = 20
 
 
 async def main(url: str, job_id: str) -> None:
-    importing.ROWS_A_PIECE = ROWS_A_PIECE
+    importing.ROWS_A_PART = ROWS_A_PART
     database = Database(url)
     async with database.transaction() as connection:
         job = await jobs.get(connection, "demo", UUID(job_id))

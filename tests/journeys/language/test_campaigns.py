@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from journeys.campaigns import whats_new
 from journeys.language import Cap, QuietHours, captured, days, email, entry, event, hours, minutes, prop, push, segment
-from journeys.language.campaigns import ONLY, Campaign, Version, WinnerRule, cron, daily, once, weekly
+from journeys.language.campaigns import ONLY, Campaign, Version, WinnerRule, cron, daily, monthly, once, weekly
 from journeys.language.check_campaigns import campaign_problems
 from journeys.language.codec import campaign_from_json, campaign_hash, campaign_of_run, campaign_schema, campaign_to_json
 from journeys.language.durations import Duration
@@ -32,6 +32,7 @@ RULE = WinnerRule(20, hours(2), hours(24))
             "spring-sale", "lapsed", MAIL, when=once("2026-12-01T09:00", zone="Europe/Berlin"), per_second=50, caps=[Cap(1, per="day")]
         ),
         Campaign("spring-sale", "lapsed", MAIL, when=weekly("monday", "09:00", local=True), quiet_hours=QuietHours("21:00", "08:00")),
+        Campaign("spring-sale", "lapsed", MAIL, when=monthly("last", "09:00", first=date(2027, 1, 1), last=date(2027, 6, 30))),
         Campaign("thanks", "buyers", MAIL, when=event("order_placed").where(prop("total") > 20), holdout=5),
         Campaign("welcome", "buyers", MAIL, when=segment("vip")),
         Campaign(
@@ -154,6 +155,8 @@ def test_with_so_much_time_as_its_last_version_needs_a_campaign_is_in_order() ->
         ({"when": daily("09:00", zone="Europe/Atlantis")}, "when", "no_such_zone"),
         ({"when": daily("09:00", zone="Europe/Berlin", local=True)}, "when", "local_and_zone"),
         ({"when": cron("0 9 * *")}, "when", "bad_cron"),
+        ({"when": cron("0 9 30 2 *")}, "when", "cron_never"),
+        ({"when": daily("09:00", first=date(2027, 2, 1), last=date(2027, 1, 31))}, "when", "last_before_first"),
         ({"when": once("2026-02-30T09:00")}, "when", "no_such_day"),
         ({"local_at": "2026-12-01T09:00"}, "when", "local_at_of_a_run"),
     ],

@@ -25,6 +25,7 @@ from journeys.language import (
     once,
     rehearse,
     schedule,
+    timing,
     trait,
 )
 from journeys.language.cron_fields import NoCron, fields_of
@@ -92,6 +93,8 @@ def test_each_day_of_the_wall_strikes_once_and_shows_the_time_or_one_that_clocks
         (cron("0 9 * * 1"), "Europe/Berlin", "2026-10-23T12:00", "2026-10-26T08:00"),  # a Monday, in winter time again
         (cron("0 9 13 * fri"), "UTC", "2026-02-01T00:00", "2026-02-06T09:00"),  # the 13th, or any Friday
         (cron("0 0 29 2 *"), "UTC", "2096-03-01T00:00", "2104-02-29T00:00"),  # 2100 has none
+        (cron("0 9 L * *"), "UTC", "2027-02-01T00:00", "2027-02-28T09:00"),  # the last day of the month
+        (cron("0 9 15,L * *"), "Europe/Berlin", "2026-11-16T00:00", "2026-11-30T08:00"),  # beside another one
         (once("2026-12-01T09:00"), "America/New_York", "2026-01-01T00:00", "2026-12-01T14:00"),
         (once("2026-12-01T09:00"), "UTC", "2026-12-01T09:00", None),
         (every(hours(6)), "Europe/Berlin", "2026-10-25T00:30", "2026-10-25T06:00"),  # whatever clocks show
@@ -124,6 +127,7 @@ def test_nine_o_clock_comes_to_every_zone_once_a_day() -> None:
         ("*/15 * * * *", (0, 15, 30, 45)),
         ("1-5/2,59 * * * *", (1, 3, 5, 59)),
         ("7 * * * *", (7,)),
+        ("5/20 * * * *", (5, 25, 45)),  # from there to the end of the field
     ],
 )
 def test_cron_is_read(expression: str, numbers: Any) -> None:
@@ -132,12 +136,42 @@ def test_cron_is_read(expression: str, numbers: Any) -> None:
 
 def test_sunday_is_0_and_7_and_names_count() -> None:
     assert fields_of("0 0 * jan-MAR 5-7").months == (1, 2, 3)
-    assert fields_of("0 0 * * 5-7").weekdays == fields_of("0 0 * * 0,fri,sat").weekdays == (0, 5, 6)
+    assert (
+        fields_of("0 0 * * 5-7").weekdays == fields_of("0 0 * * 0,fri,sat").weekdays == fields_of("0 0 * * fri-sun").weekdays == (0, 5, 6)
+    )
+    assert fields_of("0 0 * * sun").weekdays == fields_of("0 0 * * sun-sun").weekdays == (0,)
+
+
+CRONS = st.lists(
+    st.sampled_from(("*", "0", "5", "1-5", "*/7", "5/10", "1,3-5", "L", "15,L", "jan", "mon", "fri-sun", "31", "60", "x", "")),
+    min_size=5,
+    max_size=5,
+).map(" ".join)
+
+
+@given(CRONS, moments)
+def test_a_schedule_and_a_campaign_read_the_same_cron_alike(expression: str, after: datetime) -> None:
+    try:
+        fields = fields_of(expression)
+    except NoCron:
+        for read in (
+            lambda: next_strike(cron(expression), zone_of("UTC"), after),
+            lambda: timing.next_strike(timing.cron(expression), after),
+        ):
+            with pytest.raises(NoCron):
+                read()
+        return
+    if fields.never_come():
+        assert timing.next_strike(timing.cron(expression), after) is None
+        return
+    begins = timing.next_strike(timing.cron(expression), after)
+    assert begins is not None
+    assert begins.at == next_strike(cron(expression), zone_of("UTC"), after)
 
 
 @pytest.mark.parametrize(
     "expression",
-    ["", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *", "5/10 * * * *", "* * 0 * *", "* * * foo *", "@daily", "a b c d e"],
+    ["", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *", "5/0 * * * *", "* * 0 * *", "* * * foo *", "@daily", "a b c d e"],
 )
 def test_what_is_no_cron_is_told(expression: str) -> None:
     with pytest.raises(NoCron):

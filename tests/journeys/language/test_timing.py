@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from journeys.language.cron_fields import NoCron, fields_of
 from journeys.language.timing import (
     AtTimes,
-    BadCron,
-    Fields,
     Strike,
     cron,
     daily,
@@ -47,6 +46,9 @@ def utc(text: str) -> datetime:
         (daily("02:30", zone="Europe/Berlin"), "2026-10-24T12:00", "2026-10-25T00:30"),
         (daily("02:30", zone="Europe/Berlin"), "2026-10-25T00:30", "2026-10-26T01:30"),
         (cron("0 9 * * *", first=date(2027, 1, 5)), "2026-11-26", "2027-01-05T09:00"),
+        (daily("09:00", first=date(2027, 1, 5)), "2026-11-26", "2027-01-05T09:00"),
+        (weekly("monday", "09:00", first=date(2027, 1, 5)), "2026-11-26", "2027-01-11T09:00"),
+        (monthly("last", "09:00", first=date(2027, 1, 5)), "2026-11-26", "2027-01-31T09:00"),
     ],
 )
 def test_a_campaign_begins_at_the_next_time_of_its_clock(when: AtTimes, after: str, expected: str) -> None:
@@ -54,7 +56,11 @@ def test_a_campaign_begins_at_the_next_time_of_its_clock(when: AtTimes, after: s
 
 
 def test_there_is_no_beginning_behind_the_last_day() -> None:
-    assert next_strike(cron("0 9 * * *", last=date(2026, 11, 26)), utc("2026-11-26T09:00")) is None
+    last = date(2026, 11, 30)  # a Monday
+    for when in (cron("0 9 * * *", last=last), daily("09:00", last=last), weekly("monday", "09:00", last=last)):
+        assert next_strike(when, utc("2026-11-29T09:00")) == Strike(utc("2026-11-30T09:00"))
+        assert next_strike(when, utc("2026-11-30T09:00")) is None
+    assert next_strike(monthly("last", "09:00", last=last), utc("2026-11-30T09:00")) is None
     assert next_strike(once("2026-12-01T09:00"), utc("2026-12-01T09:00")) is None
     assert next_strike(cron("0 9 30 2 *"), utc("2026-12-01T09:00")) is None
 
@@ -78,11 +84,13 @@ def test_a_local_time_can_be_launched_until_it_is_past_in_the_last_zone() -> Non
     [
         *("", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8"),
         *("5-1 * * * *", "*/0 * * * *", "x * * * *", "*-5 * * * *", "- * * * *", "1,,2 * * * *", "² * * * *"),
+        # A name belongs to its field, and the last day to days.
+        *("mon * * * *", "* * * * jan", "* * * fri *", "* * L-3 * *", "L * * * *", "* * * * L", "* * 15,,L * *"),
     ],
 )
 def test_what_is_no_cron_is_told(text: str) -> None:
-    with pytest.raises(BadCron):
-        Fields.read(text)
+    with pytest.raises(NoCron):
+        fields_of(text)
 
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"])
