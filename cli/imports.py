@@ -169,6 +169,9 @@ def _told(result: Any) -> Iterator[str]:
             yield f"    {words}: {result[name]:,}"
     if result["ignored_columns"]:
         yield f"    columns that went nowhere: {', '.join(result['ignored_columns'])}"
+    for each in result.get("looks_like", ()):
+        remedy = f"--map {each['to']}:{each['type']}={each['column']}"
+        yield f"    {each['column']} is kept as text and looks like a {each['type']}: {remedy}"
     for name, times in sorted(result["not_mapped"].items()):
         yield f"    {name} has no place here; rows with it: {times:,}"
 

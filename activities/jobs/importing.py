@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from activities.imports import pinpoint
 from activities.imports.arriving import take_in
-from activities.imports.beginning import begin
+from activities.imports.beginning import Begun, begin
 from activities.imports.mapping import EventRow, Layout, PersonRow, event_of, name_of, person_of
 from activities.imports.order import ImportOrder
 from activities.imports.windows import WINDOW_BYTES, BadRow, Position, Spelling, read_window
@@ -144,7 +144,7 @@ async def _begin(work: Work, job: Job, order: ImportOrder) -> Progress:
         "spelling": asdict(begun.spelling),
         "pinpoint": begun.is_pinpoint,
     }
-    return Progress(cursor, done=0, total=file.lines, result=_result(order, begun.spelling, begun.is_pinpoint))
+    return Progress(cursor, done=0, total=file.lines, result=_result(order, begun))
 
 
 async def _fetched(work: Work, job: Job, order: ImportOrder) -> StoredFile:
@@ -163,12 +163,13 @@ async def _file(connection: Connection, app: str, file_id: str) -> StoredFile:
     return file
 
 
-def _result(order: ImportOrder, spelling: Spelling, is_pinpoint: bool) -> dict[str, Any]:
+def _result(order: ImportOrder, begun: Begun) -> dict[str, Any]:
+    spelling = begun.spelling
     layout = Layout(order, spelling.header)
-    ignored = [] if is_pinpoint else sorted({column for column in spelling.header if layout.place_of(column) is None})
+    ignored = [] if begun.is_pinpoint else sorted({column for column in spelling.header if layout.place_of(column) is None})
     counts = ["rows", "bad_rows", *_COUNTS[order.what], *(["put_on_list"] if order.segment is not None else [])]
-    told: dict[str, Any] = {"form": spelling.form, "is_pinpoint": is_pinpoint, "ignored_columns": ignored, "not_mapped": {}}
-    return {**dict.fromkeys(counts, 0), **told}
+    told: dict[str, Any] = {"form": spelling.form, "is_pinpoint": begun.is_pinpoint, "ignored_columns": ignored, "not_mapped": {}}
+    return {**dict.fromkeys(counts, 0), **told, "looks_like": [asdict(each) for each in begun.lookalikes]}
 
 
 def _read_whole(window: bytes, order: ImportOrder, job: Job, position: Position, *, is_last: bool) -> Batch:

@@ -61,6 +61,18 @@ async def _worker(served: FastAPI, database: Database) -> AsyncIterator[None]:
     working.cancel()
 
 
+async def test_numbers_that_are_kept_as_text_are_told_with_the_remedy(sojourn: Command) -> None:
+    rows = "user_id,spent,vip,zip,plan,age\n" + "".join(f"u{n},{n}.50,{'true' if n % 2 else 'FALSE'},0123{n},gold,\n" for n in range(3))
+    write("typed.csv", rows + "u9,12,true,99999,7,\n")
+    told = await sojourn("import", "users", "typed.csv")
+    assert [line.strip() for line in told.splitlines() if "looks like" in line] == [
+        "spent is kept as text and looks like a number: --map attributes.spent:number=spent",
+        "vip is kept as text and looks like a bool: --map attributes.vip:bool=vip",
+    ]
+    mapped = ("--map", "attributes.spent:number=spent", "--map", "attributes.vip:text=vip")
+    assert "looks like" not in await sojourn("import", "users", "typed.csv", *mapped)
+
+
 async def test_users_are_imported_and_bad_rows_named(sojourn: Command) -> None:
     write("people.csv", PEOPLE)
     told = await sojourn("import", "users", "people.csv", *MAPPED, "--segment", "friends")
