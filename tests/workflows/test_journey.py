@@ -84,6 +84,7 @@ async def test_a_purchase_within_the_week_saves_the_coupon(scene: Stage) -> None
 async def test_an_exit_event_ends_the_wait_and_frees_the_place(scene: Stage) -> None:
     await begin(scene)
     handle = await scene.workflow("onboarding")
+    await eventually(scene, ["welcome"])
     await scene.track("account_closed")
     assert await scene.finished(handle) == "exited: account_closed"
     assert await scene.enrollments() == [("closed", "exited: account_closed")]
