@@ -3,9 +3,11 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,24 @@ async def test_the_same_end_with_a_good_certificate_gets_it(certificate: Certifi
     async with provider(accepts, tls=certificate.server()) as fake:
         answer = await post(ProviderApi(fake.base_url, verify=certificate.client()), tls_name="mail.example")
         assert (answer.status, len(fake.requests)) == (200, 1)
+
+
+class Searches(MetaPathFinder):
+    """Sees which modules are looked for among the files, and finds none."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - the names are the protocol's
+        self.names.append(fullname)
+
+
+async def test_no_request_looks_for_a_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches = Searches()
+    async with provider(lambda _request: Response(200)) as end:
+        api = ProviderApi(end.base_url)
+        await api.get("/", {})
+        monkeypatch.setattr(sys, "meta_path", [searches, *sys.meta_path])
+        await api.get("/", {})
+        await api.close()
+    assert searches.names == []
