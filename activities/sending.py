@@ -20,7 +20,7 @@ from channels.render import RenderFailed
 from channels.whatsapp.letter import fitting
 from journeys.language.errors import Unavailable
 from journeys.language.messages import MessageClass
-from storage.messages import Claim, Settlement
+from storage.messages import Claim, Note, Settlement
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def turn_of(way: Way, parcel: Parcel) -> Turn:
     has_slot = claim.slot_at is not None and timedelta() <= parcel.moment() - claim.slot_at < SLOT_LASTS
 
     async def note(account: str, repeats_for: timedelta | None) -> bool:
-        return way.traffic is None or await way.traffic.note(parcel.app, claim.id, claim.epoch, account, repeats_for)
+        return way.traffic is None or await way.traffic.note(parcel.app, Note(claim.id, claim.epoch, account, repeats_for))
 
     is_kept = claim.repeat_until is not None and claim.repeat_until > parcel.moment() and not claim.maybe_doubled
     return Turn(note, has_slot=has_slot, is_bound=claim.may_have_left, is_kept=is_kept, only=claim.account)

@@ -1,27 +1,27 @@
 """What this process knows of every account, and tells the others through Postgres (storage/account_states.py).
 
-What others found out is known here within `LOOKS_EVERY_S`; slots of an account with a rate are taken from Postgres, those that are
-asked for at the same time in one statement.
+What others found out is known here within `LOOKS_EVERY_S`; slots of an account with a rate are taken from Postgres, and what is sent
+through which account is written there, for all who ask at the same time in one statement.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
 
 from activities.breaker import Gate
 from activities.pacing import Limits, Pace, slowed, take
+from activities.together import Together
 from journeys.language.errors import Unavailable
 from journeys.language.messages import MessageClass
 from storage import account_states
 from storage.account_states import AccountKey, AccountState
 from storage.database import Connection, Database
-from storage.messages import note_account
+from storage.messages import Note, note_accounts
 
 _log = structlog.get_logger()
 LOOKS_EVERY_S = 0.2
@@ -39,15 +39,6 @@ class Slot:
     is_booked: bool = True
 
 
-@dataclass
-class _Queue:
-    """Who waits for slots of one account in this process."""
-
-    limits: Limits
-    waiting: list[tuple[MessageClass, asyncio.Future[Slot]]] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-
-
 class Traffic:
     """One for a process."""
 
@@ -57,7 +48,8 @@ class Traffic:
         self._looked_at: dict[str, float] = {}
         self._states: dict[str, dict[AccountKey, AccountState]] = {}
         self._looking: dict[str, asyncio.Lock] = {}
-        self._queues: dict[AccountKey, _Queue] = {}
+        self._slots: dict[AccountKey, Together[tuple[MessageClass, Limits], Slot]] = {}
+        self._notes: dict[str, Together[Note, bool]] = {}
         self._shared: set[AccountKey] = set()
         self._probes: dict[AccountKey, datetime] = {}
 
@@ -111,28 +103,20 @@ class Traffic:
 
     async def slot(self, key: AccountKey, limits: Limits, message_class: MessageClass) -> Slot:
         """Take the next free slot. Raises Unavailable."""
-        queue = self._queues.setdefault(key, _Queue(limits))
-        queue.limits = limits
-        future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        queue.waiting.append((message_class, future))
-        if queue.task is None:
-            queue.task = asyncio.ensure_future(self._serve(key, queue))
-        return await future
+        slots = self._slots.setdefault(key, Together(partial(self._take, key)))
+        return await slots.ask((message_class, limits))
 
-    async def _serve(self, key: AccountKey, queue: _Queue) -> None:
-        while queue.waiting:
-            asked, queue.waiting = queue.waiting, []
-            try:
-                slots = await self._database.run(partial(_take, key=key, limits=queue.limits, asked=[each for each, _ in asked]))
-            except Exception as error:  # noqa: BLE001 - it is handed to everybody who asked, and the next ones may fare better
-                _end(asked, error)
-            else:
-                _end(asked, *slots)
-        queue.task = None
+    async def _take(self, key: AccountKey, asked: Sequence[tuple[MessageClass, Limits]]) -> Sequence[Slot]:
+        limits = asked[-1][1]
+        return await self._database.run(partial(_take, key=key, limits=limits, asked=[each for each, _ in asked]))
 
-    async def note(self, app: str, message_id: UUID, epoch: int, account: str, repeats_for: timedelta | None) -> bool:
+    async def note(self, app: str, note: Note) -> bool:
         """Write down which account a message goes through: not the first of its route, or one that takes repeats. Raises Unavailable."""
-        return await self._database.run(lambda connection: note_account(connection, app, message_id, epoch, account, repeats_for))
+        return await self._notes.setdefault(app, Together(partial(self._write_down, app))).ask(note)
+
+    async def _write_down(self, app: str, notes: Sequence[Note]) -> Sequence[bool]:
+        ours = await self._database.run(lambda connection: note_accounts(connection, app, notes))
+        return [each.id in ours for each in notes]
 
     async def say_closed(self, key: AccountKey, seconds: float) -> None:
         await self._tell(key, lambda connection: account_states.close_for(connection, key, timedelta(seconds=seconds)))
@@ -189,15 +173,3 @@ def _pace(state: AccountState) -> Pace:
 async def _write(connection: Connection, key: AccountKey, pace: Pace) -> None:
     written = {name: value for name, value in vars(pace).items() if name != "closed_until"}
     await account_states.write_pace(connection, key, **written)
-
-
-def _end(asked: Sequence[tuple[MessageClass, asyncio.Future[Slot]]], *ends: Slot | Exception) -> None:
-    """Answer each with its own slot, or all with one error. Who was cancelled meanwhile loses its slot."""
-    for place, (_, future) in enumerate(asked):
-        end = ends[min(place, len(ends) - 1)]
-        if future.done():
-            continue
-        if isinstance(end, Slot):
-            future.set_result(end)
-        else:
-            future.set_exception(end)

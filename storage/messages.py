@@ -95,6 +95,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Through which account a claimed message goes. `repeats_for`: how long after its first claim the provider knows a repeat."""
+
+    id: UUID
+    epoch: int
+    account: str
+    repeats_for: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Settlement:
     """How a claimed row ended. `due_at` with state planned or unknown: when somebody must look at it again.
 
@@ -227,9 +237,11 @@ WITH given AS (
 SELECT id FROM settled
 """)
 _NOTE = text("""
-UPDATE messages SET account = :account, repeat_until = CASE WHEN CAST(:repeats_s AS float8) IS NOT NULL
-    THEN coalesce(repeat_until, claimed_at + make_interval(secs => :repeats_s)) END
-WHERE app = :app AND id = :id AND claim_epoch = :epoch AND state = 'claimed' RETURNING id
+UPDATE messages m SET account = g.account, repeat_until = CASE WHEN g.repeats_s IS NOT NULL
+    THEN coalesce(m.repeat_until, m.claimed_at + make_interval(secs => g.repeats_s)) END
+FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:accounts AS text[]), CAST(:repeats AS float8[]))
+  AS g (id, epoch, account, repeats_s)
+WHERE m.app = :app AND m.id = g.id AND m.claim_epoch = g.epoch AND m.state = 'claimed' RETURNING m.id
 """)
 _FORGET = text("DELETE FROM messages WHERE app = :app AND id = :id AND state = 'planned' AND claim_epoch = 0")
 _DROP = text("""
@@ -332,16 +344,17 @@ async def settle(connection: Connection, app: str, settlements: Sequence[Settlem
     return frozenset(row.id for row in rows)
 
 
-async def note_account(
-    connection: Connection, app: str, message_id: UUID, epoch: int, account: str, repeats_for: timedelta | None = None
-) -> bool:
-    """Write down, before it is sent there, that a claimed message goes through this account; False where the claim is not ours any more.
-
-    `repeats_for`: how long after this claim, if it is the first, its provider takes a repeat for the same message.
-    """
-    repeats_s = repeats_for.total_seconds() if repeats_for is not None else None
-    key = {"app": app, "id": message_id, "epoch": epoch, "account": account, "repeats_s": repeats_s}
-    return (await connection.execute(_NOTE, key)).first() is not None
+async def note_accounts(connection: Connection, app: str, notes: Sequence[Note]) -> frozenset[UUID]:
+    """Write down, before they are sent there, which accounts claimed messages go through; return those of which the claim is still ours."""
+    in_order = sorted(notes, key=lambda note: note.id)
+    values = {
+        "app": app,
+        "ids": [note.id for note in in_order],
+        "epochs": [note.epoch for note in in_order],
+        "accounts": [note.account for note in in_order],
+        "repeats": [note.repeats_for.total_seconds() if note.repeats_for is not None else None for note in in_order],
+    }
+    return frozenset((await connection.execute(_NOTE, values)).scalars())
 
 
 async def forget_planned(connection: Connection, app: str, message_id: UUID) -> None:

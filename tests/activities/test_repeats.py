@@ -1,17 +1,21 @@
 """Where the provider keeps our id, what may have gone out is sent again, and its reader gets it once."""
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from activities import traffic
 from activities.unknowns import Sweeper
 from channels.base import Content, Outgoing, Receipt
 from channels.email.resend import Resend, ResendAccount
+from storage.database import Connection
 from storage.direct_sends import DirectSend, plan_direct
+from storage.messages import Note, note_accounts
 from tests.activities.provider import Death
 from tests.activities.several import Several
 from tests.activities.town import APP, Town, enroll, order_of
@@ -112,6 +116,35 @@ async def test_whatever_a_provider_answers_everybody_gets_one_mail(rig: Rig) -> 
         await rig.go_on(timedelta(minutes=11))
     assert await rig.ends() == [("sent", None, False)] * 40
     assert rig.mails == [1] * 40
+
+
+async def test_messages_that_leave_together_are_written_down_together(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    async def counted(connection: Connection, app: str, notes: Sequence[Note]) -> frozenset[UUID]:
+        written.append(len(notes))
+        return await note_accounts(connection, app, notes)
+
+    monkeypatch.setattr(traffic, "note_accounts", counted)
+    for number in range(40):
+        await rig.ask(number)
+    await rig.several.lane().pass_once()
+    assert await rig.ends() == [("sent", None, False)] * 40
+    assert (sum(written), len(written) <= 4) == (40, True), written
+
+
+async def test_whose_claim_is_not_ours_any_more_is_told_apart_from_those_whose_is(rig: Rig) -> None:
+    await rig.ask(1)
+    await rig.ask(2)
+    rows = await rig.town.run(
+        "UPDATE messages SET state = 'claimed', claim_epoch = 2, claimed_at = clock_timestamp(), claim_until = claimed_at RETURNING id"
+    )
+    ours, other = (row.id for row in rows)
+    notes = [Note(other, 1, "main", timedelta(hours=23)), Note(ours, 2, "main", timedelta(hours=23)), Note(uuid4(), 2, "main")]
+    async with rig.town.database.transaction() as connection:
+        assert await note_accounts(connection, APP, notes) == {ours}
+    noted = await rig.town.run("SELECT id, account, repeat_until - claimed_at AS kept FROM messages WHERE account IS NOT NULL")
+    assert [(row.id, row.account, row.kept) for row in noted] == [(ours, "main", timedelta(hours=23))]
 
 
 async def test_a_journeys_marketing_mail_waits_for_its_repeat_and_goes_on(rig: Rig) -> None:
