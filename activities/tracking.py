@@ -1,14 +1,14 @@
 """Puts counted links and a pixel into a rendered message, and remembers first where the links lead."""
 
-import asyncio
 import html
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from activities.together import Together
 from channels.base import Content
 from channels.rewriting import MOST_LINKS, destination, rewrite_html, rewrite_text, with_parameters, with_pixel
 from channels.templates import SETTINGS_FILE, settings
@@ -120,8 +120,7 @@ class _Links:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: OrderedDict[tuple[str, bytes], str] = OrderedDict()
-        self._waiting: list[tuple[list[SentLink], asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: Together[list[SentLink], None] = Together(self._write)
 
     def know(self, app: str, link: bytes, url: str) -> bool:
         """Tell whether this address is remembered as one for all messages."""
@@ -132,27 +131,13 @@ class _Links:
         new = [link for link in links if link.message_id is not None or not self.know(link.app, link.hash, link.url)]
         if not new:
             return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((new, done))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.ensure_future(self._write())
-        await done
+        await self._writing.ask(new)
 
-    async def _write(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting, []
-            links = [link for new, _ in taken for link in new]
-            try:
-                await self._database.run(partial(tracked_links.remember, links=links))
-            except Exception as error:  # noqa: BLE001 - each of those who wait is told, and decides
-                for _, done in taken:
-                    if not done.done():
-                        done.set_exception(error)
-                continue
-            self._note(links)
-            for _, done in taken:
-                if not done.done():
-                    done.set_result(None)
+    async def _write(self, asked: Sequence[list[SentLink]]) -> Sequence[None]:
+        links = [link for new in asked for link in new]
+        await self._database.run(partial(tracked_links.remember, links=links))
+        self._note(links)
+        return [None] * len(asked)
 
     def _note(self, links: list[SentLink]) -> None:
         for link in links:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from cli.amounts import minute
 from cli.share_words import points, share, verdict
 
 _UNDECIDED = {
@@ -55,6 +56,6 @@ def winner(told: Any, name: str) -> str:
         what = f"version {told['version']}" if told["version"] else "nothing"
         return escape(f"the rest get {what}: {_DECIDED.get(because, because)}")
     if because in _UNDECIDED:
-        looks = f"; it is looked at again at {told['look_at'][:16].replace('T', ' ')} UTC" if told["look_at"] else ""
+        looks = f"; it is looked at again at {minute(told['look_at'])} UTC" if told["look_at"] else ""
         return escape(f"the rest wait: {_UNDECIDED[because]}{looks}")
     return f"[red]the rest wait: {escape(_SUSPECT.format(name=name))}[/]"

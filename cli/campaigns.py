@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import campaign_results
+from cli.amounts import minute, of_people
 from cli.campaign_progress import counted, counted_on_events, waiting, watch_run
 from cli.client import Client, client
 from cli.console import notes, out
@@ -52,7 +53,7 @@ def versions(name: Name, most: Most = 20) -> None:
     with client() as sojourn:
         for each in sojourn.pages(_path(name, "versions"), most):
             said = each["definition"]
-            row = (_time(each["published_at"]), each["published_by"], said["segment"], _messages_of(said))
+            row = (minute(each["published_at"]), each["published_by"], said["segment"], _messages_of(said))
             table.add_row(f"{each['version']}", "launched" if each["is_launched"] else "", *map(escape, row))
     out.print(table)
 
@@ -72,13 +73,13 @@ def check(
         shown = sojourn.post(_path(name, "dry-run"), {"people": people, "user_ids": user or []})
         missing = sojourn.get(_path(name, "missing-variables"), limit=named)["missing"]
     about = "" if shown["is_exact"] else "about "
-    out.print(escape(f"{name} goes to {about}{_people(shown['people_in_segment'])}."))
+    out.print(escape(f"{name} goes to {about}{of_people(shown['people_in_segment'])}."))
     for each in shown["messages"]:
         for line in _message(each):
             out.print(escape(line))
     for each in missing:
         version = "" if each["version"] == ONLY else f", version {each['version']}"
-        of = f"{_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}{version})"
+        of = f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}{version})"
         notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(_named(each))}")
     if missing:
         raise typer.Exit(1)
@@ -131,7 +132,7 @@ def launch(
         size = sojourn.get(f"/v1/segments/{part(each['segment'])}/size")
         about = "" if size["is_exact"] else "about "
         whom = "to" if each["definition"].get("when", {}).get("kind") not in ("events", "segment") else "on its events, among"
-        if not yes and not typer.confirm(f"Launch version {each['version']} of {name} {whom} {about}{_people(size['people'])}?"):
+        if not yes and not typer.confirm(f"Launch version {each['version']} of {name} {whom} {about}{of_people(size['people'])}?"):
             raise Refused("nothing was launched")
         each = sojourn.post(_path(name, "launch"), {"again": again})
     verb = "watch" if each["sent_on_events"] is None else "show"
@@ -228,7 +229,7 @@ def _newest(sojourn: Client, name: str) -> Any:
 def _stands(each: Any) -> Iterator[str]:
     yield f"{each['name']} is {each['state'].replace('_', ' ')}; it goes to segment {each['segment']}{_begins(each)}"
     launched = f", launched: version {each['launched_version']}" if each["launched_version"] else ", never launched"
-    yield f"    version {each['version']}, published by {each['published_by']} {_time(each['published_at'])}{launched}"
+    yield f"    version {each['version']}, published by {each['published_by']} {minute(each['published_at'])}{launched}"
     if each["approved_version"] == each["version"]:
         yield f"    approved by {each['approved_by']}"
 
@@ -236,13 +237,13 @@ def _stands(each: Any) -> Iterator[str]:
 def _done(sojourn: Client, name: str) -> Iterator[str]:
     for each in sojourn.pages(_path(name, "history"), 10):
         version = f" version {each['version']}" if each["version"] else ""
-        yield f"    {_time(each['at'])} {each['act'].replace('_', ' ')}{version}, by {each['done_by']}"
+        yield f"    {minute(each['at'])} {each['act'].replace('_', ' ')}{version}, by {each['done_by']}"
 
 
 def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
     told = sojourn.get(_path(name, "runs", run["id"]))
     again = f", what failed in {run['repeats']}" if run["repeats"] else ""
-    yield f"run {run['id']}: {run['state']}, begun {_time(run['began_at'])}{again}"
+    yield f"run {run['id']}: {run['state']}, begun {minute(run['began_at'])}{again}"
     yield from (f"    {line}" for line in (*counted(told), *waiting(told)))
     if any(each["reason"] == "no_winner_yet" for each in told["waits"]):
         yield f"    `sojourn campaigns results {name} --run {run['id']}` says why there is none"
@@ -268,7 +269,7 @@ def _messages_of(definition: Any) -> str:
 def _next(each: Any) -> str:
     if each["next_local_at"]:
         return f"{each['next_local_at'].replace('T', ' ')} on everybody's own clock"
-    return f"{_time(each['next_at'])} UTC" if each["next_at"] else "-"
+    return f"{minute(each['next_at'])} UTC" if each["next_at"] else "-"
 
 
 def _begins(each: Any) -> str:
@@ -278,14 +279,6 @@ def _begins(each: Any) -> str:
 def _named(lacking: Any) -> str:
     more = lacking["people"] - len(lacking["sample"])
     return ", ".join([*lacking["sample"], *([f"{more:,} more"] if more > 0 else [])])
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
-
-
-def _time(at: str) -> str:
-    return at[:16].replace("T", " ")
 
 
 _LONGEST = 200

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
@@ -35,7 +36,7 @@ def show(name: Annotated[str, typer.Argument(help="the journey's name")]) -> Non
     table = Table("version", "published", "inside", box=None)
     for version in each["versions"]:
         live = " (live)" if version["version"] == each["live_version"] else ""
-        table.add_row(f"v{version['version']}{live}", _time(version["published_at"]), str(version["inside"]))
+        table.add_row(f"v{version['version']}{live}", minute(version["published_at"]), str(version["inside"]))
     out.print(table)
 
 
@@ -52,7 +53,7 @@ def schedule(name: Annotated[str, typer.Argument(help="the journey's name")], mo
     table = Table("struck (UTC)", "where", "state", "people", "asked", box=None)
     for run in runs:
         why = f" ({run['reason']})" if run["reason"] else ""
-        row = (_time(run["struck_at"]), _where(run), f"{run['state']}{why}", f"{run['people']:,}", f"{run['asked']:,}")
+        row = (minute(run["struck_at"]), _where(run), f"{run['state']}{why}", f"{run['people']:,}", f"{run['asked']:,}")
         table.add_row(*map(escape, row))
     out.print(table if table.row_count else "It has not struck yet.")
 
@@ -60,7 +61,7 @@ def schedule(name: Annotated[str, typer.Argument(help="the journey's name")], mo
 def _next(each: Any) -> str:
     if not each["is_live"]:
         return "no more: it is retired, or starts by something else now"
-    return f"next at {_time(each['next_at'])} UTC" if each["next_at"] else "never again"
+    return f"next at {minute(each['next_at'])} UTC" if each["next_at"] else "never again"
 
 
 def _where(run: Any) -> str:
@@ -68,10 +69,6 @@ def _where(run: Any) -> str:
         return "everywhere"
     others = f" and {run['zones_count'] - 1} more" if run["zones_count"] > 1 else ""
     return f"{run['zones'][0]}{others}"
-
-
-def _time(at: str) -> str:
-    return at[:16].replace("T", " ")
 
 
 def _state(each: Any) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cli.amounts import of_people
 from journeys.language.moving import REASONS
 
 AS_LIVE = "Nothing differs from what is live."
@@ -72,7 +73,7 @@ def _inside(change: Any) -> Iterator[str]:
     if not people:
         return
     versions = ", ".join(f"{count:,} in version {number}" for number, count in sorted(change["inside"].items()))
-    yield f"{_people(people)} inside ({versions}) {'finishes' if people == 1 else 'finish'} the version they entered"
+    yield f"{of_people(people)} inside ({versions}) {'finishes' if people == 1 else 'finish'} the version they entered"
     if not change["at_steps"]:
         return
     at: Counter[str] = Counter()
@@ -116,7 +117,3 @@ def _template(change: Any) -> Iterator[Line]:
         yield f"    {line}", "green" if line.startswith("+") else "red" if line.startswith("-") else "cyan" if line.startswith("@") else ""
     if len(change["diff"]) > MOST_LINES:
         yield f"    ... and {len(change['diff']) - MOST_LINES} more lines", ""
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"

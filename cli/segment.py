@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import house
+from cli.amounts import of_people
 from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
@@ -87,7 +88,7 @@ def add(
         if new:
             sojourn.put(f"/v1/segments/{part(name)}", {"kind": "static"})
         told = sojourn.post(f"/v1/segments/{part(name)}/members", {"add": user_ids})
-    out.print(escape(f"{_people(told['added'])} put on {name}{_already(len(set(user_ids)) - told['added'], 'on')}."))
+    out.print(escape(f"{of_people(told['added'])} put on {name}{_already(len(set(user_ids)) - told['added'], 'on')}."))
 
 
 @app.command()
@@ -95,7 +96,7 @@ def remove(name: Name, user_ids: UserIds) -> None:
     """Take users off a list. All of them, or nobody where an id is nobody's."""
     with client() as sojourn:
         told = sojourn.post(f"/v1/segments/{part(name)}/members", {"remove": user_ids})
-    out.print(escape(f"{_people(told['removed'])} taken off {name}{_already(len(set(user_ids)) - told['removed'], 'not on')}."))
+    out.print(escape(f"{of_people(told['removed'])} taken off {name}{_already(len(set(user_ids)) - told['removed'], 'not on')}."))
 
 
 @app.command()
@@ -208,12 +209,8 @@ def _already(others: int, where: str) -> str:
     return f", {others:,} {'was' if others == 1 else 'were'} {where} it" if others else ""
 
 
-def _people(number: int) -> str:
-    return "1 person" if number == 1 else f"{number:,} people"
-
-
 def _size_words(told: Any) -> str:
-    people = _people(told["people"])
+    people = of_people(told["people"])
     return people if told["is_exact"] else f"about {people}, give or take {told['margin']:,} (an estimate)"
 
 
