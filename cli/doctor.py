@@ -160,7 +160,7 @@ async def postgres(url: str) -> list[Finding]:
         return [Finding("Postgres", "does not answer", "Start it (here: `make dev`), or set SOJOURN_DATABASE_URL to where it is.")]
     finally:
         await database.close()
-    return [_server(found), _schema(found), *_partitions(found)]
+    return [_server(found), promises(found), _schema(found), *_partitions(found)]
 
 
 def _server(found: Checkup) -> Finding:
@@ -168,6 +168,15 @@ def _server(found: Checkup) -> Finding:
     if found.server_version // 10000 < OLDEST_POSTGRES:
         return Finding("Postgres", words, f"Sojourn needs PostgreSQL {OLDEST_POSTGRES} or later: upgrade the server.")
     return Finding("Postgres", words)
+
+
+def promises(found: Checkup) -> Finding:
+    """Without these a crash of Postgres takes back what was answered: events are lost, and messages that left are sent once more."""
+    if not found.forgets:
+        return Finding("durability", "what Postgres says it has written stays written")
+    named = " and ".join(found.forgets)
+    words = f"{named} off: a crash of Postgres loses events that were accepted, and sends again what it forgot was sent"
+    return Finding("durability", words, f"Set {named} to on in postgresql.conf, and for Sojourn's role and database.")
 
 
 def _schema(found: Checkup) -> Finding:

@@ -218,6 +218,11 @@ _SETTLE = text(f"""{_SETTLING}, ended AS (
 )
 {_INTO_CHUNKS} WHERE EXISTS (SELECT FROM ended) {_TOGETHER}
 """)
+# A claim that was rolled back is made again by the next lane, under the same epoch: only its moment tells the two apart.
+_COMMITTED = text("""
+SELECT m.id FROM unnest(CAST(:ids AS uuid[]), CAST(:moments AS timestamptz[])) AS g (id, claimed_at)
+JOIN messages m ON m.id = g.id AND m.claimed_at = g.claimed_at WHERE m.app = :app ORDER BY m.id FOR NO KEY UPDATE OF m
+""")
 # Where nobody took the chunk since, what is planned again is met in it; else it would be met nowhere.
 _RECOVER = text(f"""{_SETTLING}, released AS (
   UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND id = :chunk_id AND epoch = :chunk_epoch RETURNING id
@@ -366,9 +371,17 @@ async def settle(connection: Connection, chunk: Chunk, settlements: Sequence[Set
     await connection.execute(_SETTLE, {**_settled(chunk, settlements), **more, "proven": ["sent"]})
 
 
-async def recover(connection: Connection, chunk: Chunk, settlements: Sequence[Settlement]) -> None:
-    """Write what a lane's journal proves of the chunk that it died with: what never left is planned again, though the claim ran out."""
-    await connection.execute(_RECOVER, {**_settled(chunk, settlements), "proven": ["sent", "planned", "rejected"]})
+async def recover(connection: Connection, chunk: Chunk, claims: Sequence[Claim], settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Write what a lane's journal proves of the chunk that it died with: what never left is planned again, though the claim ran out.
+
+    Returns what was written: nothing of claims that were not committed, whose messages another lane may be sending.
+    """
+    moments = {"ids": [each.id for each in claims], "moments": [each.claimed_at for each in claims]}
+    committed = set((await connection.execute(_COMMITTED, {"app": chunk.app, **moments})).scalars())
+    ours = [each for each in settlements if each.id in committed]
+    if ours:
+        await connection.execute(_RECOVER, {**_settled(chunk, ours), "proven": ["sent", "planned", "rejected"]})
+    return ours
 
 
 async def leave_to_chunk(connection: Connection, chunk: Chunk, ids: Sequence[UUID]) -> None:

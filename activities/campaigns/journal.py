@@ -28,6 +28,8 @@ _LENGTH = struct.Struct("<I")
 _MARKS = 4096
 """How many bytes at the start are for the length and the marks: a chunk has fewer messages."""
 _SUFFIX = ".lane"
+_FORM = 2
+"""Of a page. One of another form, of a release before or after, proves nothing to us: what it claimed runs out and is unconfirmed."""
 _HELD, _BEGUN, _SENT, _REJECTED, _NOT_SENT, _UNKNOWN = range(6)
 
 
@@ -68,8 +70,8 @@ class Journal:
 
     def open(self, chunk: Chunk, claims: Sequence[Claim]) -> None:
         """Begin a page: nothing of it has left. Call it before the claims are committed."""
-        claimed = [(each.id, each.epoch) for each in claims]
-        text = orjson.dumps([chunk.app, chunk.run_id, chunk.id, chunk.epoch, chunk.step, chunk.began_at, claimed], default=str)
+        claimed = [(each.id, each.epoch, each.claimed_at) for each in claims]
+        text = orjson.dumps([_FORM, chunk.app, chunk.run_id, chunk.id, chunk.epoch, chunk.step, chunk.began_at, claimed], default=str)
         self.clear()
         self._map[_LENGTH.size : _MARKS] = bytes(_MARKS - _LENGTH.size)
         self._map[_MARKS : _MARKS + len(text)] = text
@@ -144,9 +146,11 @@ def _page(raw: bytes) -> Page | None:
     length = _LENGTH.unpack(raw[: _LENGTH.size])[0] if len(raw) == _SIZE else 0
     if not length:
         return None
-    app, run_id, number, epoch, step, began_at, claimed = orjson.loads(raw[_MARKS : _MARKS + length])
-    began = datetime.fromisoformat(began_at)
-    claims = [Claim(UUID(each), of_epoch, began) for each, of_epoch in claimed]
-    chunk = Chunk(app, UUID(run_id), number, epoch, step, [claim.id for claim in claims], began)
+    form, *held = orjson.loads(raw[_MARKS : _MARKS + length])
+    if form != _FORM:
+        return None
+    app, run_id, number, epoch, step, began_at, claimed = held
+    claims = [Claim(UUID(each), of_epoch, datetime.fromisoformat(claimed_at)) for each, of_epoch, claimed_at in claimed]
+    chunk = Chunk(app, UUID(run_id), number, epoch, step, [claim.id for claim in claims], datetime.fromisoformat(began_at))
     marks = raw[_LENGTH.size : _LENGTH.size + len(claims)]
     return Page(chunk, claims, [_STATES[mark] for mark in marks])

@@ -41,10 +41,11 @@ class JournalLane:
 
 
 async def settle_page(database: Database, page: Page, timing: Timing) -> None:
-    """Write down what a page proves, however often. Raises Unavailable."""
+    """Write down what a page proves, however often. Claims that were never committed are nobody's. Raises Unavailable."""
     settlements = [_settlement(*each, timing) for each in zip(page.claims, page.states, strict=True)]
-    await database.run(partial(campaign_sends.recover, chunk=page.chunk, settlements=settlements))
-    _log.warning("lane_recovered", run=str(page.chunk.run_id), messages=len(page.claims), unconfirmed=page.states.count("unknown"))
+    found = await database.run(partial(campaign_sends.recover, chunk=page.chunk, claims=page.claims, settlements=settlements))
+    unconfirmed = sum(each.state == "unknown" for each in found)
+    _log.warning("lane_recovered", run=str(page.chunk.run_id), messages=len(found), unconfirmed=unconfirmed)
 
 
 def _settlement(claim: Claim, state: str, timing: Timing) -> Settlement:

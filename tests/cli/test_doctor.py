@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from channels.webhook.http import Http
-from cli.doctor import Finding, accounts, mail_server, postgres, providers, python, recorded, temporal
+from cli.doctor import Finding, accounts, mail_server, postgres, promises, providers, python, recorded, temporal
 from cli.sojourn import run
 from journeys.language.errors import ConfigurationError
 from settings import Environment, Settings
 from storage import account_states, apps
 from storage.account_states import AccountKey
+from storage.checkup import Checkup
 from storage.database import Database
 from storage.providers import Traffic
 from storage.providers import put as put_account
@@ -38,7 +39,27 @@ def test_a_python_that_lets_a_mail_header_in_is_named(running: tuple[int, int, i
 
 
 async def test_a_migrated_database_is_well(database_url: str) -> None:
-    assert [finding.words for finding in await postgres(database_url) if not finding.is_well] == []
+    # The tests' own server may forget: it is made anew each time.
+    assert [finding.words for finding in await postgres(database_url) if not finding.is_well and finding.subject != "durability"] == []
+
+
+async def test_a_postgres_that_may_forget_what_it_has_answered_is_to_be_mended(database: Database, database_url: str) -> None:
+    durability = await durability_of(database_url)
+    assert durability.words.startswith("fsync and synchronous_commit off: ")
+    async with database.transaction() as connection:
+        name = (await connection.execute(text("SELECT quote_ident(current_database())"))).scalar_one()
+        await connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = on"))
+    assert "Set fsync to on" in (await durability_of(database_url)).remedy
+
+
+async def durability_of(database_url: str) -> Finding:
+    [found] = [finding for finding in await postgres(database_url) if finding.subject == "durability"]
+    assert not found.is_well
+    return found
+
+
+def test_a_postgres_that_keeps_what_it_has_answered_is_well() -> None:
+    assert promises(Checkup(150000, "1", "1", has_next_month=True, strays={})).is_well
 
 
 async def test_an_empty_database_is_told_to_migrate(database: Database, database_url: str) -> None:

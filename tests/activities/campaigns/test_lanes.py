@@ -25,7 +25,7 @@ from journeys.language.events import Goal
 from journeys.language.experiments import Experiment, Variant, WinnerRule, part_of
 from storage import campaign_winners
 from storage.campaign_plans import CHUNK
-from storage.database import Database
+from storage.database import Connection, Database
 from storage.ids import message_id
 from tests.activities.campaigns import victim
 from tests.activities.campaigns.blast import Blast
@@ -493,6 +493,53 @@ async def test_a_claim_whose_commit_was_not_answered_is_not_unconfirmed(blast: B
     await blast.let_leases_end()
     await blast.send(order)
     assert await blast.ends() == {("sent", None): 50}
+
+
+async def test_a_claim_that_was_rolled_back_is_not_taken_from_the_lane_that_makes_it_again(
+    blast: Blast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres dies before COMMIT is kept: the next lane claims the same messages under the same epochs, and is sending them."""
+    await blast.add_people(50)
+    order = await blast.launch()
+    blast.lanes = 1
+    dead = await died_before_commit(blast, order, monkeypatch)
+    blast.town.provider.is_held = True
+    sending = asyncio.create_task(blast.send(order))
+    await blast.town.provider.called.wait()
+    dead.cancel()
+    await asyncio.wait([dead])
+    assert await blast.recover() == 1
+    assert await blast.ends() == {("claimed", None): 50}
+    standing = await blast.look(order)
+    assert standing.due_at is not None
+    assert standing.due_at > datetime.now(UTC), "nobody else is asked to send them"
+    blast.town.provider.released.set()
+    await sending
+    await blast.send(order)
+    assert set(Counter(blast.town.provider.taken).values()) == {1}
+    assert await blast.ends() == {("sent", None): 50}
+    assert (await blast.look(order)).chunks == 0
+
+
+async def died_before_commit(blast: Blast, order: RunOrder, monkeypatch: pytest.MonkeyPatch) -> "asyncio.Task[None]":
+    """A lane whose journal holds claims that no COMMIT kept. It does nothing more until it is cancelled."""
+    run, has_died = Database.run, asyncio.Event()
+
+    async def roll_back(database: Database, work: Any) -> Any:
+        async def work_in_vain(connection: Connection) -> Any:
+            await work(connection)
+            has_died.set()
+            raise Unavailable("it died")
+
+        return await run(database, work_in_vain if "take_and_claim" in str(work) else work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "run", roll_back)
+        patch.setattr(lanes, "_AWAY_S", 600.0)
+        dead = asyncio.create_task(blast.send(order))
+        await has_died.wait()
+        await asyncio.sleep(0.1)  # until it waits for Postgres to come back
+    return dead
 
 
 async def test_what_is_unconfirmed_of_a_transactional_campaign_is_listed_and_given_up_and_never_repeated(blast: Blast) -> None:
