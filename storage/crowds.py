@@ -11,13 +11,13 @@ from math import cos, radians
 from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, ColumnElement, Double, Select, Text, and_, case, cast, exists, false, func, literal, select, true
-from sqlalchemy.dialects.postgresql import BIT, BYTEA, INTERVAL
+from sqlalchemy.dialects.postgresql import BIT, BYTEA, INTERVAL, NUMERIC
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.selectable import FromClause, NamedFromClause
 
 from journeys.language.assign import BUCKETS, SAMPLE
 from journeys.language.conditions import Near, Sample, When
-from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, number_of, stored, subject
+from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, stored, subject
 from storage.tables import consents, events, users
 
 Bounds: TypeAlias = Callable[[Sql], ColumnElement[bool]]
@@ -129,14 +129,14 @@ def is_near(asked: Near, latitude: Sql, longitude: Sql, *there: Sql) -> Sql:
 
     In one expression: with a subquery in it Postgres would not read `users` with several processes.
     """
-    own = [cast(func.round(number_of(each), 9), Double) for each in (latitude, longitude)]
+    own = [cast(func.round(cast(each, NUMERIC), 9), Double) for each in (latitude, longitude)]
     halves = [func.power(func.sin(func.radians(other - mine) / 2), 2) for mine, other in zip(own, there, strict=True)]
     flat = halves[0] + func.cos(func.radians(own[0])) * func.cos(func.radians(there[0])) * halves[1]
     near = 2 * _EARTH_KM * func.asin(func.sqrt(func.least(literal(1.0, Double), flat))) <= literal(asked.km, Double)
     # Between two numbers JSON has numbers only, and compares them as they are.
     around = ((latitude, _latitudes(asked)), (longitude, _longitudes(asked)))
     is_around = and_(*(each.between(*map(_as_json, ends)) for each, ends in around))
-    return func.coalesce(and_(is_around, near), false())
+    return case((is_around, near), else_=false())
 
 
 def _as_json(number: Decimal) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never, cast
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, bindparam, func, literal, null, or_, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Double, Text, bindparam, func, literal, literal_column, null, or_, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, NUMERIC, TIMESTAMP, array
 from sqlalchemy.sql.selectable import NamedFromClause, ScalarSelect
@@ -42,9 +42,11 @@ APP: Sql = bindparam("app", type_=Text)
 AT: Sql = sql_cast(bindparam("at"), INSTANT)
 ENTERED_AT: Sql = sql_cast(bindparam("entered_at"), INSTANT)
 SOURCE: Sql = bindparam("source", type_=Text)
-# As texts: the driver takes the first and the last moment of Python for those of Postgres, which are none.
-_FIRST: Sql = sql_cast(literal("0001-01-01 00:00:00+00", Text), INSTANT)
-_LAST: Sql = sql_cast(literal("9999-12-31 23:59:59.999999+00", Text), INSTANT)
+# Written out: the driver takes the first and the last moment of Python for those of Postgres, which are none, and a text that is
+# cast to a moment or an interval is read anew for each row.
+_FIRST: Sql = literal_column("timestamptz '0001-01-01 00:00:00+00'", INSTANT)
+_LAST: Sql = literal_column("timestamptz '9999-12-31 23:59:59.999999+00'", INSTANT)
+_SECOND: Sql = literal_column("interval '1 second'", INTERVAL)
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def within_years(moment: Sql) -> Sql:
 
 def interval_of(duration: Duration) -> Sql:
     # In seconds: `1 day` would be a day of the calendar.
-    return sql_cast(literal(f"{duration.seconds} seconds", Text), INTERVAL)
+    return literal(duration.seconds, Double) * _SECOND
 
 
 def _zone() -> Sql:

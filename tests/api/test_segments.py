@@ -6,7 +6,7 @@ import httpx
 import orjson
 import pytest
 
-from journeys.language import If, Journey, Send, Wait, days, did, email, event, has, in_segment, segment, sql, trait
+from journeys.language import If, Journey, Send, Wait, ago, days, did, email, event, has, in_segment, last_did, segment, sql, trait
 from journeys.language.codec import condition_to_json, to_json
 from journeys.language.conditions import AnyCondition
 from journeys.language.segments import segments_of
@@ -267,6 +267,18 @@ async def test_the_plan_of_postgres_is_shown_with_what_makes_it_slow(manager: ht
     told = (await manager.get("/v1/segments/buyers/query")).json()
     assert any("users" in line for line in told["lines"])
     assert [each.partition(" ")[0] for each in told["warnings"]] == ["did('ordered')"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [last_did("bought").before(ago(days(60))), did("bought", then="returned", within=days(3), last=days(90))],
+    ids=["a time", "a sequence"],
+)
+async def test_no_text_is_read_as_a_time_or_a_span_for_each_row(manager: httpx.AsyncClient, condition: AnyCondition) -> None:
+    """Of a million people that takes longer than all the rest."""
+    await put(manager, "asked", condition)
+    told = (await manager.get("/v1/segments/asked/query")).json()
+    assert "::cstring" not in "\n".join(told["lines"])
 
 
 async def test_segments_of_another_app_are_not_there(manager: httpx.AsyncClient, database: Database) -> None:
