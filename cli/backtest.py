@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import journeys.language
+from cli.amounts import minute
 from cli.client import Client, client
 from cli.console import out
 from cli.progress import watch
@@ -85,8 +86,8 @@ def _condition(words: str) -> Any:
 
 
 def _head(result: Any, counts: Mapping[str, Any]) -> list[str]:
-    since = f"from {result['since'][:16].replace('T', ' ')}" if result["since"] else "from the first event"
-    until = result["until"][:16].replace("T", " ")
+    since = f"from {minute(result['since'])}" if result["since"] else "from the first event"
+    until = minute(result["until"])
     sampled = "" if result["sample_percent"] >= EVERYBODY else f", a sample of {result['sample_percent']:g} %"
     held_out = f", {counts['held_out']:,} of them in the holdout" if counts.get("held_out") else ""
     people = _many(counts.get("people", 0), "person", "people")
@@ -189,7 +190,7 @@ def _foot(result: Any) -> list[str]:
     lines = []
     if busiest is not None:
         about = "" if busiest["is_exact"] else " (about: the messages are spread over too many minutes to keep them all)"
-        lines.append(f"busiest   {busiest['sent']:,} messages in the minute of {busiest['at'][:16].replace('T', ' ')} UTC{about}")
+        lines.append(f"busiest   {busiest['sent']:,} messages in the minute of {minute(busiest['at'])} UTC{about}")
     return [*lines, *(["", "Taken for granted: " + "; ".join(result["assumed"]) + "."] if result["assumed"] else [])]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cli.amounts import minute, second
 from cli.client import Client
 from cli.console import notes
 from journeys.language.reasons import words
@@ -93,7 +94,7 @@ def waiting(told: Any) -> Iterator[str]:
             kinds[each["reason"], each["version"] if each["reason"] == "not_due" else ""].append(each)
     for (reason, version), waits in sorted(kinds.items(), key=lambda kind: (-_messages(kind[1]), kind[0])):
         next_at = min((each["next_at"] for each in waits if each["next_at"]), default=None)
-        when = f", the next at {next_at[:16].replace('T', ' ')} UTC" if next_at else ""
+        when = f", the next at {minute(next_at)} UTC" if next_at else ""
         number = _messages(waits)
         yield f"{number:,} {'waits' if number == 1 else 'wait'} {_for(reason, version)}{when}"
 
@@ -115,5 +116,5 @@ def _is_still(told: Any) -> bool:
 def _rate(told: Any) -> str:
     if told["per_second"] is None:
         return ""
-    until = f", until {told['ends_at'][:19].replace('T', ' ')} UTC" if told["ends_at"] else ""
+    until = f", until {second(told['ends_at'])} UTC" if told["ends_at"] else ""
     return f", {told['per_second']:,.0f} a second{until}"

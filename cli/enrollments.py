@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute, second
 from cli.by_hand import advance, event, take_out
 from cli.client import client
 from cli.console import out
@@ -38,7 +39,7 @@ def list_enrollments(
         for each in sojourn.pages("/v1/enrollments", most, **asked, since=since, until=until, last_step=last_step):
             journey_words = f"{each['journey']} v{each['version']}"
             user_words = escape(each["user_id"] or each["subject"])
-            started = each["started_at"][:16].replace("T", " ")
+            started = minute(each["started_at"])
             state_words = each["state"] + (f", held at {each['held_step']}" if each["held_step"] else "")
             table.add_row(each["id"], journey_words, user_words, state_words, started, escape(each["end_reason"] or ""))
     out.print(table)
@@ -52,16 +53,16 @@ def show(which: Which) -> None:
     where = each["where"]
     out.print(escape(f"{each['user_id'] or each['subject']} in {each['journey']} v{each['version']}: {where['words']}"))
     if where["since"]:
-        out.print(f"since {_time(where['since'])} UTC")
+        out.print(f"since {second(where['since'])} UTC")
     if each["held_step"]:
         out.print(
-            escape(f"its message {each['held_step']} is held since {_time(each['held_at'])} UTC: sending is paused (`sojourn resume`)")
+            escape(f"its message {each['held_step']} is held since {second(each['held_at'])} UTC: sending is paused (`sojourn resume`)")
         )
     out.print(escape(f"workflow {each['workflow_id']}"))
     lines = [(outcome["at"], f"{outcome['step']}: {_verdict(outcome['verdict'])}") for outcome in each["outcomes"]]
     lines += [(done["at"], f"{done['words']} (by {done['done_by']})") for done in each["interventions"]]
     for at, words in sorted(lines):
-        out.print(escape(f"  {_time(at)}  {words}"))
+        out.print(escape(f"  {second(at)}  {words}"))
 
 
 app.command()(start)
@@ -69,10 +70,6 @@ app.command()(advance)
 app.command("exit")(take_out)
 app.command()(event)
 app.command()(move)
-
-
-def _time(at: str) -> str:
-    return at[:19].replace("T", " ")
 
 
 def _verdict(verdict: Any) -> str:

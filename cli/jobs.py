@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import second
 from cli.client import client
 from cli.console import out
 from cli.options import Most
@@ -26,7 +27,7 @@ def list_jobs(
     table = Table("job", "kind", "state", "done", "begun", "why", box=None)
     with client() as sojourn:
         for job in sojourn.pages("/v1/jobs", most, state=state, kind=kind):
-            table.add_row(job["id"], job["kind"], job["state"], _count(job), _time(job["created_at"]), escape(job["error"] or ""))
+            table.add_row(job["id"], job["kind"], job["state"], _count(job), second(job["created_at"]), escape(job["error"] or ""))
     out.print(table)
 
 
@@ -36,7 +37,7 @@ def show(which: Which) -> None:
     with client() as sojourn:
         job = sojourn.get(f"/v1/jobs/{which}")
     out.print(
-        f"{job['kind']} is {job['state']}: {_count(job)}; begun {_time(job['created_at'])} UTC, last moved {_time(job['updated_at'])} UTC"
+        f"{job['kind']} is {job['state']}: {_count(job)}; begun {second(job['created_at'])} UTC, last moved {second(job['updated_at'])} UTC"
     )
     if job["error"]:
         out.print(escape(f"because: {job['error']}"))
@@ -70,7 +71,3 @@ def resume(which: Which) -> None:
 
 def _count(job: Any) -> str:
     return f"{job['done']} of {job['total']}" if job["total"] is not None else str(job["done"])
-
-
-def _time(at: str) -> str:
-    return at[:19].replace("T", " ")

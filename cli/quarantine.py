@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most
@@ -20,7 +21,7 @@ def list_quarantine(most: Most = 50) -> None:
     table = Table("number", "user", "event", "since", "reason", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/quarantine", most):
-            since = each["created_at"][:16].replace("T", " ")
+            since = minute(each["created_at"])
             user = escape(each["user_id"] or "-")
             table.add_row(str(each["id"]), user, escape(each["event"] or each["kind"]), since, escape(each["reason"]))
     out.print(table)

@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most
@@ -22,7 +23,7 @@ def list_replies(
     table = Table("number", "user", "channel", "since (UTC)", "text", "decided", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/unclear-replies", most, decided=everything):
-            since = each["received_at"][:16].replace("T", " ")
+            since = minute(each["received_at"])
             decided = f"{each['decision']}, by {each['decided_by']}" if each["decision"] else "-"
             table.add_row(str(each["id"]), escape(each["user_id"] or "-"), each["channel"], since, escape(each["text"]), escape(decided))
     out.print(table if table.row_count else "None: no text waits for a person to say what it meant.")

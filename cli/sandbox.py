@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from cli.amounts import second
 from cli.client import client
 from cli.console import out
 from cli.options import Most
@@ -25,7 +26,7 @@ def sandbox(
 
 
 def _words(message: Any) -> str:
-    kept = message["kept_at"][:19].replace("T", " ")
+    kept = second(message["kept_at"])
     twice = f"  SENT {message['sends']} TIMES" if message["sends"] > 1 else ""
     head = f"{kept}  {message['channel']} to {message['recipient']}{twice}"
     parts = [str(message["content"][name]) for name in _SHOWN if message["content"].get(name)]

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import house
-from cli.amounts import of_people
+from cli.amounts import minute, of_people
 from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
@@ -54,7 +54,7 @@ def versions(name: Name, most: Most = 20) -> None:
     table = Table("version", "published", "who", box=None)
     with client() as sojourn:
         for each in sojourn.pages(f"/v1/segments/{part(name)}/versions", most):
-            table.add_row(f"{each['version']}{' live' if each['is_live'] else ''}", each["published_at"][:16], escape(each["words"]))
+            table.add_row(f"{each['version']}{' live' if each['is_live'] else ''}", minute(each["published_at"]), escape(each["words"]))
     out.print(table if table.row_count else "None: it is a list of people.")
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
@@ -40,7 +41,7 @@ def show(name: Name, as_json: Annotated[bool, typer.Option("--json", help="its d
         return
     out.print(escape(f"{each['name']}, version {each['version']}: {each['words']}"))
     if each["rows"] is not None:
-        out.print(f"{each['rows']:,} rows" + (f" since {each['rows_at'][:16].replace('T', ' ')} UTC" if each["rows_at"] else ""))
+        out.print(f"{each['rows']:,} rows" + (f" since {minute(each['rows_at'])} UTC" if each["rows_at"] else ""))
     for header in each["headers"]:
         out.print(escape(f"secret header {header}: set"))
     out.print(escape(f"asked by {', '.join(each['templates']) or 'no template'}"))

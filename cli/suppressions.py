@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
@@ -20,7 +21,7 @@ def list_suppressions(most: Most = 50, *, channel: Annotated[str | None, typer.O
     table = Table("channel", "id", "reason", "told by", "since (UTC)", "to do at the provider", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/suppressions", most, channel=channel):
-            since = each["created_at"][:16].replace("T", " ")
+            since = minute(each["created_at"])
             to_do = escape(each["at_provider"] or "-")
             table.add_row(each["channel"], each["id"], each["reason"], escape(each["source"]), since, to_do)
     out.print(table if table.row_count else "None: no address is suppressed.")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from channels.pinpoint_templates import Imported, imported
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
@@ -26,7 +27,7 @@ def list_templates(most: Most = 100) -> None:
     with client() as sojourn:
         for each in sojourn.pages("/v1/templates", most):
             lists = (", ".join(each[names]) for names in ("channels", "sources"))
-            table.add_row(each["name"], str(each["version"]), *lists, _when(each["published_at"]))
+            table.add_row(each["name"], str(each["version"]), *lists, minute(each["published_at"]))
     out.print(table if table.row_count else "None: `sojourn apply` publishes those of journeys/templates/.")
 
 
@@ -37,7 +38,7 @@ def versions(name: Annotated[str, typer.Argument(help="the template's name")], m
     with client() as sojourn:
         for each in sojourn.pages(f"/v1/templates/{segment(name)}/versions", most):
             lists = (", ".join(each[names]) for names in ("channels", "sources"))
-            table.add_row(str(each["version"]), "live" if each["is_live"] else "", *lists, _when(each["published_at"]))
+            table.add_row(str(each["version"]), "live" if each["is_live"] else "", *lists, minute(each["published_at"]))
     out.print(table)
 
 
@@ -91,10 +92,6 @@ def import_pinpoint(
             out.print(escape(f"  {left.place}: {left.message}"))
     places = sum(len(each.left) for each in made)
     out.print(f"{len(made)} read, {places} {'place' if places == 1 else 'places'} to look at. Now: `sojourn check`.")
-
-
-def _when(at: str) -> str:
-    return at[:16].replace("T", " ")
 
 
 def _read(file: Path) -> Iterator[Imported]:

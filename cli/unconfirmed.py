@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most
@@ -20,7 +21,7 @@ def list_unconfirmed(most: Most = 50) -> None:
     table = Table("message", "user", "channel", "journey", "since (UTC)", "what the provider said", box=None)
     with client() as sojourn:
         for each in sojourn.pages("/v1/messages", most, state="unknown"):
-            since = (each["settled_at"] or each["planned_at"])[:16].replace("T", " ")
+            since = minute(each["settled_at"] or each["planned_at"])
             where = f"{each['journey']}: {each['step']}" if each["journey"] else "-"
             table.add_row(each["id"], escape(each["user_id"] or "-"), each["channel"], escape(where), since, escape(each["answer"] or "-"))
     out.print(table if table.row_count else "None: of every message it is known whether it went out.")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import segment
@@ -23,6 +24,6 @@ def consents(user_id: Annotated[str, typer.Argument(help="your own id of the use
 def _line(entry: dict[str, Any]) -> str:
     channel = "every channel" if entry["channel"] == "*" else entry["channel"]
     topic = {"*": "every topic", "*marketing": "all marketing"}.get(entry["topic"], entry["topic"])
-    line = f"{entry['recorded_at'][:16].replace('T', ' ')}  {entry['state']}: {topic} by {channel}, {entry['source']}"
+    line = f"{minute(entry['recorded_at'])}  {entry['state']}: {topic} by {channel}, {entry['source']}"
     told = [f"{name.replace('_', ' ')} {entry[name]}" for name in ("recorded_by", "page", "address", "ip", "user_agent") if entry[name]]
     return line + (f" ({', '.join(told)})" if told else "") + (f"\n    shown: {entry['text']}" if entry["text"] else "")

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cli.amounts import minute
 from cli.client import client
 from cli.console import out
 from cli.options import Most, segment
@@ -30,7 +31,7 @@ def list_users(
     table = Table("user", "anonymous ids", "zone", "since", box=None)
     with client() as sojourn:
         for user in sojourn.pages("/v1/users", most, prefix=prefix, attribute=attribute or None, address=address):
-            since = user["created_at"][:16].replace("T", " ")
+            since = minute(user["created_at"])
             table.add_row(escape(user["user_id"] or "-"), escape(" ".join(user["anonymous_ids"])), user["timezone"] or "-", since)
     out.print(table)
 
