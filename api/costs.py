@@ -8,6 +8,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from api.paging import Cursor, Limit, Page, page_of, position, text
+from api.spans import must_have_zones
 from api.strict import App, Db, management
 from journeys.language.errors import Invalid, Problem
 from storage import costs
@@ -47,9 +48,7 @@ async def get_costs(
     Prices are those that the accounts had when the messages were sent.
     """
     after = position(cursor, *[text] * len(_KEYS))
-    for name, moment in (("since", since), ("until", until)):
-        if moment.tzinfo is None:
-            raise Invalid([Problem(f"/{name}", "no_zone", "say in which zone: 2026-11-01T00:00:00Z")])
+    must_have_zones(since=since, until=until)
     if not timedelta() < until - since <= LONGEST:
         raise Invalid([Problem("/until", "bad_span", "after `since`, by 92 days at most")])
     async with database.transaction(app) as connection:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from api.funnel import TOLD, Line, Tally, gone_steps, here_now, lines, tally, way_words
 from api.journeys import JourneyName
 from api.results import Found, HoldoutReport, ShareView, SplitReport, converted_of, holdout_of, split_of, splits_of
+from api.spans import must_have_zones
 from api.strict import App, Db, Word, management
 from api.words import reason_words
 from journeys.language.describe import duration_words, events_words, step_words
@@ -200,8 +201,7 @@ async def rebuild_report(app: App, database: Db, name: JourneyName) -> Recountin
 def _full_hour(moment: datetime | None, name: str) -> datetime | None:
     if moment is None:
         return None
-    if moment.tzinfo is None:
-        raise Invalid([Problem(f"/{name}", "no_zone", "say in which zone: 2026-11-01T00:00:00Z")])
+    must_have_zones(**{name: moment})
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 

@@ -1,9 +1,7 @@
 """`sojourn report`: what became of those who entered a journey, as a funnel that fits 80 columns."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -12,6 +10,7 @@ from rich.markup import escape
 
 from cli.client import client
 from cli.console import out
+from cli.moments import moment
 from cli.options import segment
 from cli.share_words import points, share, verdict
 from journeys.language.errors import Refused
@@ -19,8 +18,6 @@ from journeys.language.errors import Refused
 WIDTH = 79
 LEFT = 43
 BAR = 18
-_AGO = re.compile(r"(\d+)([hdw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _TOLD = ("delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
 
 Moment = Annotated[str | None, typer.Option(help="2026-11-01, 2026-11-01T09:00Z, or 7d, 24h, 2w ago; cut to the full hour, UTC")]
@@ -39,7 +36,7 @@ def report(
 ) -> None:
     """Show what became of those who entered: steps, messages, conversions, arms and holdout."""
     path = f"/v1/journeys/{segment(name)}/report"
-    query = {"since": _moment(since), "until": _moment(until), "version": version}
+    query = {"since": moment(since), "until": moment(until), "version": version}
     with client() as sojourn:
         if rebuild:
             hours = sojourn.post(f"{path}/rebuild")["hours"]
@@ -219,19 +216,6 @@ def _cut(words: str, most: int) -> str:
 
 def _time(moment: str, *, seconds: bool = False) -> str:
     return moment[: 19 if seconds else 16].replace("T", " ")
-
-
-def _moment(written: str | None) -> str | None:
-    """A moment as the API takes it: a day or time without a zone is UTC, and 7d is seven days ago."""
-    if written is None:
-        return None
-    if ago := _AGO.fullmatch(written):
-        return (datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        raise Refused(f"{written} is no moment: write 2026-11-01, 2026-11-01T09:00Z, or 7d, 24h, 2w") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def _arms(found: Any) -> list[tuple[str, str]]:

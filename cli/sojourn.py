@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "cli.plan",
     "apply": "cli.plan",
     "report": "cli.report",
+    "holdout": "cli.holdout",
     "why": "cli.why",
     "send": "cli.send",
     "sandbox": "cli.sandbox",

@@ -119,7 +119,8 @@ def bucket(of: str, step: str) -> Sql:
     before = select(func.length_prefixed(APP, literal(of, Text), literal(step, Text), type_=BYTEA)).scalar_subquery()
     named = select(func.convert_to(subject(), "UTF8", type_=BYTEA).label("named")).correlate(users).offset(0).subquery()
     length = func.int4send(func.octet_length(named.c.named), type_=BYTEA)
-    hashed = select(func.sha256(before.concat(length).concat(named.c.named), type_=BYTEA).label("hash")).offset(0).lateral()
+    hash_of = func.sha256(before.concat(length).concat(named.c.named), type_=BYTEA)
+    hashed = select(hash_of.label("hash")).correlate(named).offset(0).lateral()
     halves = [cast(cast("x" + func.encode(func.substr(hashed.c.hash, first, 4), "hex"), BIT(32)), BigInteger) for first in (1, 5)]
     return select((halves[0] * (2**32 % BUCKETS) + halves[1]) % BUCKETS).select_from(named.join(hashed, true())).scalar_subquery()
 

@@ -21,6 +21,7 @@ users = Table(
     Column("attributes", JSONB),
     Column("timezone", Text),
     Column("merged_into", BigInteger),
+    _instant("created_at"),
 )
 identities = Table(
     "identities",
