@@ -209,22 +209,25 @@ class Way:
         return handed
 
     async def _all_through(self, door: Door, adapter: TakesMany, outgoings: Sequence[Outgoing], watch: Watch) -> list[Handed]:
+        """As when each is sent by itself, an answer ends a row of failures. What failed at the end failed at once: it counts as one."""
         entry = door.gate.enter()
         if isinstance(entry, float):
             return [Handed(Held("provider_away", entry))] * len(outgoings)
-        seen, outcome, worst = _Seen(watch), Outcome.UNUSED, None
+        seen, outcome = _Seen(watch), Outcome.UNUSED
+        told: list[End] = []
         try:
             ends = await _send_all(adapter, outgoings, seen)
-            told = [end for place, end in enumerate(ends) if not seen.is_held(place)]
-            worst = next((end for end in told if isinstance(end, NotSent | Ambiguous)), told[0] if told else None)
-            outcome = _outcome(door, worst) if told else Outcome.UNUSED
+            told = seen.told()
+            outcome = _outcome(door, told[-1]) if told else Outcome.UNUSED
         finally:
             was_open, closed_until = door.gate.is_open, door.gate.closed_until
-            door.gate.leave(entry, outcome, retry_after_s=_closed_s(door, worst))
+            if any(_outcome(door, end) is Outcome.ANSWERED for end in told):
+                door.gate.reopen()
+            door.gate.leave(entry, outcome, retry_after_s=max(filter(None, (_closed_s(door, end) for end in told)), default=None))
         for word, number in Counted(map(_word_for, told)).items():
             _HANDED.labels(self.app, self.channel, door.key.account or door.adapter.name, word).inc(number)
-        if self.traffic is not None and worst is not None:
-            await _tell(self.traffic, door, worst, opened=door.gate.is_open and not was_open, closed_until=closed_until)
+        if self.traffic is not None and told:
+            await _tell(self.traffic, door, told[-1], opened=door.gate.is_open and not was_open, closed_until=closed_until)
         return [Handed(_PAUSED) if seen.is_held(place) else Handed(end, door) for place, end in enumerate(ends)]
 
     def _serving(self, message_class: MessageClass, provider: str | None) -> list[Door]:
@@ -315,6 +318,10 @@ class _Seen:
     def is_held(self, place: int) -> bool:
         """It did not leave because sending was stopped."""
         return self.is_stopped and place not in self.begun and isinstance(self.ends.get(place), NotSent)
+
+    def told(self) -> list[End]:
+        """What became of them, in the order in which it was known; not of those that are held."""
+        return [end for place, end in self.ends.items() if not self.is_held(place)]
 
     def ended(self, place: int, end: End) -> None:
         self.ends[place] = end

@@ -5,11 +5,16 @@
 | connected, secured, logged in         | anything: not this message's fault   | NotSent              |
 | MAIL, RCPT, DATA, body; no final dot  | 4yz, cut, timeout, unreadable answer | NotSent              |
 | MAIL, RCPT, DATA                      | 503, 530, 535: order, log in first   | NotSent              |
+| RCPT                                  | 5yz: it does not relay for us        | NotSent              |
 | MAIL, RCPT, DATA                      | other 5yz                            | Rejected             |
 | RCPT                                  | 550, 551, 553 about the mailbox      | Rejected, suppress   |
 | the final dot was written             | 2yz                                  | sent                 |
 | the final dot was written             | 4yz / 5yz                            | NotSent / Rejected   |
 | the final dot was written             | cut, timeout, unreadable answer      | Ambiguous            |
+
+550 without a code of RFC 3463 says anything: the mailbox is unknown, we may not send through this server, our sender or our address is on
+a list. It suppresses only where its words name the mailbox, and nothing else: what is not suppressed is asked once more with the next
+message, and who is suppressed wrongly gets no receipt any more.
 """
 
 import asyncio
@@ -35,7 +40,28 @@ _UNAVAILABLE = 421
 _NOT_ABOUT_THE_MAIL = (503, 530, 535)
 _MAILBOX_REFUSED = (550, 551, 553)
 # RFC 3463: 5.1.x is about the address, 5.2.1 a mailbox that is disabled. 5.7.x (policy) also comes as 550 and says nothing of the address.
-_ENHANCED = re.compile(r"\s*5\.(\d{1,3})\.(\d{1,3})\b")
+# qmail and its like write the code with a # and behind the words.
+_ENHANCED = re.compile(r"(?:^\s*|#)(5\.\d{1,3}\.\d{1,3})\b")
+_DISABLED = "5.2.1"
+_SENDERS_ADDRESS = ("5.1.7", "5.1.8")
+_UNSPECIFIC = ("", "5.1.0")
+# Exim, Postfix, Sendmail, Exchange, qmail and Stalwart (as 5.1.2) to who has not logged in, or comes from an address they do not know.
+_DOES_NOT_RELAY = re.compile(
+    r"\brelay(ing)?( access| mail| traffic)?( is)? (denied|prohibited|rejected|refused|forbidden|not (permitted|allowed|authori[sz]ed))\b"
+    r"|\b(not|unable|cannot|refuses?|unauthori[sz]ed)( allowed| permitted| authori[sz]ed)?( to)? relay\b"
+    r"|\brcpthosts\b"
+)
+_NAMES_THE_MAILBOX = re.compile(
+    r"\b(no such|unknown|unrouteable) (local )?(user|recipient|mailbox|address|account|person)\b"
+    r"|\bno mailbox\b"
+    r"|\b(user|recipient|mailbox|address|account)\b.{0,60}?\b"
+    r"(unknown|unavailable|inactive|disabled|suspended|closed|no longer|not (found|known|local|exist)|doesn't (exist|have))\b"
+)
+# Postfix refuses senders at RCPT too, as unknown users; "invalid recipient" is what OpenSMTPD says both of these and of relaying.
+_NAMES_SOMETHING_ELSE = re.compile(
+    r"\b(relay(?! recipient)|sender|from|client|helo|authenticat|polic|denied|prohibit"
+    r"|spam|block|black|ban|spf\b|dkim|dmarc|reputation|rate\b)"
+)
 _ADDRESS_IN_ANSWER = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
 
 
@@ -241,7 +267,7 @@ def judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) ->
             return
         case 4:
             raise Gone(told) if was_used and answer.code == _UNAVAILABLE else NotSent(told)
-        case 5 if answer.code not in _NOT_ABOUT_THE_MAIL or stage == DOT:
+        case 5 if stage == DOT or not _is_about_us(stage, answer):
             raise Rejected(told, suppress=_is_about_the_mailbox(stage, answer))
         case _ if stage == DOT:
             raise Ambiguous(told)
@@ -249,11 +275,25 @@ def judge(stage: str, answer: SMTPResponse, expected: int, *, was_used: bool) ->
             raise NotSent(told)
 
 
+def _is_about_us(stage: str, answer: SMTPResponse) -> bool:
+    """A login that is missing, or a machine that the server does not know, must not reject everybody's mail."""
+    return answer.code in _NOT_ABOUT_THE_MAIL or (stage == "RCPT" and _DOES_NOT_RELAY.search(_words(answer)) is not None)
+
+
 def _is_about_the_mailbox(stage: str, answer: SMTPResponse) -> bool:
     if stage != "RCPT" or answer.code not in _MAILBOX_REFUSED:
         return False
-    enhanced = _ENHANCED.match(answer.message)
-    return enhanced is None or enhanced[1] == "1" or enhanced.groups() == ("2", "1")
+    enhanced = _ENHANCED.search(answer.message)
+    code = enhanced[1] if enhanced else ""
+    if code in _UNSPECIFIC:
+        words = _words(answer)
+        return _NAMES_THE_MAILBOX.search(words) is not None and _NAMES_SOMETHING_ELSE.search(words) is None
+    return code == _DISABLED or (code.startswith("5.1.") and code not in _SENDERS_ADDRESS)
+
+
+def _words(answer: SMTPResponse) -> str:
+    """In small letters and one line; an address may hold any word."""
+    return " ".join(without_addresses(answer.message).lower().split())
 
 
 def left(deadline: float, timeout_s: float) -> float:

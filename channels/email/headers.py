@@ -51,6 +51,14 @@ def mailbox(text: str) -> str:
     return f"{_phrase(name)} <{addr}>" if name else addr
 
 
+def in_one_line(name: str, addr: str, *, may_be_quoted: bool = True) -> str:
+    """The same of a name and an address that are checked already, for who folds it; without quotes a name is encoded instead."""
+    if not name:
+        return addr
+    phrase = _phrase(name) if may_be_quoted or _ATOMS.fullmatch(name) else _encoded(name)
+    return f"{phrase} <{addr}>".replace("\r\n ", " ")
+
+
 def address(text: str) -> str:
     """One bare address with its domain in ASCII (IDNA 2008); a local part beyond ASCII stays and needs SMTPUTF8. Raises Rejected."""
     match = _ADDRESS.fullmatch(text)

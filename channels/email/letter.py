@@ -12,7 +12,7 @@ _URL_LIMIT = 900
 
 @dataclass(frozen=True)
 class Letter:
-    """Addresses are bare and their domains ASCII; `extra` are the headers beside the usual ones, in their order.
+    """Addresses are bare and their domains ASCII, mailboxes are one line; `extra` are the headers beside the usual ones, in their order.
 
     `own_id` is the Message-ID that we would give it.
     """
@@ -22,6 +22,7 @@ class Letter:
     sender_name: str
     recipient: str
     reply_to: str | None
+    reply_to_name: str
     subject: str
     text: str | None
     html: str | None
@@ -31,7 +32,11 @@ class Letter:
 
     @property
     def sender_mailbox(self) -> str:
-        return headers.mailbox(f"{self.sender_name} <{self.sender}>") if self.sender_name else self.sender
+        return headers.in_one_line(self.sender_name, self.sender)
+
+    @property
+    def reply_to_mailbox(self) -> str | None:
+        return headers.in_one_line(self.reply_to_name, self.reply_to) if self.reply_to else None
 
 
 def letter(outgoing: Outgoing) -> Letter:
@@ -39,13 +44,14 @@ def letter(outgoing: Outgoing) -> Letter:
     parts = outgoing.content.parts
     mailbox = headers.safe_text(str(parts["from"]))
     sender = headers.bare_address(mailbox)
-    reply_to = parts.get("reply_to")
+    reply_to = headers.safe_text(str(parts.get("reply_to") or ""))
     return Letter(
         own_id=f"<{outgoing.message_id}@{sender.rpartition('@')[2]}>",
         sender=sender,
         sender_name=headers.display_name(mailbox),
         recipient=headers.address(outgoing.address),
-        reply_to=headers.bare_address(headers.safe_text(str(reply_to))) if reply_to else None,
+        reply_to=headers.bare_address(reply_to) if reply_to else None,
+        reply_to_name=headers.display_name(reply_to),
         subject=headers.safe_text(str(parts["subject"])),
         text=parts.get("text"),
         html=parts.get("html"),

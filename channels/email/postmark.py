@@ -101,7 +101,7 @@ def _asked(mail: Letter, message_id: str, stream: str) -> dict[str, object]:
     asked = {
         "From": mail.sender_mailbox,
         "To": mail.recipient,
-        "ReplyTo": mail.reply_to,
+        "ReplyTo": mail.reply_to_mailbox,
         "Subject": mail.subject,
         "TextBody": mail.text,
         "HtmlBody": mail.html,

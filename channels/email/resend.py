@@ -9,6 +9,8 @@
 
 Our id is the Idempotency-Key, which Resend remembers for 24 hours: what may have gone out is sent again, and goes out once. It is also the
 tag `sojourn_message`, which comes back in its events.
+It reads names in its own way: that of the sender plainly, as it is refused where it is encoded or in quotes (one with a comma is refused in
+any form); that of Reply-To encoded, but not in quotes.
 It sends through SES, whose Message-ID it tells nobody; References stays as it is, and who answers repeats it (RFC 5322, 3.6.4).
 """
 
@@ -18,6 +20,7 @@ from datetime import timedelta
 import orjson
 
 from channels.base import Ambiguous, Outgoing, Receipt, Rejected
+from channels.email.headers import in_one_line
 from channels.email.letter import Letter, letter
 from channels.provider_api import ProviderApi, refusal
 
@@ -74,9 +77,9 @@ class Resend:
 
 def _asked(mail: Letter, message_id: str) -> dict[str, object]:
     asked = {
-        "from": mail.sender_mailbox,
+        "from": f"{mail.sender_name} <{mail.sender}>" if mail.sender_name else mail.sender,
         "to": [mail.recipient],
-        "reply_to": mail.reply_to,
+        "reply_to": in_one_line(mail.reply_to_name, mail.reply_to, may_be_quoted=False) if mail.reply_to else None,
         "subject": mail.subject,
         "text": mail.text,
         "html": mail.html,

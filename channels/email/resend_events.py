@@ -15,6 +15,8 @@ WORDS: dict[str, Word] = {
     "email.opened": "opened",
     "email.clicked": "clicked",
 }
+# Those of SES, through which it sends.
+_SOFT = ("Transient", "Undetermined")
 _HITS = {"email.opened": "open", "email.clicked": "click"}
 _VERSION = "v1,"
 
@@ -55,7 +57,7 @@ def _event(call: Call, id_: str, event: Said) -> Told:
         # Ours have one; of more nobody knows whom the event is about.
         address=recipients[0] if len(recipients) == 1 else "",
         detail=detail(
-            hard=mail.word("bounce", "type") != "Transient" if kind == "email.bounced" else None,
+            hard=mail.word("bounce", "type") not in _SOFT if kind == "email.bounced" else None,
             code=mail.word("bounce", "subType") or mail.word("failed", "reason"),
             url=mail.text("click", "link") if kind == "email.clicked" else "",
             machine=is_program(hit.text("userAgent"), hit.word("ipAddress")),

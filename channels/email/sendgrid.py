@@ -69,17 +69,16 @@ class Sendgrid:
 
 
 def _asked(mail: Letter, message_id: str) -> dict[str, object]:
-    sender = {"email": mail.sender} | ({"name": mail.sender_name} if mail.sender_name else {})
     bodies = (("text/plain", mail.text), ("text/html", mail.html))
     asked: dict[str, object] = {
         "personalizations": [{"to": [{"email": mail.recipient}], "custom_args": {"sojourn_message": message_id, **dict(mail.tags)}}],
-        "from": sender,
+        "from": _person(mail.sender, mail.sender_name),
         "subject": mail.subject,
         "content": [{"type": kind, "value": text} for kind, text in bodies if text is not None],
         "headers": {"Message-ID": mail.own_id, **dict(mail.extra)},
     }
     if mail.reply_to:
-        asked["reply_to"] = {"email": mail.reply_to}
+        asked["reply_to"] = _person(mail.reply_to, mail.reply_to_name)
     if mail.tags:
         asked["categories"] = [f"{name}:{text}" for name, text in mail.tags]
     if mail.attachments:
@@ -87,6 +86,10 @@ def _asked(mail: Letter, message_id: str) -> dict[str, object]:
             {"content": each.content, "type": each.type, "filename": each.name, "disposition": "attachment"} for each in mail.attachments
         ]
     return asked
+
+
+def _person(address: str, name: str) -> dict[str, str]:
+    return {"email": address, "name": name} if name else {"email": address}
 
 
 def _wait_s(answer: Answer) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from activities.breaker import Bounds, Gate
 from activities.routes import Wanted
 from activities.ways import SIDE_BY_SIDE, Door, Handed, Held, Turn, Way
-from channels.base import Ambiguous, Content, End, NotSent, Outgoing, Receipt, Watch
+from channels.base import Ambiguous, Content, End, NotSent, Outgoing, Receipt, Rejected, Watch
 from journeys.language.errors import Unavailable
 from storage.account_states import AccountKey
 from tests.activities.provider import Provider
@@ -97,14 +97,71 @@ async def test_two_accounts_share_them_message_by_message() -> None:
     assert second.record
 
 
-async def test_a_failure_among_many_opens_the_breaker_and_the_next_are_held() -> None:
-    adapter = TakesMany(ends=[Receipt(), NotSent("421"), Receipt()])
+async def test_a_connection_that_went_away_opens_the_breaker_and_the_next_are_held() -> None:
+    adapter = TakesMany(ends=[Receipt(), Ambiguous("cut"), NotSent("cut"), NotSent("cut")])
     way = way_of(adapter)
-    ends = [each.end for each in await hand_over(way, 3, Seen())]
-    assert [type(end) for end in ends] == [Receipt, NotSent, Receipt]
+    ends = [each.end for each in await hand_over(way, 4, Seen())]
+    assert [type(end) for end in ends] == [Receipt, Ambiguous, NotSent, NotSent]
     held = await hand_over(way, 2, Seen())
     assert [isinstance(each.end, Held) for each in held] == [True, True]
     assert adapter.asked == 1
+
+
+GREYLISTED = NotSent("RCPT: 450 greylisted")
+
+
+@pytest.mark.parametrize("place", [0, 25, 49])
+async def test_one_receiver_who_takes_nothing_now_in_each_part_does_not_close_the_account(place: int) -> None:
+    ends: list[End] = [Receipt()] * 50
+    ends[place] = GREYLISTED
+    adapter = TakesMany(ends=ends)
+    way = way_of(adapter, bounds=Bounds())
+    for _ in range(8):
+        handed = await hand_over(way, 50, Seen())
+        assert [isinstance(each.end, NotSent) for each in handed].count(True) == 1
+    assert adapter.asked == 8
+    assert way.doors[0].gate.wait_s() is None
+
+
+async def test_an_answer_in_the_midst_of_failures_begins_their_row_anew() -> None:
+    adapter = TakesMany(ends=[GREYLISTED])
+    way = way_of(adapter, bounds=Bounds(failures=3))
+    for end in (GREYLISTED, GREYLISTED, Rejected("550 no such user"), GREYLISTED, GREYLISTED):
+        adapter.ends = [end]
+        await hand_over(way, 1, Seen())
+    assert not way.doors[0].gate.is_open
+    await hand_over(way, 1, Seen())
+    assert way.doors[0].gate.is_open
+
+
+async def test_parts_that_fail_as_a_whole_open_the_breaker_one_by_one() -> None:
+    adapter = TakesMany(ends=[NotSent("no connection")] * 50)
+    way = way_of(adapter, bounds=Bounds())
+    for _ in range(4):
+        await hand_over(way, 50, Seen())
+    assert not way.doors[0].gate.is_open
+    await hand_over(way, 50, Seen())
+    assert way.doors[0].gate.is_open
+
+
+async def test_what_the_last_of_several_connections_told_counts_and_not_the_last_place() -> None:
+    class OverTwo(TakesMany):
+        async def send_all(self, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
+            ends: dict[int, End] = {1: NotSent("450"), 3: NotSent("451"), 0: Receipt(), 2: Receipt()}
+            for place, end in ends.items():
+                watch.begins(place)
+                watch.ended(place, end)
+            return [ends[place] for place in range(len(outgoings))]
+
+    way = way_of(OverTwo())
+    await hand_over(way, 4, Seen())
+    assert not way.doors[0].gate.is_open
+
+
+async def test_the_longest_wait_that_any_of_many_is_told_closes_the_account() -> None:
+    way = way_of(TakesMany(ends=[NotSent("429", 10.0), NotSent("429", 30.0), Receipt()]))
+    await hand_over(way, 3, Seen())
+    assert 20 < (way.doors[0].gate.wait_s() or 0) <= 30
 
 
 async def test_an_adapter_with_a_bug_leaves_in_doubt_only_what_had_begun() -> None:

@@ -157,6 +157,7 @@ RESEND = [
     ("email.delivered", DELIVERED),
     (("email.bounced", {"bounce": {"type": "Permanent", "subType": "Suppressed", "message": "m"}}), HARD),
     (("email.bounced", {"bounce": {"type": "Transient", "subType": "MailboxFull", "message": "m"}}), SOFT),
+    (("email.bounced", {"bounce": {"type": "Undetermined", "subType": "Undetermined", "message": "m"}}), SOFT),
     ("email.delivery_delayed", DELAYED),
     (("email.failed", {"failed": {"reason": "reached_daily_quota"}}), REFUSED),
     (("email.suppressed", {"suppressed": {"type": "OnAccountSuppressionList"}}), REFUSED),

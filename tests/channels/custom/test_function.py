@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,7 +12,7 @@ from activities.functions.call import Failed, FunctionCall, NotNow
 from activities.functions.delivering import deliveries_by
 from channels.base import Ambiguous, NotSent, Outgoing, Rejected, SendFailed
 from channels.custom.function import FunctionChannel
-from tests.channels.contract import AdapterContract
+from tests.channels.contract import AdapterContract, Case
 from tests.channels.messages import outgoing
 
 
@@ -49,6 +50,23 @@ def rig() -> FunctionRig:
 class TestFunction(AdapterContract):
     kinds = (("custom", "function"),)
     has_word_for_dead = False
+    cannot: ClassVar = {"big": "how much it takes is known to the function alone, which raises Failed"}
+
+    def refusals(self, rig: FunctionRig) -> list[Case]:
+        return [Case("Failed", partial(setattr, rig, "raises", Failed("no such card")))]
+
+    def busy(self, rig: FunctionRig) -> list[Case]:
+        return [
+            Case("NotNow", partial(setattr, rig, "raises", NotNow("later"))),
+            Case("NotNow, with its time", partial(setattr, rig, "raises", NotNow("later", timedelta(seconds=90))), retry_after_s=90),
+        ]
+
+    def unclear(self, rig: FunctionRig) -> list[Case]:
+        raised = (KeyError("ada@example.org"), ConnectionResetError(), TimeoutError(), Ambiguous("cut"))
+        return [Case(type(each).__name__, partial(setattr, rig, "raises", each)) for each in raised]
+
+    def see(self, rig: FunctionRig) -> None:
+        assert rig.called[-1].arguments == {"points": "größer"}
 
 
 async def test_the_function_is_told_whom_and_what_and_its_reference_is_kept(rig: FunctionRig) -> None:

@@ -17,13 +17,14 @@ _GOOD |= {"RSET": "250 ok", "QUIT": "221 bye", "AUTH": "235 ok"}
 class ScriptedServer:
     """`script` changes the answer of a stage: a line, CUT or SILENCE; a list is used up one by one, then all is well again.
 
-    For each mail it takes `mail_s`.
+    For each mail it takes `mail_s`; a mail of more than `largest` bytes it does not take.
     """
 
     script: Mapping[str, str | list[str]] = field(default_factory=dict)
     port: int = 0
     connections: int = 0
     mail_s: float = 0.0
+    largest: int | None = None
     bodies: list[bytes] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
 
@@ -49,6 +50,9 @@ class ScriptedServer:
             if verb == "DATA" and self.seen[-1] == "> 354":
                 body = await self._body(reader)
                 await asyncio.sleep(self.mail_s)
+                if body is not None and self.largest is not None and len(body) > self.largest:
+                    writer.write(b"552 5.3.4 Message size exceeds fixed limit\r\n")
+                    continue
                 if body is None or not await self._answer("dot", writer):
                     return
                 if self.seen[-1] == "> 250":

@@ -101,6 +101,8 @@ REFUSED: list[tuple[Script, type[Exception], bool]] = [
     ({"RCPT": ["550 5.1.1 no such user"], "DATA": ["503 no recipients"]}, Rejected, True),
     ({"RCPT": ["550 5.1.1 no such user"], "DATA": ["354 go on all the same"], "dot": ["554 no recipients"]}, Rejected, True),
     ({"RCPT": ["451 greylisted"], "DATA": ["503 no recipients"]}, NotSent, False),
+    ({"RCPT": ["550 relay not permitted"], "DATA": ["503 no recipients"]}, NotSent, False),
+    ({"RCPT": ["550 no"], "DATA": ["503 no recipients"]}, Rejected, False),
     ({"MAIL": ["552 too large"], "RCPT": ["503 mail first"], "DATA": ["503 mail first"]}, Rejected, False),
     ({"DATA": ["451 not now"]}, NotSent, False),
     ({"dot": ["550 looks like spam"]}, Rejected, False),

@@ -8,7 +8,7 @@ from channels.base import Ambiguous, NotSent, Rejected
 from channels.email import postmark
 from channels.email.postmark import Postmark, PostmarkAccount
 from tests.channels.contract import HttpAdapterContract, Told
-from tests.channels.email.rig import NON_ASCII, MailRig, check_extra, mail_rig
+from tests.channels.email.rig import HELP, NON_ASCII, SENDER, MailRig, check_extra, check_mailbox, mail_rig
 from tests.channels.messages import mail
 from tests.channels.provider import Request, Response
 
@@ -19,8 +19,9 @@ def accepts(request: Request) -> Response:
     assert (request.headers["accept"], request.headers["content-type"]) == ("application/json", "application/json")
     asked = request.json()
     assert set(asked) == {"From", "To", "ReplyTo", "Subject", "TextBody", "HtmlBody", "Headers", "Metadata", "MessageStream"}
-    assert asked["From"] == "=?utf-8?b?R3LDtsOfZSBBRw==?= <hello@acme.example>"
-    assert (asked["To"], asked["ReplyTo"]) == ("ann@example.org", "help@acme.example")
+    check_mailbox(asked["From"], SENDER, "hello@acme.example")
+    check_mailbox(asked["ReplyTo"], HELP, "help@acme.example")
+    assert asked["To"] == "ann@example.org"
     assert (asked["Subject"], asked["TextBody"], asked["HtmlBody"]) == tuple(NON_ASCII[name] for name in ("subject", "text", "html"))
     assert asked["MessageStream"] == "broadcast"
     headers = {each["Name"]: each["Value"] for each in asked["Headers"]}

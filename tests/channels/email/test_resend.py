@@ -8,7 +8,8 @@ from channels.base import Ambiguous, NotSent, Rejected
 from channels.email import resend
 from channels.email.resend import Resend, ResendAccount
 from tests.channels.contract import HttpAdapterContract, Told
-from tests.channels.email.rig import NON_ASCII, MailRig, check_extra, mail_rig
+from tests.channels.email.rig import HELP, NON_ASCII, SENDER, MailRig, check_extra, check_mailbox, mail_rig
+from tests.channels.messages import mail
 from tests.channels.provider import Request, Response
 
 
@@ -18,8 +19,10 @@ def accepts(request: Request) -> Response:
     assert request.headers["content-type"] == "application/json"
     asked = request.json()
     assert set(asked) == {"from", "to", "reply_to", "subject", "text", "html", "headers", "tags"}
-    assert asked["from"] == "=?utf-8?b?R3LDtsOfZSBBRw==?= <hello@acme.example>"
-    assert (asked["to"], asked["reply_to"]) == (["ann@example.org"], "help@acme.example")
+    # An encoded sender is refused: 451 security_error, "invalid characters".
+    assert asked["from"] == f"{SENDER} <hello@acme.example>"
+    check_mailbox(asked["reply_to"], HELP, "help@acme.example")
+    assert asked["to"] == ["ann@example.org"]
     assert (asked["subject"], asked["text"], asked["html"]) == tuple(NON_ASCII[name] for name in ("subject", "text", "html"))
     check_extra(asked["headers"])
     assert asked["headers"]["References"] == f"<{request.headers['idempotency-key']}@acme.example>"
@@ -53,3 +56,11 @@ class TestResend(HttpAdapterContract):
     async def rig(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MailRig]:
         async with mail_rig(resend, lambda url: Resend(ResendAccount("re_key", base_url=url)), accepts, id_of, monkeypatch) as rig:
             yield rig
+
+    async def test_names_that_need_quotes_elsewhere_have_none(self, rig: MailRig) -> None:
+        rig.provider.accepts = lambda _request: Response(200, b'{"id": "1"}')
+        await rig.adapter.send(mail(parts={"from": '"Acme Inc." <hello@acme.example>', "reply_to": '"Help, quickly" <help@acme.example>'}))
+        asked = rig.provider.requests[0].json()
+        assert asked["from"] == "Acme Inc. <hello@acme.example>"
+        assert '"' not in asked["reply_to"]
+        check_mailbox(asked["reply_to"], "Help, quickly", "help@acme.example")

@@ -9,7 +9,7 @@ from channels.base import NotSent, Rejected
 from channels.email import sendgrid
 from channels.email.sendgrid import Sendgrid, SendgridAccount
 from tests.channels.contract import HttpAdapterContract, Told
-from tests.channels.email.rig import NON_ASCII, MailRig, check_extra, mail_rig
+from tests.channels.email.rig import HELP, NON_ASCII, SENDER, MailRig, check_extra, mail_rig
 from tests.channels.provider import Request, Response
 
 
@@ -21,8 +21,8 @@ def accepts(request: Request) -> Response:
     assert set(asked) == {"personalizations", "from", "reply_to", "subject", "content", "headers"}
     [person] = asked["personalizations"]
     assert person["to"] == [{"email": "ann@example.org"}]
-    assert asked["from"] == {"email": "hello@acme.example", "name": "Größe AG"}
-    assert asked["reply_to"] == {"email": "help@acme.example"}
+    assert asked["from"] == {"email": "hello@acme.example", "name": SENDER}
+    assert asked["reply_to"] == {"email": "help@acme.example", "name": HELP}
     assert asked["subject"] == NON_ASCII["subject"]
     # SendGrid refuses a list in which HTML stands before plain text.
     assert asked["content"] == [

@@ -20,8 +20,9 @@ from channels.egress import Egress
 from channels.email.connection import SmtpServer
 from channels.email.smtp import Smtp
 from tests.channels.certificates import Certificate, make_certificate
-from tests.channels.contract import AdapterContract
-from tests.channels.email.scripted_server import CUT, ScriptedServer, scripted
+from tests.channels.contract import AdapterContract, Case
+from tests.channels.email.rig import NON_ASCII, UNSUBSCRIBE, read_mail
+from tests.channels.email.scripted_server import CUT, SILENCE, ScriptedServer, scripted
 from tests.channels.messages import mail
 
 SERVER = Path(__file__).with_name("receiving_server.py")
@@ -45,7 +46,11 @@ class SmtpRig:
     away: Smtp
 
     def message(self, **changes: object) -> Outgoing:
-        return mail(**changes)
+        return mail(**{"parts": NON_ASCII, "unsubscribe_url": UNSUBSCRIBE, **changes})
+
+    def big(self) -> Outgoing:
+        self.server.largest = 1_000_000
+        return mail(parts={"text": "x" * 1_000_000})
 
     async def arrived(self) -> list[str]:
         return self.server.ids()
@@ -59,11 +64,39 @@ class TestSmtp(AdapterContract):
         words = ("550 5.1.1 no such user", "551 user not local", "550 5.2.1 mailbox disabled", "553 5.1.3 bad address syntax")
         return [partial(setattr, rig.server, "script", {"RCPT": word}) for word in words]
 
+    def refusals(self, rig: SmtpRig) -> list[Case]:
+        answers = {"MAIL": "550 5.7.1 not this sender", "RCPT": "550 5.7.1 by policy", "DATA": "554 no", "dot": "554 5.6.0 looks like spam"}
+        return [self._case(rig, stage, answer) for stage, answer in answers.items()]
+
+    def busy(self, rig: SmtpRig) -> list[Case]:
+        """No server names a time."""
+        lines = ("421 closing", "450 greylisted", "451 4.3.0 later", "452 too many", "454 4.7.0 throttled")
+        return [
+            *(self._case(rig, stage, line) for stage in ("MAIL", "RCPT", "DATA", "dot") for line in lines),
+            self._case(rig, "connect", "421 too many connections"),
+            self._case(rig, "MAIL", CUT),
+        ]
+
+    def unclear(self, rig: SmtpRig) -> list[Case]:
+        def say() -> None:
+            rig.server.script = {"dot": SILENCE}
+            rig.adapter = smtp_to(rig.server.port, timeout_s=1)
+
+        return [*(self._case(rig, "dot", answer) for answer in (CUT, "354 what?", "nonsense")), Case("silence", say)]
+
+    def _case(self, rig: SmtpRig, stage: str, answer: str) -> Case:
+        return Case(f"{stage}: {answer}", partial(setattr, rig.server, "script", {stage: answer}))
+
+    def see(self, rig: SmtpRig) -> None:
+        read_mail(rig.server.bodies[-1])
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[SmtpRig]:
         async with scripted() as server:
             rig = SmtpRig(server, smtp_to(server.port), smtp_to(free_port()))
+            adapter = rig.adapter
             yield rig
+            await adapter.close()
             await rig.adapter.close()
 
 

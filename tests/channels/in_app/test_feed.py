@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
+from typing import ClassVar
 
 import pytest
 
 from channels.base import Outgoing, Rejected
 from channels.in_app.feed import Feed, Shown
 from journeys.language.errors import Unavailable
-from tests.channels.contract import AdapterContract
+from tests.channels.contract import AdapterContract, Case
 from tests.channels.messages import outgoing
+
+BODY = "Größe 日本語"
 
 
 async def fail(_shown: Shown) -> bool:
@@ -30,7 +34,10 @@ class FeedRig:
         return self.is_somebody
 
     def message(self, **changes: object) -> Outgoing:
-        return outgoing("in_app", {"body": "Größe 日本語"}, **changes)
+        return outgoing("in_app", {"body": BODY}, **changes)
+
+    def big(self) -> Outgoing:
+        return outgoing("in_app", {"body": "ü" * 100_000})
 
     async def arrived(self) -> list[str]:
         return [str(shown.message_id) for shown in self.shown]
@@ -44,6 +51,16 @@ def rig() -> FeedRig:
 class TestFeed(AdapterContract):
     kinds = (("in_app", "feed"),)
     has_word_for_dead = False
+    cannot: ClassVar = {"unclear": "putting it there again under its id changes nothing, so whoever does not know puts it there again"}
+
+    def refusals(self, rig: FeedRig) -> list[Case]:
+        return [Case("there is nobody any more", partial(setattr, rig, "is_somebody", False))]
+
+    def busy(self, rig: FeedRig) -> list[Case]:
+        return [Case("the database does not answer", partial(setattr, rig, "adapter", rig.away))]
+
+    def see(self, rig: FeedRig) -> None:
+        assert rig.shown[-1].content["body"] == BODY
 
 
 async def test_whoever_is_gone_gets_nothing(rig: FeedRig) -> None:

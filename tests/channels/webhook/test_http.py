@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +22,7 @@ from channels.webhook.http import Http
 from channels.webhook.signing import read_secret, signature_headers
 from journeys.language.errors import Invalid
 from tests.channels.certificates import make_certificate
-from tests.channels.contract import AdapterContract
+from tests.channels.contract import AdapterContract, Case
 from tests.channels.messages import outgoing
 from tests.channels.places import PLACES
 
@@ -78,6 +79,17 @@ def hook(port: int, **changes: object) -> Outgoing:
     return outgoing("webhook", parts, address="", **changes)
 
 
+def sized(port: int, size: int) -> Outgoing:
+    """Its body is a JSON text of so many bytes."""
+    message = hook(port)
+    message.content.parts["body"] = '"' + "x" * (size - 2) + '"'
+    return message
+
+
+def said(status: str, *headers: str) -> bytes:
+    return "\r\n".join((f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", "")).encode()
+
+
 def http(**changes: object) -> Http:
     values: dict[str, object] = {"may_reach_loopback": True, "total_s": 0.5}
     return Http((SECRET,), **(values | changes))  # type: ignore[arg-type]
@@ -92,6 +104,9 @@ class HttpRig:
     def message(self, **changes: object) -> Outgoing:
         return hook(self.receiver.port, **changes)
 
+    def big(self) -> Outgoing:
+        return sized(self.receiver.port, 1_000_001)
+
     async def arrived(self) -> list[str]:
         return [headers["webhook-id"] for headers, _ in self.receiver.requests]
 
@@ -103,6 +118,26 @@ class TestHttp(AdapterContract):
     def words_for_dead(self, rig: HttpRig) -> list[Callable[[], None]]:
         return [partial(setattr, rig.receiver, "answer", b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")]
 
+    def refusals(self, rig: HttpRig) -> list[Case]:
+        return [Case(word, partial(setattr, rig.receiver, "answer", said(word))) for word in ("301 Moved", "400 No", "404 No", "413 No")]
+
+    def busy(self, rig: HttpRig) -> list[Case]:
+        words = ("429 Slower", "502 Oh", "503 Later", "504 Oh")
+        return [Case(word, partial(setattr, rig.receiver, "answer", said(word, "Retry-After: 90")), retry_after_s=90) for word in words]
+
+    def unclear(self, rig: HttpRig) -> list[Case]:
+        answers = {
+            "500": said("500 Oh"),
+            "a cut": b"",
+            "a cut within the answer": b"HTTP/1.1 200",
+            "no HTTP": b"<html>hello</html>\r\n\r\n",
+        }
+        cases = [Case(how, partial(setattr, rig.receiver, "answer", answer)) for how, answer in answers.items()]
+        return [*cases, Case("silence", partial(setattr, rig.receiver, "answer", None), within_s=0.4)]
+
+    def see(self, rig: HttpRig) -> None:
+        assert json.loads(rig.receiver.requests[-1][1])["data"]["name"] == "größer"
+
     @pytest.fixture
     async def rig(self) -> AsyncIterator[HttpRig]:
         async def unknown(_host: str, _port: int) -> list[str]:
@@ -113,6 +148,16 @@ class TestHttp(AdapterContract):
             yield rig
             await rig.adapter.close()
             await rig.away.close()
+
+
+async def test_a_body_of_one_megabyte_leaves_and_not_a_byte_more() -> None:
+    async with receiver() as found:
+        adapter = http(total_s=5)
+        await adapter.send(sized(found.port, 1_000_000))
+        with pytest.raises(Rejected, match="1 MB"):
+            await adapter.send(sized(found.port, 1_000_001))
+        await adapter.close()
+    assert [len(body) for _, body in found.requests] == [1_000_000]
 
 
 async def test_the_receiver_can_verify_the_bytes_that_it_got() -> None:
