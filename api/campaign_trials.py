@@ -1,7 +1,7 @@
 """Before a campaign goes out: how it looks to some of its people, a test to your own addresses, who lacks what templates require."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -19,18 +19,18 @@ from api.mails import with_sender
 from api.sends import AcceptedMessages
 from api.strict import App, Body, Db, ReadingApp, SendingApp, Word, management
 from api.templates import PreviewOrder, filled, variables_for
-from channels.render import RenderFailed
-from channels.template_parts import BadFile
-from channels.templates import settings
+from channels.render import Renderer, RenderFailed
+from channels.template_locales import locales_of
 from journeys.language import assign
 from journeys.language.campaigns import REST, Campaign
-from journeys.language.conditions import AnyCondition, Exists, InSegment, Not, Trait
+from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.errors import Invalid, Problem
 from journeys.language.messages import Message
 from storage import apps, campaign_draws, campaigns, direct_sends, knowing, people, segment_people, segments, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import WITHOUT_ADDRESS, normalised
+from storage.needs import Need, lacks
 from storage.notify import DIRECT
 from storage.people import PersonRow
 from storage.segment_people import Asked
@@ -86,11 +86,15 @@ class TestSendOrder(Body):
 
 
 class MissingVariable(BaseModel):
-    """People who would be skipped, because they lack, or have an empty text for, what the template of their version requires."""
+    """People who would be skipped, because they lack, or have an empty text for, what their version requires on its channel.
 
-    version: str = Field(description="rest: who waits for a winner, if it is one with this template", examples=["message"])
+    It is asked in the language in which each of them would read it, and of `device` for the addresses to which it would go.
+    """
+
+    version: str = Field(description="rest: who waits for a winner, if it is one with this template and channel", examples=["message"])
+    channel: str = Field(examples=["email"])
     template: str = Field(examples=["spring-sale"])
-    variable: str = Field(examples=["user.first_name"])
+    variable: str = Field(description="user.x, or device.x", examples=["user.first_name"])
     people: int = Field(examples=[17])
     is_exact: bool = Field(description="false: an estimate")
     sample: list[str] = Field(description="ids of the first of them, as many as were asked for", examples=[["user-4711"]])
@@ -149,35 +153,60 @@ async def send_campaign_test(
 
 
 @router.get("/campaigns/{name}/missing-variables", summary="Who lacks what a campaign's templates require?")
-async def find_missing_variables(app: App, database: Db, name: CampaignName, limit: Named = 10) -> MissingVariables:
-    """For each variable of the user that a template requires, who of those who get it has none: they would be skipped."""
+async def find_missing_variables(request: Request, app: App, database: Db, name: CampaignName, limit: Named = 10) -> MissingVariables:
+    """For each `user.x` and `device.x` that a template requires, who of those who get it has none: they would be skipped.
+
+    What an event or a source gives is not known beforehand, and not looked at.
+    """
     async with database.transaction(app) as connection:
         campaign = (await existing(connection, app, name)).campaign
+        made = await _made_from(connection, app, campaign)
+    needs = [(version, each, need) for version, each in made for need in await _needs(request.app.state.renderer, each)]
+    async with database.transaction(app) as connection:
         holdout = holdout_of(await apps.settings(connection, app))
         everybody = await _asked(connection, app, InSegment(campaign.segment))
-        found, at = [], await campaigns.now(connection)
-        for version, stored in await _made_from(connection, app, campaign):
-            for path in _required_of_user(stored):
-                lacking = await _asked(connection, app, InSegment(campaign.segment) & _lacks(path))
-                asked = campaign_draws.who_gets(everybody, lacking, campaign, version, holdout)
-                size, some = await segment_people.look(connection, asked, most=limit)
-                if size.people:
-                    ids = [each.user_id for each in some if each.user_id is not None]
-                    counted = {"people": size.people, "is_exact": size.is_exact, "sample": ids}
-                    found.append(MissingVariable(version=version, template=stored.name, variable=f"user.{path}", **counted))
-    return MissingVariables(at=at, missing=found)
+        found = []
+        for version, made_from, need in needs:
+            asked = campaign_draws.who_gets(everybody, lacks(need), campaign, version, holdout)
+            size, some = await segment_people.look(connection, asked, most=limit)
+            if size.people:
+                what = {"channel": need.channel, "template": made_from.stored.name, "variable": need.variable}
+                ids = [each.user_id for each in some if each.user_id is not None]
+                found.append(MissingVariable(version=version, **what, people=size.people, is_exact=size.is_exact, sample=ids))
+    return MissingVariables(at=everybody.at, missing=found)
 
 
-def _lacks(path: str) -> AnyCondition:
-    """As rendering asks it: an empty text is as good as none."""
-    return Not(Exists(Trait(path))) | (Trait(path) == "")
+@dataclass(frozen=True)
+class _MadeFrom:
+    """The template of a message, and the channel for which it is filled in."""
+
+    stored: StoredTemplate
+    channel: str
 
 
-async def _made_from(connection: Connection, app: str, campaign: Campaign) -> list[tuple[str, StoredTemplate]]:
-    """Each version with its template; who waits for a winner with each template that may win."""
-    made = [(version, await _template(connection, app, message)) for version, message in campaign.messages.items()]
-    rest = {stored.name: stored for _, stored in made} if campaign.winner is not None else {}
-    return [*made, *((REST, stored) for stored in rest.values())]
+async def _made_from(connection: Connection, app: str, campaign: Campaign) -> list[tuple[str, _MadeFrom]]:
+    """Each version with what it is made from; who waits for a winner with all that may win."""
+    made = [
+        (version, _MadeFrom(await _template(connection, app, message), message.channel)) for version, message in campaign.messages.items()
+    ]
+    rest = {(each.stored.name, each.channel): each for _, each in made} if campaign.winner is not None else {}
+    return [*made, *((REST, each) for each in rest.values())]
+
+
+async def _needs(renderer: Renderer, made: _MadeFrom) -> list[Need]:
+    """What the message is not made without of what is known of people and of their addresses. Raises Invalid."""
+    files = made.stored.files
+    variants = ["", *sorted(locales_of(tuple(files)))]
+    readers: dict[str, list[str]] = {}
+    try:
+        for variant in variants:
+            for variable in await renderer.required(files, made.channel, variant):
+                readers.setdefault(variable, []).append(variant)
+    except RenderFailed as failed:
+        words = f"template {made.stored.name}: {failed.why or failed.code}"
+        raise Invalid([Problem("", failed.code.partition(":")[0], words)]) from failed
+    known = [variable for variable in readers if variable.startswith(("user.", "device."))]
+    return [Need(variable, made.channel, readers[variable], variants) for variable in known]
 
 
 _Draft = tuple[str, str | None, Message | None, int, StoredTemplate | None, Mapping[str, Any]]
@@ -287,17 +316,6 @@ async def _template(connection: Connection, app: str, message: Message) -> Store
     if stored is None:
         raise Invalid([Problem("", "no_template", f"there is no template {message.template}: publish it first")])
     return stored
-
-
-def _required_of_user(stored: StoredTemplate) -> Iterator[str]:
-    try:
-        required = settings(stored.files).required
-    except BadFile:
-        return
-    for path in required:
-        root, _, rest = path.partition(".")
-        if root == "user" and rest and rest != "user_id":
-            yield rest
 
 
 async def _asked(connection: Connection, app: str, condition: AnyCondition) -> Asked:

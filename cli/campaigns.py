@@ -79,7 +79,7 @@ def check(
             out.print(escape(line))
     for each in missing:
         version = "" if each["version"] == ONLY else f", version {each['version']}"
-        of = f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}{version})"
+        of = f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}, {each['channel']}{version})"
         notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(_named(each))}")
     if missing:
         raise typer.Exit(1)

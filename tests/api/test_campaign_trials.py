@@ -7,7 +7,7 @@ import pytest
 
 from activities.campaigns.order import RunOrder
 from activities.campaigns.planning import CampaignRuns
-from journeys.language import days, email, event, hours
+from journeys.language import days, email, event, hours, push
 from journeys.language.campaigns import Campaign, Version, WinnerRule
 from journeys.language.codec import campaign_to_json
 from storage import campaign_runs
@@ -120,6 +120,7 @@ async def test_who_lacks_a_required_variable_is_named_before_anything_leaves(man
     assert told["missing"] == [
         {
             "version": "message",
+            "channel": "email",
             "template": "spring-sale",
             "variable": "user.first_name",
             "people": 1,
@@ -131,6 +132,48 @@ async def test_who_lacks_a_required_variable_is_named_before_anything_leaves(man
     assert (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()["missing"] == told["missing"]
     await manager.patch("/v1/users/bob", json={"attributes": {"first_name": "Bob"}})
     assert (await manager.get("/v1/campaigns/spring-sale/missing-variables")).json()["missing"] == []
+
+
+async def missing(manager: httpx.AsyncClient, campaign: Campaign, **files: str) -> list[tuple[str, str, str, list[str]]]:
+    """Of a campaign whose template says this: version, channel, variable, and who lacks it."""
+    assert (await manager.post("/v1/templates/spring-sale/versions", json={"files": FILES | files})).json().get("errors") is None
+    assert (await put(manager, campaign)).status_code == 200
+    found = (await manager.get(f"/v1/campaigns/{campaign.name}/missing-variables")).json()["missing"]
+    return [(each["version"], each["channel"], each["variable"], sorted(each["sample"])) for each in found]
+
+
+async def test_only_what_the_channel_of_a_version_requires_is_asked(manager: httpx.AsyncClient) -> None:
+    sold = {"push.toml": 'title = "Spring"\nbody = "It is spring"\n'}
+    assert await missing(manager, Campaign("spring-sale", "golden", push("spring-sale")), **sold) == []
+    versions = [Version("mail", 50, MAIL), Version("push", 50, push("spring-sale"))]
+    rule = {"goal": event("bought").within(days(1)), "winner": WinnerRule(1, after=hours(1), until=hours(2))}
+    tested = Campaign("spring-sale", "golden", versions=versions, **rule)  # type: ignore[arg-type]
+    assert await missing(manager, tested, **sold) == [("rest", "email", "user.first_name", ["bob"])], "who waits may get the mail"
+
+
+async def test_it_is_asked_in_the_language_that_somebody_reads(manager: httpx.AsyncClient) -> None:
+    await manager.patch("/v1/users/ann", json={"locale": "de-AT"})
+    files = {
+        "template.toml": FILES["template.toml"].replace('"user.first_name"', '"user.first_name", "user.title"') + 'title = "Dr"\n',
+        "subject.de.txt": "Hallo, {{ user.title }}",
+        "body.de.txt": "{{ links.unsubscribe }}",
+    }
+    english, german = ("message", "email", "user.first_name", ["bob"]), ("message", "email", "user.title", ["ann"])
+    assert await missing(manager, SALE, **files) == [english, german]
+    await manager.patch("/v1/users/bob", json={"locale": "de"})
+    assert await missing(manager, SALE, **files) == [("message", "email", "user.title", ["ann", "bob"])]
+
+
+async def test_who_has_an_address_of_which_too_little_is_known_is_named(manager: httpx.AsyncClient) -> None:
+    files = {
+        "template.toml": 'from = "a@example.com"\nrequired = ["device.attributes.kind"]\n[sample.device.attributes]\nkind = "work"\n',
+        "subject.txt": "At {{ device.attributes.kind }}",
+        "body.txt": "{{ links.unsubscribe }}",
+    }
+    for user_id, device in (("ann", {"attributes": {"kind": "work"}}), ("bob", {})):
+        mail = {"channel": "email", "address": f"{user_id}@example.com", "device": device}
+        assert (await manager.post(f"/v1/users/{user_id}/endpoints", json=mail)).status_code == 201
+    assert await missing(manager, SALE, **files) == [("message", "email", "device.attributes.kind", ["bob"])]
 
 
 async def lacking(manager: httpx.AsyncClient, **query: int) -> list[tuple[str, str, int, list[str]]]:

@@ -108,7 +108,7 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     await sojourn("users", "set", "bob", '{"plan": "gold"}')
     told = await sojourn("campaigns", "check", "spring-sale", code=1)
     assert "bob: message, email, not made: missing_variable:user.first_name" in told
-    assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
+    assert "1 person would be skipped, for want of user.first_name (spring-sale, email): bob" in told
     for user_id in ("cid", "dan"):
         await sojourn("users", "set", user_id, '{"plan": "gold", "first_name": ""}')
     told = await sojourn("campaigns", "check", "spring-sale", "--named", "2", code=1)
