@@ -1,9 +1,9 @@
 """Before a campaign goes out: how it looks to some of its people, a test to your own addresses, who lacks what templates require."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import Query, Request, Response
@@ -52,11 +52,19 @@ class DryRunOrder(Body):
     )
 
 
+LeftOut = Literal["not_in_segment", "beyond_most_people", "app_holdout", "held_out"]
+
+
 class ShownMessage(BaseModel):
     """What one person would get."""
 
     user_id: str = Field(examples=["user-4711"])
-    version: str | None = Field(description="null: held out; rest: waits for a winner, shown as the first version", examples=["bold"])
+    left_out: LeftOut | None = Field(
+        description="why nothing is planned for them: not in the segment now, not among its `most_people`, or held out of all marketing "
+        "or of this campaign; null: they get their version",
+        examples=[None],
+    )
+    version: str | None = Field(description="null: left out; rest: waits for a winner, shown as the first version", examples=["bold"])
     channel: str | None = Field(examples=["email"])
     after_s: int = Field(0, description="so many seconds after the run begins, by `after` of the version", examples=[10800])
     parts: dict[str, Any] | None = Field(
@@ -112,11 +120,15 @@ async def dry_run_campaign(request: Request, app: ReadingApp, database: Db, name
     """Its newest version filled in for some of its people, each with the version that is theirs. Nothing is sent."""
     async with database.transaction(app) as connection:
         campaign = (await existing(connection, app, name)).campaign
-        asked = await _asked(connection, app, InSegment(campaign.segment))
-        size, some = await segment_people.look(connection, asked, most=body.people)
+        everybody = await _asked(connection, app, InSegment(campaign.segment))
+        size, some = await segment_people.look(connection, everybody, most=body.people)
+        if campaign.most_people is not None and not body.user_ids:
+            some = (await segment_people.look(connection, campaign_draws.among_the_first(everybody, campaign), most=body.people))[1]
         chosen = body.user_ids or [each.user_id for each in some if each.user_id is not None]
-        drafts = [await _draft(connection, app, campaign, await people.person(connection, app, each), body.data) for each in chosen]
-    shown = [await _shown(request, app, *draft) for draft in drafts]
+        asked = [await people.person(connection, app, each) for each in chosen]
+        outside = await _outside(connection, everybody, campaign, asked) if body.user_ids else {}
+        drafts = [await _draft(connection, app, campaign, each, outside.get(each.id), body.data) for each in asked]
+    shown = [await _shown(request, app, draft) for draft in drafts]
     return DryRun(people_in_segment=size.people, is_exact=size.is_exact, messages=shown)
 
 
@@ -209,28 +221,52 @@ async def _needs(renderer: Renderer, made: _MadeFrom) -> list[Need]:
     return [Need(variable, made.channel, readers[variable], variants) for variable in known]
 
 
-_Draft = tuple[str, str | None, Message | None, int, StoredTemplate | None, Mapping[str, Any]]
-
-
-async def _draft(connection: Connection, app: str, campaign: Campaign, person: PersonRow, data: Mapping[str, Any]) -> _Draft:
+@dataclass(frozen=True)
+class _Draft:
     """What one person gets, before it is rendered."""
+
+    user_id: str
+    left_out: LeftOut | None
+    version: str | None = None
+    message: Message | None = None
+    after_s: int = 0
+    template: StoredTemplate | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def _outside(connection: Connection, everybody: Asked, campaign: Campaign, some: Sequence[PersonRow]) -> Mapping[int, LeftOut]:
+    """Whom of these few no run would find, by their internal ids."""
+    ids = [each.id for each in some]
+    first = found = await segment_people.who_is_in(connection, everybody, ids)
+    if campaign.most_people is not None:
+        first = await segment_people.who_is_in(connection, campaign_draws.among_the_first(everybody, campaign), ids)
+    return {each: "beyond_most_people" if each in found else "not_in_segment" for each in ids if each not in first}
+
+
+async def _draft(
+    connection: Connection, app: str, campaign: Campaign, person: PersonRow, outside: LeftOut | None, data: Mapping[str, Any]
+) -> _Draft:
     user_id = person.user_id or ""
-    version = await _version_for(connection, app, campaign, user_id)
-    if version is None:
-        return user_id, None, None, 0, None, {}
+    left_out = outside or await _held_out(connection, app, campaign, user_id)
+    if left_out is not None:
+        return _Draft(user_id, left_out)
+    version = _version_for(app, campaign, user_id)
     message = campaign.messages[next(iter(campaign.messages)) if version == REST else version]
     after_s = int(campaign.delays.get(version, timedelta()).total_seconds())
     variables = await _variables(connection, app, person, message.channel, data)
-    return user_id, version, message, after_s, await _template(connection, app, message), variables
+    return _Draft(user_id, None, version, message, after_s, await _template(connection, app, message), variables)
 
 
-async def _version_for(connection: Connection, app: str, campaign: Campaign, user_id: str) -> str | None:
-    """As the plan of a run draws; None: held out, by the campaign or of all marketing."""
+async def _held_out(connection: Connection, app: str, campaign: Campaign, user_id: str) -> LeftOut | None:
+    """As the plan of a run draws."""
     holdout = holdout_of(await apps.settings(connection, app)) if campaign.message_class == "marketing" else None
     if holdout is not None and assign.in_app_holdout(holdout, app, user_id):
-        return None
-    if assign.in_campaign_holdout(campaign.holdout, app, campaign.name, user_id):
-        return None
+        return "app_holdout"
+    return "held_out" if assign.in_campaign_holdout(campaign.holdout, app, campaign.name, user_id) else None
+
+
+def _version_for(app: str, campaign: Campaign, user_id: str) -> str:
+    """As the plan of a run draws, of who is not held out."""
     if campaign.winner is not None and not assign.is_tested(campaign.winner.tested, app, campaign.name, user_id):
         return REST
     names = list(campaign.messages)
@@ -254,21 +290,14 @@ async def _variables(connection: Connection, app: str, person: PersonRow, channe
     }
 
 
-async def _shown(
-    request: Request,
-    app: str,
-    user_id: str,
-    version: str | None,
-    message: Message | None,
-    after_s: int,
-    template: StoredTemplate | None,
-    variables: Mapping[str, Any],
-) -> ShownMessage:
-    if message is None or template is None:
-        return ShownMessage(user_id=user_id, version=None, channel=None, parts=None, problem=None)
-    told: dict[str, Any] = {"user_id": user_id, "version": version, "channel": message.channel, "after_s": after_s}
+async def _shown(request: Request, app: str, draft: _Draft) -> ShownMessage:
+    if draft.message is None or draft.template is None:
+        return ShownMessage(user_id=draft.user_id, left_out=draft.left_out, version=None, channel=None, parts=None, problem=None)
+    channel = draft.message.channel
+    told: dict[str, Any] = {"user_id": draft.user_id, "left_out": None, "version": draft.version, "channel": channel}
+    told["after_s"] = draft.after_s
     try:
-        content = await filled(request, app, template, message.channel, variables)
+        content = await filled(request, app, draft.template, channel, draft.variables)
     except RenderFailed as failed:
         return ShownMessage(**told, parts=None, problem=failed.code)
     except SourceAway as away:

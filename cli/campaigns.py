@@ -78,9 +78,7 @@ def check(
         for line in _message(each):
             out.print(escape(line))
     for each in missing:
-        version = "" if each["version"] == ONLY else f", version {each['version']}"
-        of = f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}, {each['channel']}{version})"
-        notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(_named(each))}")
+        notes.print(f"[yellow]lacking:[/] {escape(_lacking(each))}")
     if missing:
         raise typer.Exit(1)
 
@@ -250,8 +248,8 @@ def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
 
 
 def _message(each: Any) -> Iterator[str]:
-    if each["version"] is None:
-        yield f"{each['user_id']}: nothing, held out"
+    if each["left_out"] is not None:
+        yield f"{each['user_id']}: nothing, {_LEFT_OUT[each['left_out']]}"
         return
     later = f", {timedelta(seconds=each['after_s'])} after the run begins" if each["after_s"] else ""
     yield f"{each['user_id']}: {each['version']}, {each['channel']}{later}" + (f", not made: {each['problem']}" if each["problem"] else "")
@@ -276,9 +274,21 @@ def _begins(each: Any) -> str:
     return f"; the next run: {_next(each)}" if each["next_at"] else ""
 
 
+def _lacking(each: Any) -> str:
+    version = "" if each["version"] == ONLY else f", version {each['version']}"
+    made_from = f"{each['template']}, {each['channel']}{version}"
+    return f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({made_from}): {_named(each)}"
+
+
 def _named(lacking: Any) -> str:
     more = lacking["people"] - len(lacking["sample"])
     return ", ".join([*lacking["sample"], *([f"{more:,} more"] if more > 0 else [])])
 
 
 _LONGEST = 200
+_LEFT_OUT = {
+    "not_in_segment": "not in the segment",
+    "beyond_most_people": "in the segment, but not among its `most_people`",
+    "app_holdout": "held out of all marketing",
+    "held_out": "held out",
+}

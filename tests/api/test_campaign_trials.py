@@ -1,5 +1,6 @@
 """Before a campaign goes out: dry runs, tests to one's own addresses, and people who lack what a template requires."""
 
+from collections import Counter
 from uuid import UUID
 
 import httpx
@@ -42,14 +43,20 @@ async def test_a_dry_run_knows_the_address_that_the_message_would_go_to(manager:
     assert shown == {"ann": "work", "bob": "no kind"}
 
 
+async def golden(manager: httpx.AsyncClient, many: int) -> list[str]:
+    """So many more people of the segment, with a first name."""
+    names = [f"user-{number}" for number in range(many)]
+    for name in names:
+        await manager.put(f"/v1/users/{name}", json={"attributes": {"plan": "gold", "first_name": name}})
+    return names
+
+
 async def test_a_dry_run_gives_each_person_their_own_version_and_nothing_to_who_is_held_out(manager: httpx.AsyncClient) -> None:
     versions = [Version("plain", 50, MAIL), Version("bold", 50, MAIL)]
     assert (await put(manager, Campaign("spring-sale", "golden", versions=versions, holdout=40))).status_code == 200
-    names = [f"user-{number}" for number in range(20)]
-    for name in names:
-        await manager.put(f"/v1/users/{name}", json={"attributes": {"first_name": name}})
+    names = await golden(manager, 20)
     shown = (await act(manager, "dry-run", user_ids=names)).json()["messages"]
-    assert {each["version"] for each in shown} == {"plain", "bold", None}
+    assert {(each["version"], each["left_out"]) for each in shown} == {("plain", None), ("bold", None), (None, "held_out")}
     assert all((each["parts"] is None) == (each["version"] is None) for each in shown)
     assert shown == (await act(manager, "dry-run", user_ids=names)).json()["messages"]
 
@@ -57,11 +64,30 @@ async def test_a_dry_run_gives_each_person_their_own_version_and_nothing_to_who_
 async def test_a_dry_run_says_how_long_after_the_run_begins_each_person_gets_theirs(manager: httpx.AsyncClient) -> None:
     versions = [Version("morning", 50, MAIL), Version("evening", 50, MAIL, after=hours(9))]
     assert (await put(manager, Campaign("spring-sale", "golden", versions=versions))).status_code == 200
-    names = [f"user-{number}" for number in range(20)]
-    for name in names:
-        await manager.put(f"/v1/users/{name}", json={"attributes": {"first_name": name}})
+    names = await golden(manager, 20)
     shown = (await act(manager, "dry-run", user_ids=names)).json()["messages"]
     assert {(each["version"], each["after_s"]) for each in shown} == {("morning", 0), ("evening", 9 * 3600)}
+
+
+async def test_a_dry_run_says_of_named_people_why_a_run_would_leave_them_out(manager: httpx.AsyncClient) -> None:
+    names = [*await golden(manager, 20), "ann", "cid"]
+    assert (await put(manager, Campaign("spring-sale", "golden", MAIL, most_people=5))).status_code == 200
+    shown = {each["user_id"]: each for each in (await act(manager, "dry-run", user_ids=names[2:])).json()["messages"]}
+    assert shown["cid"]["left_out"] == "not_in_segment"
+    assert Counter(each["left_out"] for each in shown.values())["beyond_most_people"] >= 14
+    assert all((each["left_out"] is None) == (each["parts"] is not None) for each in shown.values())
+    some = (await act(manager, "dry-run", people=20)).json()
+    assert (some["people_in_segment"], len(some["messages"])) == (22, 5), "and shows those alone who are among them"
+    assert {each["left_out"] for each in some["messages"]} == {None}
+    reached = {each["user_id"] for each in some["messages"]}
+    assert {user_id for user_id, each in shown.items() if each["left_out"] is None} == reached & set(shown)
+
+
+async def test_a_dry_run_says_who_is_held_out_of_all_marketing(manager: httpx.AsyncClient) -> None:
+    assert (await manager.patch("/v1/settings", json={"holdout": {"percent": 50}})).status_code == 200
+    await put(manager, SALE)
+    shown = (await act(manager, "dry-run", user_ids=await golden(manager, 20))).json()["messages"]
+    assert {each["left_out"] for each in shown} == {None, "app_holdout"}
 
 
 async def test_a_dry_run_of_a_triggered_campaign_takes_the_event_that_is_given(manager: httpx.AsyncClient) -> None:

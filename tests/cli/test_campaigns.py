@@ -116,6 +116,12 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     assert ", 1 more" in told
 
 
+async def test_a_check_says_why_somebody_gets_nothing(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "silver"}')
+    assert "ann: nothing, not in the segment" in await sojourn("campaigns", "check", "spring-sale", "--user", "ann")
+
+
 async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:
     version = 'Version("{}", 50, email("spring-sale"), after=hours(9))'
     versions = f"versions=[{version.format('bold')}, {version.format('plain')}])"
