@@ -42,6 +42,12 @@ _MARK = "[Test] "
 Named = Annotated[int, Query(ge=1, le=1000, description="so many of them are named, of each version and variable", examples=[100])]
 
 
+Properties = Annotated[
+    dict[str, Any],
+    Field(description="of a campaign on an event or a segment: the event's properties, `entry` of its template", examples=[{"total": 20}]),
+]
+
+
 class DryRunOrder(Body):
     """To whom it is shown: to some of its segment, or to these users."""
 
@@ -91,6 +97,7 @@ class TestSendOrder(Body):
     user_id: Word | None = Field(
         None, description="whose attributes fill it in; the template's sample, if not given", examples=["user-4711"]
     )
+    data: Properties = Field(default_factory=dict)
 
 
 class MissingVariable(BaseModel):
@@ -119,7 +126,7 @@ class MissingVariables(BaseModel):
 async def dry_run_campaign(request: Request, app: ReadingApp, database: Db, name: CampaignName, body: DryRunOrder) -> DryRun:
     """Its newest version filled in for some of its people, each with the version that is theirs. Nothing is sent."""
     async with database.transaction(app) as connection:
-        campaign = (await existing(connection, app, name)).campaign
+        campaign = _with_event((await existing(connection, app, name)).campaign, body.data)
         everybody = await _asked(connection, app, InSegment(campaign.segment))
         size, some = await segment_people.look(connection, everybody, most=body.people)
         if campaign.most_people is not None and not body.user_ids:
@@ -143,7 +150,8 @@ async def send_campaign_test(
     key = idempotency.named(idempotency_key)
 
     async def work() -> AcceptedMessages:
-        version, message = _version_of((await existing(connection, app, name)).campaign, body.version)
+        campaign = _with_event((await existing(connection, app, name)).campaign, body.data)
+        version, message = _version_of(campaign, body.version)
         parts = await _test_parts(request, connection, app, message, body)
         sent: list[UUID] = []
         for place, address in enumerate(body.addresses):
@@ -311,7 +319,8 @@ async def _test_parts(request: Request, connection: Connection, app: str, messag
         words = "this version goes to users, not to addresses: look at it with a dry run"
         raise Invalid([Problem("/version", "no_address", words)])
     stored = await _template(connection, app, message)
-    variables = await variables_for(connection, app, stored, PreviewOrder(channel=message.channel, user_id=body.user_id))
+    order = PreviewOrder(channel=message.channel, user_id=body.user_id, data={"entry": body.data})
+    variables = await variables_for(connection, app, stored, order)
     try:
         parts = dict((await filled(request, app, stored, message.channel, variables)).parts)
     except RenderFailed as failed:
@@ -321,6 +330,13 @@ async def _test_parts(request: Request, connection: Connection, app: str, messag
     if message.channel != "email":
         return parts
     return await with_sender(connection, app, {**parts, "subject": f"{_MARK}{parts['subject']}"})
+
+
+def _with_event(campaign: Campaign, data: Mapping[str, Any]) -> Campaign:
+    """Raises Invalid where there are properties of an event that nothing of it will have when it is sent."""
+    if data and campaign.trigger is None:
+        raise Invalid([Problem("/data", "no_event", "this campaign is not on an event, so its messages have none: leave `data` out")])
+    return campaign
 
 
 def _version_of(campaign: Campaign, version: str | None) -> tuple[str, Message]:

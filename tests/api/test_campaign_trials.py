@@ -1,6 +1,7 @@
 """Before a campaign goes out: dry runs, tests to one's own addresses, and people who lack what a template requires."""
 
 from collections import Counter
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -90,18 +91,40 @@ async def test_a_dry_run_says_who_is_held_out_of_all_marketing(manager: httpx.As
     assert {each["left_out"] for each in shown} == {None, "app_holdout"}
 
 
+THANKS = {
+    "template.toml": 'from = "a@example.com"\nrequired = ["entry.total"]\n[sample.entry]\ntotal = 1\nplace = "Rome"\n',
+    "subject.txt": "Thanks for {{ entry.total }} in {{ entry.place | default('town') }}",
+    "body.txt": "{{ links.unsubscribe }}",
+}
+
+
+async def put_on_an_event(manager: httpx.AsyncClient) -> None:
+    assert (await manager.post("/v1/templates/thanks/versions", json={"files": THANKS})).json().get("errors") is None
+    assert (await put(manager, Campaign("thanks", "golden", email("thanks"), when=event("order_placed")))).status_code == 200
+
+
 async def test_a_dry_run_of_a_triggered_campaign_takes_the_event_that_is_given(manager: httpx.AsyncClient) -> None:
-    files = {
-        "template.toml": 'from = "a@example.com"\nrequired = ["entry.total"]\n[sample.entry]\ntotal = 1\n',
-        "subject.txt": "Thanks for {{ entry.total }}",
-        "body.txt": "{{ links.unsubscribe }}",
-    }
-    assert (await manager.post("/v1/templates/thanks/versions", json={"files": files})).json().get("errors") is None
-    await put(manager, Campaign("thanks", "golden", email("thanks"), when=event("order_placed")))
+    await put_on_an_event(manager)
     told = (await act(manager, "dry-run", "thanks", user_ids=["ann"], data={"total": 20})).json()
-    assert told["messages"][0]["parts"]["subject"] == "Thanks for 20"
+    assert told["messages"][0]["parts"]["subject"] == "Thanks for 20 in town"
     refused = await put(manager, Campaign("thanks-to-all", "golden", email("thanks")))
     assert [each["code"] for each in refused.json()["errors"]] == ["not_in_a_campaign"]
+
+
+async def test_a_test_of_a_triggered_campaign_takes_the_event_that_is_given(manager: httpx.AsyncClient, database: Database) -> None:
+    await put_on_an_event(manager)
+    answer = await act(manager, "test-send", "thanks", addresses=["me@example.com"], data={"total": 20})
+    assert answer.status_code == 202
+    async with database.transaction() as connection:
+        subjects = (await connection.exec_driver_sql("SELECT content #>> '{parts,subject}' FROM direct_sends")).scalars().all()
+    assert subjects == ["[Test] Thanks for 20 in Rome"], "the rest is the sample's"
+
+
+@pytest.mark.parametrize(("verb", "order"), [("dry-run", {}), ("test-send", {"addresses": ["me@example.com"]})])
+async def test_a_campaign_without_an_event_takes_none(manager: httpx.AsyncClient, verb: str, order: dict[str, Any]) -> None:
+    await put(manager, SALE)
+    answer = await act(manager, verb, data={"total": 20}, **order)
+    assert (answer.status_code, [(each["pointer"], each["code"]) for each in answer.json()["errors"]]) == (422, [("/data", "no_event")])
 
 
 async def test_a_test_goes_to_addresses_of_ones_own_and_says_that_it_is_one(manager: httpx.AsyncClient, database: Database) -> None:

@@ -122,6 +122,23 @@ async def test_a_check_says_why_somebody_gets_nothing(sojourn: Command, room: Pa
     assert "ann: nothing, not in the segment" in await sojourn("campaigns", "check", "spring-sale", "--user", "ann")
 
 
+async def test_a_campaign_on_an_event_is_tried_out_with_what_the_event_says(sojourn: Command, room: Path) -> None:
+    on = SALE.replace("import email", "import email, event").replace("))", '), when=event("order_placed"))')
+    (room / "campaigns" / "spring_sale.py").write_text(on)
+    sample = 'from = "a@example.com"\nrequired = ["entry.total"]\n[sample.entry]\ntotal = 1\n'
+    for name, said in {"template.toml": sample, "subject.txt": "Thanks for {{ entry.total }}"}.items():
+        (room / "templates" / "spring-sale" / name).write_text(said)
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "gold"}')
+    assert "not made: missing_variable:entry.total; --data gives the event's properties" in await sojourn(
+        "campaigns", "check", "spring-sale"
+    )
+    data = ("--data", '{"total": 20}')
+    assert "subject: Thanks for 20" in await sojourn("campaigns", "check", "spring-sale", *data)
+    assert "1 on the way: " in await sojourn("campaigns", "test", "spring-sale", "me@example.com", *data)
+    assert "properties are a JSON object" in await sojourn("campaigns", "check", "spring-sale", "--data", "20", code=1)
+
+
 async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:
     version = 'Version("{}", 50, email("spring-sale"), after=hours(9))'
     versions = f"versions=[{version.format('bold')}, {version.format('plain')}])"
