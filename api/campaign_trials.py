@@ -1,9 +1,9 @@
 """Before a campaign goes out: how it looks to some of its people, a test to your own addresses, who lacks what templates require."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import Query, Request, Response
@@ -19,18 +19,18 @@ from api.mails import with_sender
 from api.sends import AcceptedMessages
 from api.strict import App, Body, Db, ReadingApp, SendingApp, Word, management
 from api.templates import PreviewOrder, filled, variables_for
-from channels.render import RenderFailed
-from channels.template_parts import BadFile
-from channels.templates import settings
+from channels.render import Renderer, RenderFailed
+from channels.template_locales import locales_of
 from journeys.language import assign
 from journeys.language.campaigns import REST, Campaign
-from journeys.language.conditions import AnyCondition, Exists, InSegment, Not, Trait
+from journeys.language.conditions import AnyCondition, InSegment
 from journeys.language.errors import Invalid, Problem
 from journeys.language.messages import Message
 from storage import apps, campaign_draws, campaigns, direct_sends, knowing, people, segment_people, segments, templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend
 from storage.endpoints import WITHOUT_ADDRESS, normalised
+from storage.needs import Need, lacks
 from storage.notify import DIRECT
 from storage.people import PersonRow
 from storage.segment_people import Asked
@@ -40,6 +40,12 @@ from storage.templates import StoredTemplate
 router = management("Campaigns")
 _MARK = "[Test] "
 Named = Annotated[int, Query(ge=1, le=1000, description="so many of them are named, of each version and variable", examples=[100])]
+
+
+Properties = Annotated[
+    dict[str, Any],
+    Field(description="of a campaign on an event or a segment: the event's properties, `entry` of its template", examples=[{"total": 20}]),
+]
 
 
 class DryRunOrder(Body):
@@ -52,11 +58,19 @@ class DryRunOrder(Body):
     )
 
 
+LeftOut = Literal["not_in_segment", "beyond_most_people", "app_holdout", "held_out"]
+
+
 class ShownMessage(BaseModel):
     """What one person would get."""
 
     user_id: str = Field(examples=["user-4711"])
-    version: str | None = Field(description="null: held out; rest: waits for a winner, shown as the first version", examples=["bold"])
+    left_out: LeftOut | None = Field(
+        description="why nothing is planned for them: not in the segment now, not among its `most_people`, or held out of all marketing "
+        "or of this campaign; null: they get their version",
+        examples=[None],
+    )
+    version: str | None = Field(description="null: left out; rest: waits for a winner, shown as the first version", examples=["bold"])
     channel: str | None = Field(examples=["email"])
     after_s: int = Field(0, description="so many seconds after the run begins, by `after` of the version", examples=[10800])
     parts: dict[str, Any] | None = Field(
@@ -83,14 +97,19 @@ class TestSendOrder(Body):
     user_id: Word | None = Field(
         None, description="whose attributes fill it in; the template's sample, if not given", examples=["user-4711"]
     )
+    data: Properties = Field(default_factory=dict)
 
 
 class MissingVariable(BaseModel):
-    """People who would be skipped, because they lack, or have an empty text for, what the template of their version requires."""
+    """People who would be skipped, because they lack, or have an empty text for, what their version requires on its channel.
 
-    version: str = Field(description="rest: who waits for a winner, if it is one with this template", examples=["message"])
+    It is asked in the language in which each of them would read it, and of `device` for the addresses to which it would go.
+    """
+
+    version: str = Field(description="rest: who waits for a winner, if it is one with this template and channel", examples=["message"])
+    channel: str = Field(examples=["email"])
     template: str = Field(examples=["spring-sale"])
-    variable: str = Field(examples=["user.first_name"])
+    variable: str = Field(description="user.x, or device.x", examples=["user.first_name"])
     people: int = Field(examples=[17])
     is_exact: bool = Field(description="false: an estimate")
     sample: list[str] = Field(description="ids of the first of them, as many as were asked for", examples=[["user-4711"]])
@@ -107,12 +126,16 @@ class MissingVariables(BaseModel):
 async def dry_run_campaign(request: Request, app: ReadingApp, database: Db, name: CampaignName, body: DryRunOrder) -> DryRun:
     """Its newest version filled in for some of its people, each with the version that is theirs. Nothing is sent."""
     async with database.transaction(app) as connection:
-        campaign = (await existing(connection, app, name)).campaign
-        asked = await _asked(connection, app, InSegment(campaign.segment))
-        size, some = await segment_people.look(connection, asked, most=body.people)
+        campaign = _with_event((await existing(connection, app, name)).campaign, body.data)
+        everybody = await _asked(connection, app, InSegment(campaign.segment))
+        size, some = await segment_people.look(connection, everybody, most=body.people)
+        if campaign.most_people is not None and not body.user_ids:
+            some = (await segment_people.look(connection, campaign_draws.among_the_first(everybody, campaign), most=body.people))[1]
         chosen = body.user_ids or [each.user_id for each in some if each.user_id is not None]
-        drafts = [await _draft(connection, app, campaign, await people.person(connection, app, each), body.data) for each in chosen]
-    shown = [await _shown(request, app, *draft) for draft in drafts]
+        asked = [await people.person(connection, app, each) for each in chosen]
+        outside = await _outside(connection, everybody, campaign, asked) if body.user_ids else {}
+        drafts = [await _draft(connection, app, campaign, each, outside.get(each.id), body.data) for each in asked]
+    shown = [await _shown(request, app, draft) for draft in drafts]
     return DryRun(people_in_segment=size.people, is_exact=size.is_exact, messages=shown)
 
 
@@ -127,7 +150,8 @@ async def send_campaign_test(
     key = idempotency.named(idempotency_key)
 
     async def work() -> AcceptedMessages:
-        version, message = _version_of((await existing(connection, app, name)).campaign, body.version)
+        campaign = _with_event((await existing(connection, app, name)).campaign, body.data)
+        version, message = _version_of(campaign, body.version)
         parts = await _test_parts(request, connection, app, message, body)
         sent: list[UUID] = []
         for place, address in enumerate(body.addresses):
@@ -149,59 +173,108 @@ async def send_campaign_test(
 
 
 @router.get("/campaigns/{name}/missing-variables", summary="Who lacks what a campaign's templates require?")
-async def find_missing_variables(app: App, database: Db, name: CampaignName, limit: Named = 10) -> MissingVariables:
-    """For each variable of the user that a template requires, who of those who get it has none: they would be skipped."""
+async def find_missing_variables(request: Request, app: App, database: Db, name: CampaignName, limit: Named = 10) -> MissingVariables:
+    """For each `user.x` and `device.x` that a template requires, who of those who get it has none: they would be skipped.
+
+    What an event or a source gives is not known beforehand, and not looked at.
+    """
     async with database.transaction(app) as connection:
         campaign = (await existing(connection, app, name)).campaign
+        made = await _made_from(connection, app, campaign)
+    needs = [(version, each, need) for version, each in made for need in await _needs(request.app.state.renderer, each)]
+    async with database.transaction(app) as connection:
         holdout = holdout_of(await apps.settings(connection, app))
         everybody = await _asked(connection, app, InSegment(campaign.segment))
-        found, at = [], await campaigns.now(connection)
-        for version, stored in await _made_from(connection, app, campaign):
-            for path in _required_of_user(stored):
-                lacking = await _asked(connection, app, InSegment(campaign.segment) & _lacks(path))
-                asked = campaign_draws.who_gets(everybody, lacking, campaign, version, holdout)
-                size, some = await segment_people.look(connection, asked, most=limit)
-                if size.people:
-                    ids = [each.user_id for each in some if each.user_id is not None]
-                    counted = {"people": size.people, "is_exact": size.is_exact, "sample": ids}
-                    found.append(MissingVariable(version=version, template=stored.name, variable=f"user.{path}", **counted))
-    return MissingVariables(at=at, missing=found)
+        found = []
+        for version, made_from, need in needs:
+            asked = campaign_draws.who_gets(everybody, lacks(need), campaign, version, holdout)
+            size, some = await segment_people.look(connection, asked, most=limit)
+            if size.people:
+                what = {"channel": need.channel, "template": made_from.stored.name, "variable": need.variable}
+                ids = [each.user_id for each in some if each.user_id is not None]
+                found.append(MissingVariable(version=version, **what, people=size.people, is_exact=size.is_exact, sample=ids))
+    return MissingVariables(at=everybody.at, missing=found)
 
 
-def _lacks(path: str) -> AnyCondition:
-    """As rendering asks it: an empty text is as good as none."""
-    return Not(Exists(Trait(path))) | (Trait(path) == "")
+@dataclass(frozen=True)
+class _MadeFrom:
+    """The template of a message, and the channel for which it is filled in."""
+
+    stored: StoredTemplate
+    channel: str
 
 
-async def _made_from(connection: Connection, app: str, campaign: Campaign) -> list[tuple[str, StoredTemplate]]:
-    """Each version with its template; who waits for a winner with each template that may win."""
-    made = [(version, await _template(connection, app, message)) for version, message in campaign.messages.items()]
-    rest = {stored.name: stored for _, stored in made} if campaign.winner is not None else {}
-    return [*made, *((REST, stored) for stored in rest.values())]
+async def _made_from(connection: Connection, app: str, campaign: Campaign) -> list[tuple[str, _MadeFrom]]:
+    """Each version with what it is made from; who waits for a winner with all that may win."""
+    made = [
+        (version, _MadeFrom(await _template(connection, app, message), message.channel)) for version, message in campaign.messages.items()
+    ]
+    rest = {(each.stored.name, each.channel): each for _, each in made} if campaign.winner is not None else {}
+    return [*made, *((REST, each) for each in rest.values())]
 
 
-_Draft = tuple[str, str | None, Message | None, int, StoredTemplate | None, Mapping[str, Any]]
+async def _needs(renderer: Renderer, made: _MadeFrom) -> list[Need]:
+    """What the message is not made without of what is known of people and of their addresses. Raises Invalid."""
+    files = made.stored.files
+    variants = ["", *sorted(locales_of(tuple(files)))]
+    readers: dict[str, list[str]] = {}
+    try:
+        for variant in variants:
+            for variable in await renderer.required(files, made.channel, variant):
+                readers.setdefault(variable, []).append(variant)
+    except RenderFailed as failed:
+        words = f"template {made.stored.name}: {failed.why or failed.code}"
+        raise Invalid([Problem("", failed.code.partition(":")[0], words)]) from failed
+    known = [variable for variable in readers if variable.startswith(("user.", "device."))]
+    return [Need(variable, made.channel, readers[variable], variants) for variable in known]
 
 
-async def _draft(connection: Connection, app: str, campaign: Campaign, person: PersonRow, data: Mapping[str, Any]) -> _Draft:
+@dataclass(frozen=True)
+class _Draft:
     """What one person gets, before it is rendered."""
+
+    user_id: str
+    left_out: LeftOut | None
+    version: str | None = None
+    message: Message | None = None
+    after_s: int = 0
+    template: StoredTemplate | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def _outside(connection: Connection, everybody: Asked, campaign: Campaign, some: Sequence[PersonRow]) -> Mapping[int, LeftOut]:
+    """Whom of these few no run would find, by their internal ids."""
+    ids = [each.id for each in some]
+    first = found = await segment_people.who_is_in(connection, everybody, ids)
+    if campaign.most_people is not None:
+        first = await segment_people.who_is_in(connection, campaign_draws.among_the_first(everybody, campaign), ids)
+    return {each: "beyond_most_people" if each in found else "not_in_segment" for each in ids if each not in first}
+
+
+async def _draft(
+    connection: Connection, app: str, campaign: Campaign, person: PersonRow, outside: LeftOut | None, data: Mapping[str, Any]
+) -> _Draft:
     user_id = person.user_id or ""
-    version = await _version_for(connection, app, campaign, user_id)
-    if version is None:
-        return user_id, None, None, 0, None, {}
+    left_out = outside or await _held_out(connection, app, campaign, user_id)
+    if left_out is not None:
+        return _Draft(user_id, left_out)
+    version = _version_for(app, campaign, user_id)
     message = campaign.messages[next(iter(campaign.messages)) if version == REST else version]
     after_s = int(campaign.delays.get(version, timedelta()).total_seconds())
     variables = await _variables(connection, app, person, message.channel, data)
-    return user_id, version, message, after_s, await _template(connection, app, message), variables
+    return _Draft(user_id, None, version, message, after_s, await _template(connection, app, message), variables)
 
 
-async def _version_for(connection: Connection, app: str, campaign: Campaign, user_id: str) -> str | None:
-    """As the plan of a run draws; None: held out, by the campaign or of all marketing."""
+async def _held_out(connection: Connection, app: str, campaign: Campaign, user_id: str) -> LeftOut | None:
+    """As the plan of a run draws."""
     holdout = holdout_of(await apps.settings(connection, app)) if campaign.message_class == "marketing" else None
     if holdout is not None and assign.in_app_holdout(holdout, app, user_id):
-        return None
-    if assign.in_campaign_holdout(campaign.holdout, app, campaign.name, user_id):
-        return None
+        return "app_holdout"
+    return "held_out" if assign.in_campaign_holdout(campaign.holdout, app, campaign.name, user_id) else None
+
+
+def _version_for(app: str, campaign: Campaign, user_id: str) -> str:
+    """As the plan of a run draws, of who is not held out."""
     if campaign.winner is not None and not assign.is_tested(campaign.winner.tested, app, campaign.name, user_id):
         return REST
     names = list(campaign.messages)
@@ -225,21 +298,14 @@ async def _variables(connection: Connection, app: str, person: PersonRow, channe
     }
 
 
-async def _shown(
-    request: Request,
-    app: str,
-    user_id: str,
-    version: str | None,
-    message: Message | None,
-    after_s: int,
-    template: StoredTemplate | None,
-    variables: Mapping[str, Any],
-) -> ShownMessage:
-    if message is None or template is None:
-        return ShownMessage(user_id=user_id, version=None, channel=None, parts=None, problem=None)
-    told: dict[str, Any] = {"user_id": user_id, "version": version, "channel": message.channel, "after_s": after_s}
+async def _shown(request: Request, app: str, draft: _Draft) -> ShownMessage:
+    if draft.message is None or draft.template is None:
+        return ShownMessage(user_id=draft.user_id, left_out=draft.left_out, version=None, channel=None, parts=None, problem=None)
+    channel = draft.message.channel
+    told: dict[str, Any] = {"user_id": draft.user_id, "left_out": None, "version": draft.version, "channel": channel}
+    told["after_s"] = draft.after_s
     try:
-        content = await filled(request, app, template, message.channel, variables)
+        content = await filled(request, app, draft.template, channel, draft.variables)
     except RenderFailed as failed:
         return ShownMessage(**told, parts=None, problem=failed.code)
     except SourceAway as away:
@@ -253,7 +319,8 @@ async def _test_parts(request: Request, connection: Connection, app: str, messag
         words = "this version goes to users, not to addresses: look at it with a dry run"
         raise Invalid([Problem("/version", "no_address", words)])
     stored = await _template(connection, app, message)
-    variables = await variables_for(connection, app, stored, PreviewOrder(channel=message.channel, user_id=body.user_id))
+    order = PreviewOrder(channel=message.channel, user_id=body.user_id, data={"entry": body.data})
+    variables = await variables_for(connection, app, stored, order)
     try:
         parts = dict((await filled(request, app, stored, message.channel, variables)).parts)
     except RenderFailed as failed:
@@ -263,6 +330,13 @@ async def _test_parts(request: Request, connection: Connection, app: str, messag
     if message.channel != "email":
         return parts
     return await with_sender(connection, app, {**parts, "subject": f"{_MARK}{parts['subject']}"})
+
+
+def _with_event(campaign: Campaign, data: Mapping[str, Any]) -> Campaign:
+    """Raises Invalid where there are properties of an event that nothing of it will have when it is sent."""
+    if data and campaign.trigger is None:
+        raise Invalid([Problem("/data", "no_event", "this campaign is not on an event, so its messages have none: leave `data` out")])
+    return campaign
 
 
 def _version_of(campaign: Campaign, version: str | None) -> tuple[str, Message]:
@@ -287,17 +361,6 @@ async def _template(connection: Connection, app: str, message: Message) -> Store
     if stored is None:
         raise Invalid([Problem("", "no_template", f"there is no template {message.template}: publish it first")])
     return stored
-
-
-def _required_of_user(stored: StoredTemplate) -> Iterator[str]:
-    try:
-        required = settings(stored.files).required
-    except BadFile:
-        return
-    for path in required:
-        root, _, rest = path.partition(".")
-        if root == "user" and rest and rest != "user_id":
-            yield rest
 
 
 async def _asked(connection: Connection, app: str, condition: AnyCondition) -> Asked:

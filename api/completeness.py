@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from channels.push.checks import sources_of, unsayable
 from channels.template_parts import BadFile, function_of
-from channels.templates import channels_of, settings, shows_unsubscribe
+from channels.templates import channels_of, required_of, settings, shows_unsubscribe
 from journeys.language.campaigns import Campaign
 from journeys.language.conditions import Entry
 from journeys.language.errors import Problem
@@ -43,7 +43,7 @@ def missing_around(campaigns: Iterable[Campaign], templates: Templates, *, push_
         for code, words in (
             *_of_message(message, templates, is_marketing=campaign.message_class == "marketing"),
             *_unsayable(message, templates, push_providers),
-            *_of_no_journey(campaign, message.template, templates),
+            *_of_no_journey(campaign, message, templates),
         )
     ]
 
@@ -116,7 +116,7 @@ def doubtful_entries(journeys: Sequence[Journey]) -> list[Problem]:
 def _content(journey: Journey, step: Send, templates: Templates) -> _Lacks:
     is_marketing = (step.message_class or journey.message_class) == "marketing"
     yield from _of_message(step.message, templates, is_marketing=is_marketing)
-    yield from _captured_elsewhere(journey, step.message.template, templates.get(step.message.template, {}))
+    yield from _captured_elsewhere(journey, step.message, templates)
 
 
 def _of_message(message: Message, templates: Templates, *, is_marketing: bool) -> _Lacks:
@@ -130,15 +130,14 @@ def _of_message(message: Message, templates: Templates, *, is_marketing: bool) -
         yield "no_unsubscribe", f"marketing mail must show links.unsubscribe: add it to each body of template {name}"
 
 
-def _of_no_journey(campaign: Campaign, name: str, templates: Templates) -> _Lacks:
+def _of_no_journey(campaign: Campaign, message: Message, templates: Templates) -> _Lacks:
     """A variable that is required and never there would skip everybody."""
     roots = ("captured",) if campaign.trigger is not None else ("captured", "entry")
-    for path in _required(templates.get(name, {})):
-        if path.partition(".")[0] in roots:
-            yield (
-                "not_in_a_campaign",
-                f"template {name} requires {path}, and a campaign has none: require what is the user's, or give a default",
-            )
+    for path in _required(message, templates, roots):
+        yield (
+            "not_in_a_campaign",
+            f"template {message.template} requires {path}, and a campaign has none: require what is the user's, or give a default",
+        )
 
 
 def _unsayable(message: Message, templates: Templates, push_providers: Collection[str]) -> _Lacks:
@@ -151,20 +150,22 @@ def _unsayable(message: Message, templates: Templates, push_providers: Collectio
             yield "cannot_say", f"template {message.template}: {words}"
 
 
-def _captured_elsewhere(journey: Journey, name: str, files: Mapping[str, str]) -> _Lacks:
+def _captured_elsewhere(journey: Journey, message: Message, templates: Templates) -> _Lacks:
     """A variable that is required and never there would skip every send of this step."""
-    ids = {step.id for step in all_steps(journey.steps)}
-    for path in _required(files):
-        root, _, rest = path.partition(".")
-        if root == "captured" and rest.partition(".")[0] not in ids:
+    ids, name = {step.id for step in all_steps(journey.steps)}, message.template
+    for path in _required(message, templates, ("captured",)):
+        if _top(path.partition(".")[2]) not in ids:
             yield "captured_elsewhere", f"template {name} requires {path}, and this journey has no such step: mend the name in the template"
 
 
-def _required(files: Mapping[str, str]) -> Sequence[str]:
+def _required(message: Message, templates: Templates, roots: Collection[str]) -> Sequence[str]:
+    """Of these roots, what the template requires for the channel of this message; another channel of it may require more."""
+    files = templates.get(message.template, {})
     try:
-        return settings(files).required
+        named = [path for path in settings(files).required if path.partition(".")[0] in roots]
     except BadFile:
         return ()
+    return [path for path in required_of(files, message.channel) if path in named] if named else ()
 
 
 def _no_function(name: str, functions: Collection[str]) -> str:

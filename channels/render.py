@@ -127,6 +127,13 @@ class Renderer:
         whole = _whole(channel, parts)
         return Content(channel, whole | _sender(prepared, variables) if channel == "email" else whole)
 
+    async def required(self, files: Mapping[str, str], channel: str, locale: str) -> tuple[str, ...]:
+        """Without which variables a message on this channel is not made; `locale` is one of the template's variants, or empty.
+
+        Raises RenderFailed and Unavailable.
+        """
+        return (await self._prepared(files, channel, locale)).required
+
     async def problems(self, name: str, files: Mapping[str, str]) -> list[Problem]:
         """What is wrong with a template of anybody, found within the bounds of a child. Empty: it may be published."""
         return (await self.vet(name, files)).problems

@@ -78,6 +78,18 @@ def shows_unsubscribe(files: Mapping[str, str]) -> bool:
     return all(any(mention.path == "links.unsubscribe" for mention in _mentions(part)) for part in bodies)
 
 
+def required_of(files: Mapping[str, str], channel: str) -> list[str]:
+    """What of `required` the message on one channel is not made without, in some language. Raises BadFile, TemplateSyntaxError."""
+    needed = {
+        mention.path
+        for locale in _locales(files)
+        for part in template_parts.parts(template_locales.in_locale(files, locale), channel)
+        for mention in _mentions(part)
+        if not mention.is_covered
+    }
+    return [path for path in template_parts.settings(files).required if path in needed]
+
+
 def _locales(files: Mapping[str, str]) -> list[str]:
     return ["", *sorted(template_locales.locales_of(tuple(files)))]
 

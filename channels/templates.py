@@ -25,6 +25,7 @@ __all__ = [
     "notes",
     "problems",
     "remarks",
+    "required_of",
     "settings",
     "shows_unsubscribe",
     "with_shared",
@@ -91,6 +92,14 @@ def shows_unsubscribe(files: Mapping[str, str]) -> bool:
         return template_checks.shows_unsubscribe(files)
     except (BadFile, TemplateSyntaxError):
         return False
+
+
+def required_of(files: Mapping[str, str], channel: str) -> list[str]:
+    """What of `required` the message on one channel is not made without, in some language; nothing of a template that cannot be read."""
+    try:
+        return template_checks.required_of(files, channel)
+    except (BadFile, TemplateSyntaxError):
+        return []
 
 
 def with_shared(files: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, str]:

@@ -15,11 +15,13 @@ from cli.client import Client, client
 from cli.console import notes, out
 from cli.options import Most
 from cli.options import segment as part
+from cli.rehearse import read_json
 from journeys.language.campaigns import ONLY
 from journeys.language.errors import NotFound, Refused
 
 app = typer.Typer(help="Campaigns: list, show, try out, launch, watch, pause, stop, results.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="the campaign's name")]
+Data = Annotated[str, typer.Option(help='of a campaign on an event: the event\'s properties as JSON, such as {"total": 20}')]
 Run = Annotated[str | None, typer.Option("--run", help="the id of a run; the newest, if not given")]
 
 
@@ -64,13 +66,15 @@ def check(
     people: Annotated[int, typer.Option(min=1, max=20, help="to how many people it is shown")] = 3,
     user: Annotated[list[str] | None, typer.Option(help="to this user; may be given again")] = None,
     named: Annotated[int, typer.Option(min=1, max=1000, help="so many who lack something are named")] = 10,
+    data: Data = "{}",
 ) -> None:
     """Show what some of its people would get, and who lacks what its templates require. Nothing is sent.
 
     Exits with 1 where somebody lacks something.
     """
+    asked = {"people": people, "user_ids": user or [], "data": read_json(data, "data")}
     with client() as sojourn:
-        shown = sojourn.post(_path(name, "dry-run"), {"people": people, "user_ids": user or []})
+        shown = sojourn.post(_path(name, "dry-run"), asked)
         missing = sojourn.get(_path(name, "missing-variables"), limit=named)["missing"]
     about = "" if shown["is_exact"] else "about "
     out.print(escape(f"{name} goes to {about}{of_people(shown['people_in_segment'])}."))
@@ -78,9 +82,7 @@ def check(
         for line in _message(each):
             out.print(escape(line))
     for each in missing:
-        version = "" if each["version"] == ONLY else f", version {each['version']}"
-        of = f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({each['template']}{version})"
-        notes.print(f"[yellow]lacking:[/] {escape(of)}: {escape(_named(each))}")
+        notes.print(f"[yellow]lacking:[/] {escape(_lacking(each))}")
     if missing:
         raise typer.Exit(1)
 
@@ -91,10 +93,12 @@ def send_test(
     addresses: Annotated[list[str], typer.Argument(help="addresses of your own")],
     version: Annotated[str | None, typer.Option(help="which one; the first, if not given")] = None,
     user: Annotated[str | None, typer.Option(help="whose attributes fill it in; the template's sample, if not given")] = None,
+    data: Data = "{}",
 ) -> None:
     """Send one version to addresses of your own, marked as a test."""
+    asked = {"addresses": addresses, "version": version, "user_id": user, "data": read_json(data, "data")}
     with client() as sojourn:
-        sent = sojourn.post(_path(name, "test-send"), {"addresses": addresses, "version": version, "user_id": user})
+        sent = sojourn.post(_path(name, "test-send"), asked)
     out.print(f"{len(sent['messages'])} on the way: " + ", ".join(sent["messages"]))
 
 
@@ -250,11 +254,11 @@ def _of_run(sojourn: Client, name: str, run: Any) -> Iterator[str]:
 
 
 def _message(each: Any) -> Iterator[str]:
-    if each["version"] is None:
-        yield f"{each['user_id']}: nothing, held out"
+    if each["left_out"] is not None:
+        yield f"{each['user_id']}: nothing, {_LEFT_OUT[each['left_out']]}"
         return
     later = f", {timedelta(seconds=each['after_s'])} after the run begins" if each["after_s"] else ""
-    yield f"{each['user_id']}: {each['version']}, {each['channel']}{later}" + (f", not made: {each['problem']}" if each["problem"] else "")
+    yield f"{each['user_id']}: {each['version']}, {each['channel']}{later}" + (f", not made: {_why(each)}" if each["problem"] else "")
     for name, text in (each["parts"] or {}).items():
         if isinstance(text, str) and name != "html":
             yield f"    {name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
@@ -276,9 +280,26 @@ def _begins(each: Any) -> str:
     return f"; the next run: {_next(each)}" if each["next_at"] else ""
 
 
+def _why(each: Any) -> str:
+    is_of_event = each["problem"].startswith("missing_variable:entry.")
+    return f"{each['problem']}; --data gives the event's properties" if is_of_event else str(each["problem"])
+
+
+def _lacking(each: Any) -> str:
+    version = "" if each["version"] == ONLY else f", version {each['version']}"
+    made_from = f"{each['template']}, {each['channel']}{version}"
+    return f"{of_people(each['people'])} would be skipped, for want of {each['variable']} ({made_from}): {_named(each)}"
+
+
 def _named(lacking: Any) -> str:
     more = lacking["people"] - len(lacking["sample"])
     return ", ".join([*lacking["sample"], *([f"{more:,} more"] if more > 0 else [])])
 
 
 _LONGEST = 200
+_LEFT_OUT = {
+    "not_in_segment": "not in the segment",
+    "beyond_most_people": "in the segment, but not among its `most_people`",
+    "app_holdout": "held out of all marketing",
+    "held_out": "held out",
+}

@@ -13,11 +13,21 @@ from storage.segment_people import Asked
 from storage.tables import users
 
 
-def who_gets(segment: Asked, some: Asked, campaign: Campaign, version: str, holdout: AppHoldout | None) -> Asked:
-    """Those of `some`, who are in the campaign's segment, who get this version; `rest`: who wait for a winner. `holdout` is the app's."""
-    drawn = _is_drawn(campaign, version, holdout)
-    first = [] if campaign.most_people is None else [_is_among_the_first(segment, campaign.most_people)]
-    return replace(some, drawn=and_(drawn, *first))
+def who_gets(segment: Asked, only: Sql, campaign: Campaign, version: str, holdout: AppHoldout | None) -> Asked:
+    """Those of the campaign's segment of whom `only` holds and who get this version; `rest`: who wait for a winner.
+
+    `holdout` is the app's.
+    """
+    return replace(segment, drawn=and_(only, _is_drawn(campaign, version, holdout), *_bound(segment, campaign)))
+
+
+def among_the_first(segment: Asked, campaign: Campaign) -> Asked:
+    """Those of the campaign's segment whom `most_people` leaves in it."""
+    return replace(segment, drawn=and_(true(), *_bound(segment, campaign)))
+
+
+def _bound(segment: Asked, campaign: Campaign) -> list[Sql]:
+    return [] if campaign.most_people is None else [_is_among_the_first(segment, campaign.most_people)]
 
 
 def _is_drawn(campaign: Campaign, version: str, holdout: AppHoldout | None) -> Sql:

@@ -98,7 +98,8 @@ def _with_in_sql(element: _With, compiler: Any, **options: Any) -> str:
     return f"WITH audience AS MATERIALIZED ({audience}){rest}"
 
 
-_BEGUN = text("SELECT began_at FROM campaign_runs WHERE app = :app AND id = :run_id AND state = 'planning' FOR UPDATE")
+# A stronger lock would keep a person who decides on a winner waiting for minutes: the row of their decision names the run.
+_BEGUN = text("SELECT began_at FROM campaign_runs WHERE app = :app AND id = :run_id AND state = 'planning' FOR NO KEY UPDATE")
 # Where a month has no partition of its own, the default one took the rows.
 _PARTITION = text("SELECT coalesce(to_regclass(:month)::text, 'messages_other')")
 _BOUNDS = text("SELECT set_config('work_mem', :memory, true)")

@@ -59,7 +59,16 @@ _DECIDE = text("""
     WHERE w.decided_at IS NULL
     RETURNING run_id
 """)
-_LET_GO = text("UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND run_id = :run_id AND step = :rest")
+_LET_GO = text("""
+    UPDATE campaign_chunks SET due_at = clock_timestamp() WHERE app = :app AND run_id = :run_id AND step = :rest AND due_at = 'infinity'
+""")
+# Neither a plan nor a decision sees what the other has not committed: whoever looks after both does.
+_STILL_WAITING = text("""
+    SELECT w.app, w.run_id FROM campaign_winners w JOIN campaign_runs r ON r.app = w.app AND r.id = w.run_id
+    WHERE w.variant IS NOT NULL AND w.decided_at IS NOT NULL AND r.state IN ('running', 'paused') AND EXISTS (
+        SELECT FROM campaign_chunks c WHERE c.app = r.app AND c.run_id = r.id AND c.step = :rest AND c.due_at = 'infinity')
+    ORDER BY w.decided_at LIMIT :most FOR NO KEY UPDATE OF w SKIP LOCKED
+""")
 _WITHOUT = text("""
     SELECT r.app, r.id FROM campaign_winners w JOIN campaign_runs r ON r.app = w.app AND r.id = w.run_id
     WHERE w.decided_at IS NOT NULL AND w.variant IS NULL AND r.state IN ('running', 'paused')
@@ -91,6 +100,14 @@ async def decide(connection: Connection, app: str, run_id: UUID, variant: str | 
     if is_first and variant is not None:
         await connection.execute(_LET_GO, {**key, "rest": REST})
     return is_first
+
+
+async def let_go(connection: Connection, *, most: int) -> list[tuple[str, UUID]]:
+    """Let the rest of those runs be written to, in any app, that were planned while their winner was decided; (app, run) of each."""
+    found = [(row.app, row.run_id) for row in await connection.execute(_STILL_WAITING, {"rest": REST, "most": most})]
+    for app, run_id in found:
+        await connection.execute(_LET_GO, {"app": app, "run_id": run_id, "rest": REST})
+    return found
 
 
 async def of_run(connection: Connection, app: str, run_id: UUID) -> str | None:

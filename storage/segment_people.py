@@ -191,6 +191,14 @@ async def among_next(connection: Connection, asked: Asked, *, after: int, most: 
         return Among(looked_at, last, [row.id for row in await connection.execute(those, asked.values)])
 
 
+async def who_is_in(connection: Connection, asked: Asked, people: Sequence[int]) -> frozenset[int]:
+    """Which of these few people are in, by their internal ids. Raises TooSlow."""
+    among = users.c.id == func.any(bindparam("people", type_=ARRAY(BigInteger)))
+    statement = select(users.c.id).where(users.c.app == APP, users.c.merged_into.is_(None), among, asked.clause_of_few)
+    async with within(connection, LONGEST_S):
+        return frozenset((await connection.execute(statement, {**asked.values, "people": list(people)})).scalars())
+
+
 async def page(connection: Connection, asked: Asked, *, after: int | None, most: int) -> list[SomePerson]:
     """People of the segment in the order of their internal ids, behind `after`. Raises TooSlow."""
     statement = _people().where(asked.clause, users.c.id > (after or 0)).order_by(users.c.id).limit(most)

@@ -20,6 +20,7 @@ users = Table(
     Column("user_id", Text),
     Column("attributes", JSONB),
     Column("timezone", Text),
+    Column("locale", Text),
     Column("merged_into", BigInteger),
     _instant("created_at"),
 )

@@ -33,7 +33,11 @@ class Winners:
             async with self._database.transaction() as connection:
                 if await _look(connection, each):
                     decided.append((each.app, each.run_id))
-        return decided + await self._skip_who_gets_nothing()
+        return decided + await self._let_go() + await self._skip_who_gets_nothing()
+
+    async def _let_go(self) -> list[tuple[str, UUID]]:
+        async with self._database.transaction() as connection:
+            return await campaign_winners.let_go(connection, most=AT_ONCE)
 
     async def _skip_who_gets_nothing(self) -> list[tuple[str, UUID]]:
         async with self._database.transaction() as connection:

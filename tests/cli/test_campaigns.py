@@ -108,12 +108,35 @@ async def test_a_check_shows_messages_and_names_who_lacks_something(sojourn: Com
     await sojourn("users", "set", "bob", '{"plan": "gold"}')
     told = await sojourn("campaigns", "check", "spring-sale", code=1)
     assert "bob: message, email, not made: missing_variable:user.first_name" in told
-    assert "1 person would be skipped, for want of user.first_name (spring-sale): bob" in told
+    assert "1 person would be skipped, for want of user.first_name (spring-sale, email): bob" in told
     for user_id in ("cid", "dan"):
         await sojourn("users", "set", user_id, '{"plan": "gold", "first_name": ""}')
     told = await sojourn("campaigns", "check", "spring-sale", "--named", "2", code=1)
     assert "3 people would be skipped" in told
     assert ", 1 more" in told
+
+
+async def test_a_check_says_why_somebody_gets_nothing(sojourn: Command, room: Path) -> None:
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "silver"}')
+    assert "ann: nothing, not in the segment" in await sojourn("campaigns", "check", "spring-sale", "--user", "ann")
+
+
+async def test_a_campaign_on_an_event_is_tried_out_with_what_the_event_says(sojourn: Command, room: Path) -> None:
+    on = SALE.replace("import email", "import email, event").replace("))", '), when=event("order_placed"))')
+    (room / "campaigns" / "spring_sale.py").write_text(on)
+    sample = 'from = "a@example.com"\nrequired = ["entry.total"]\n[sample.entry]\ntotal = 1\n'
+    for name, said in {"template.toml": sample, "subject.txt": "Thanks for {{ entry.total }}"}.items():
+        (room / "templates" / "spring-sale" / name).write_text(said)
+    await sojourn("apply")
+    await sojourn("users", "set", "ann", '{"plan": "gold"}')
+    assert "not made: missing_variable:entry.total; --data gives the event's properties" in await sojourn(
+        "campaigns", "check", "spring-sale"
+    )
+    data = ("--data", '{"total": 20}')
+    assert "subject: Thanks for 20" in await sojourn("campaigns", "check", "spring-sale", *data)
+    assert "1 on the way: " in await sojourn("campaigns", "test", "spring-sale", "me@example.com", *data)
+    assert "properties are a JSON object" in await sojourn("campaigns", "check", "spring-sale", "--data", "20", code=1)
 
 
 async def test_a_check_says_whose_version_comes_later(sojourn: Command, room: Path) -> None:

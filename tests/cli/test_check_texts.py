@@ -410,7 +410,7 @@ HOUSE = [
         "captured_elsewhere",
         {
             "journeys/templates/hello/template.toml": 'required = ["captured.came.total"]\n[sample.captured.came]\ntotal = 1\n',
-            "journeys/templates/hello/sms.txt": "{{ captured.came.total }}",
+            "journeys/templates/hello/subject.txt": "{{ captured.came.total }}",
         },
         "good/hello: template hello requires captured.came.total, and this journey has no such step: mend the name in the template",
     ),

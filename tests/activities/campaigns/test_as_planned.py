@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from activities.campaigns.order import RunOrder
+from activities.campaigns.winners import Winners
 from journeys.language import days, email, event, hours, push, trait, whatsapp
 from journeys.language.campaigns import Version
 from journeys.language.codec import condition_hash, condition_to_json
@@ -16,8 +17,9 @@ from journeys.language.events import Goal
 from journeys.language.experiments import WinnerRule
 from journeys.language.reasons import FAILED, NOT_SENT
 from journeys.language.segments import mentions
-from storage import campaign_winners, joins, segments
-from storage.campaign_plans import CHUNK
+from storage import campaign_plans, campaign_winners, joins, segments
+from storage.campaign_plans import CHUNK, Planning
+from storage.database import Connection
 from storage.standing import lock_people
 from tests.activities.campaigns.blast import Blast
 from tests.activities.town import APP
@@ -172,6 +174,40 @@ async def test_what_waits_keeps_its_words(blast: Blast) -> None:
     await blast.send(order)
     assert await blast.ends() == {("sent", None): 80}
     assert set(words(blast).values()) == {1}
+
+
+@pytest.mark.parametrize("moment", ["before", "while it is written"])
+async def test_a_winner_that_is_decided_before_the_plan_is_there_reaches_the_rest(
+    blast: Blast, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The decision is committed before the plan begins, or once it is written and nobody sees it yet."""
+    await write_both(blast)
+    await blast.add_people(80)
+    order = await blast.begin(message=None, versions=VERSIONS, **RULE)
+
+    async def decide() -> None:
+        async with blast.town.database.transaction() as connection:
+            assert await campaign_winners.decide(connection, APP, UUID(order.run_id), "bold")
+
+    if moment == "before":
+        await decide()
+    else:
+        real = campaign_plans.plan
+
+        async def plan(connection: Connection, planning: Planning) -> bool:
+            is_planned = await real(connection, planning)
+            await decide()
+            return is_planned
+
+        monkeypatch.setattr(campaign_plans, "plan", plan)
+    await blast.runs.plan(order)
+    winners = Winners(blast.town.database)
+    assert await winners.look() == [(APP, UUID(order.run_id))], "and its workflow is told"
+    assert await winners.look() == []
+    await blast.send(order)
+    assert await blast.ends() == {("sent", None): 80}
+    waited = {f"{user_id}@example.com" for user_id, step in (await steps(blast, order)).items() if step == "rest"}
+    assert {each.content.parts["template"] for each in blast.town.provider.seen if each.address in waited} == {"bold"}
 
 
 async def test_whether_a_free_text_only_answers_is_asked_of_the_words_of_then(blast: Blast) -> None:
