@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -44,11 +44,11 @@ class Settings(BaseSettings):
     in_app_provider: str = Field("feed", description="feed, where clients fetch in-app messages, or sandbox")
     custom_provider: str = Field("sandbox", description="sandbox, or function: your registered functions deliver")
     smtp_host: str = Field("127.0.0.1", description="SMTP server")
-    smtp_port: int = Field(587, description="SMTP port")
+    smtp_port: int = Field(587, ge=1, le=65_535, description="SMTP port")
     smtp_username: str = Field("", description="SMTP user; empty: no authentication")
     smtp_password: SecretStr = Field(SecretStr(""), description="SMTP password")
-    smtp_tls: str = Field("starttls", description="starttls, tls or none (none only outside production)")
-    smtp_connections: int = Field(10, description="SMTP connections kept open per process")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none (none only outside production)")
+    smtp_connections: int = Field(10, ge=1, description="SMTP connections kept open per process")
     webhook_secret: SecretStr = Field(
         SecretStr(""),
         description="Standard Webhooks secret (whsec_...) that signs webhook messages; to change it: the new one, a space, the old",

@@ -12,6 +12,7 @@ from activities.accounts import verified
 from api.paging import Cursor, Limit, Page, number, page_of, position, text
 from api.strict import App, Body, Channel, Db, Word, management
 from channels.accounts import Kind, adapter_of, callback_url
+from channels.fields import COUNTRIES, NO_COUNTRY
 from channels.readers import READERS
 from channels.registry import KINDS
 from journeys.language.errors import ConfigurationError, Invalid, NotFound, Problem, Refused
@@ -158,6 +159,8 @@ async def put_provider(app: App, database: Db, request: Request, channel: Channe
     if kind is None:
         known = ", ".join(provider for of, provider in sorted(KINDS) if of == channel) or "none yet"
         raise Invalid([Problem("/provider", "no_such_provider", f"the channel has {known}")])
+    if unknown := [place for place, code in enumerate(body.countries) if code not in COUNTRIES]:
+        raise Invalid([Problem(f"/countries/{place}", "no_country", NO_COUNTRY) for place in unknown])
     seal = Seal(settings.plain_credential_keys)
     async with database.transaction(app) as connection:
         stored = await _stored(connection, app, channel, name)

@@ -80,6 +80,13 @@ def adapter_of(kind: Kind, provider: str, settings: Mapping[str, Any], around: S
     problems = [
         Problem(f"/settings/{name}", "unknown_field", f"known are {', '.join(sorted(known))}") for name in sorted(set(settings) - known)
     ]
+    problems += [
+        Problem(f"/settings/{each.name}", "missing", "must not be empty")
+        for each in kind.fields()
+        if each.is_required and _is_blank(settings.get(each.name))
+    ]
+    if kind.has_senders and "senders" not in settings:
+        problems.append(Problem("/settings/senders", "missing", "say whom messages are from"))
     if not _may_be_base(settings.get("base_url"), around):
         problems.append(Problem("/settings/base_url", "not_here", "only for a stand-in on loopback, outside production"))
     if problems:
@@ -103,6 +110,10 @@ def _read(shape: type, written: object, pointer: str) -> Any:
     except ValidationError as error:
         found = [(f"{pointer}/" + "/".join(str(part) for part in each["loc"]), each) for each in error.errors(include_input=False)]
         raise Invalid([Problem(where.rstrip("/"), each["type"], each["msg"]) for where, each in found]) from error
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _may_be_base(url: object, around: Surroundings) -> bool:

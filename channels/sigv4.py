@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
+from channels.fields import Token
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
@@ -21,10 +23,10 @@ Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z0-9]+){1,3}$")]
 class AwsCredentials:
     """An access key, and where it is used. `session_token` only with temporary keys."""
 
-    access_key_id: str
+    access_key_id: Token
     secret_access_key: str
     region: Region
-    session_token: str = ""
+    session_token: Token = ""
 
 
 def signed_headers(

@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from channels.base import Cost
+from channels.fields import country
 
 EVERY = "*"
-Country = Annotated[str, Field(pattern=r"^([A-Z]{2}|\*)$")]
+
+
+def _priced(code: str) -> str:
+    return code if code == EVERY else country(code)
+
+
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 
 
@@ -18,7 +24,7 @@ Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 class Tariff:
     """`prices` of one unit by country (two letters; * for every other), in `currency` (ISO 4217)."""
 
-    prices: Mapping[Country, Price] = field(default_factory=dict)
+    prices: Mapping[Annotated[str, AfterValidator(_priced)], Price] = field(default_factory=dict)
     currency: Annotated[str, Field(pattern="^([A-Z]{3})?$")] = ""
 
     def __post_init__(self) -> None:

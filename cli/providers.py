@@ -139,8 +139,10 @@ def _as_typed(problem: Problem) -> Problem:
     _, settings, name = problem.pointer.rpartition("/settings/")
     if not settings:
         return problem
-    words = f"is needed: give it with --set {name}=..." if problem.code == "missing" else problem.message
-    return replace(problem, pointer=name, message=words)
+    if problem.code != "missing":
+        return replace(problem, pointer=name)
+    how = "as [senders] in --file" if name == "senders" else f"with --set {name}=..."
+    return replace(problem, pointer=name, message=f"is needed: give it {how}")
 
 
 def _fields(kinds_there: Any, channel: str, provider: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ import orjson
 
 from channels.base import Ambiguous, NotSent, Outgoing, Receipt, Rejected, Sought
 from channels.email.letter import Letter, letter
+from channels.fields import Token
 from channels.inbound import MESSAGE
 from channels.provider_api import ProviderApi, refusal
 from channels.said import Said
@@ -40,7 +41,7 @@ class PostmarkAccount:
     `webhook_secret` is what you make up and put into the address of its webhooks.
     """
 
-    server_token: str
+    server_token: Token
     transactional_stream: str = "outbound"
     marketing_stream: str = "broadcast"
     webhook_secret: str = ""

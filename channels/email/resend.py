@@ -22,6 +22,7 @@ import orjson
 from channels.base import Ambiguous, Outgoing, Receipt, Rejected
 from channels.email.headers import in_one_line
 from channels.email.letter import Letter, letter
+from channels.fields import Token
 from channels.provider_api import ProviderApi, refusal
 
 _CONFLICT = 409
@@ -36,7 +37,7 @@ _LARGEST = 40_000_000
 class ResendAccount:
     """`webhook_secret` (whsec_...) proves its events. `base_url` only for a stand-in."""
 
-    api_key: str
+    api_key: Token
     webhook_secret: str = ""
     base_url: str = ""
 

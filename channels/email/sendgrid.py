@@ -19,6 +19,7 @@ import orjson
 
 from channels.base import NotSent, Outgoing, Receipt, Rejected
 from channels.email.letter import Letter, letter
+from channels.fields import Token
 from channels.provider_api import Answer, ProviderApi, refusal
 
 _URLS = {"global": "https://api.sendgrid.com", "eu": "https://api.eu.sendgrid.com"}
@@ -33,7 +34,7 @@ _LARGEST = 30_000_000
 class SendgridAccount:
     """`region` is where the account lives. `webhook_public_key` proves its events. `base_url` only for a stand-in."""
 
-    api_key: str
+    api_key: Token
     region: Literal["global", "eu"] = "global"
     webhook_public_key: str = ""
     base_url: str = ""

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from channels.base import NotSent, Outgoing, Receipt, Sought, at_cost
+from channels.fields import Token
 from channels.provider_api import ProviderApi, refusal
 from channels.said import Said
 from channels.sms.text import Senders, text_of
@@ -33,7 +34,7 @@ class SinchAccount:
     """`region` is where the service plan lives. `webhook_secret` proves its reports. `base_url` only for a stand-in."""
 
     service_plan_id: str
-    api_token: str
+    api_token: Token
     region: Literal["us", "eu", "au", "br", "ca"] = "eu"
     webhook_secret: str = ""
     base_url: str = ""

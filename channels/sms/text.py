@@ -3,14 +3,30 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import phonenumbers
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from channels.base import Cost, Outgoing, Rejected
+from channels.fields import Country
 from channels.sms.segments import segments
 from channels.tariff import TextTariff
 
 _E164 = 15
+_LONGEST_SENDER = 256
+
+
+def _pool(senders: tuple[str, ...]) -> tuple[str, ...]:
+    if not senders:
+        raise PydanticCustomError("no_sender", "name at least one number or name that messages are from")
+    if any(not sender or sender != sender.strip() or len(sender) > _LONGEST_SENDER for sender in senders):
+        raise PydanticCustomError("no_sender", "each is a number or a name, without blanks around it")
+    return senders
+
+
+Pool = Annotated[tuple[str, ...], AfterValidator(_pool)]
 
 
 @dataclass(frozen=True)
@@ -20,9 +36,9 @@ class Senders:
     One person always gets the same number of a pool. `countries` that are not empty are the only ones written to.
     """
 
-    default: tuple[str, ...]
-    by_country: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    countries: frozenset[str] = frozenset()
+    default: Pool
+    by_country: Mapping[Country, Pool] = field(default_factory=dict)
+    countries: frozenset[Country] = frozenset()
     dlt_entity_id: str = ""
 
     def sender(self, country: str, recipient: str) -> str:

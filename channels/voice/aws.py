@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Annotated
 from xml.sax.saxutils import quoteattr
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from channels.base import Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import ProviderApi
@@ -29,11 +30,20 @@ VOICES = frozenset(
 )
 
 
+_NO_VOICE = "AWS has no such voice for calls: name one of Polly's standard voices, such as Amy"
+
+
+def _known(voice: str) -> str:
+    if voice and voice.upper() not in VOICES:
+        raise PydanticCustomError("no_voice", _NO_VOICE)
+    return voice
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwsVoiceAccount(AwsAccount):
     """`voice` of what does not name its own. A call that could not be made for `valid_s` seconds is not made any more."""
 
-    voice: str = ""
+    voice: Annotated[str, AfterValidator(_known)] = ""
     valid_s: Annotated[int, Field(ge=5, le=259_200)] = 3600
 
 
@@ -86,5 +96,5 @@ def _with_language(speech: Speech) -> str:
 
 def _voice(name: str) -> str:
     if name and name.upper() not in VOICES:
-        raise Rejected("AWS has no such voice for calls: name one of Polly's standard voices, such as Amy")
+        raise Rejected(_NO_VOICE)
     return name.upper()

@@ -5,8 +5,11 @@ address of the status callback.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
+
+from pydantic import Field
 
 from channels.base import Outgoing, Receipt, Rejected, at_cost
 from channels.provider_api import ProviderApi
@@ -25,7 +28,7 @@ class TwilioVoiceAccount(TwilioAccount):
 
     voice: str = ""
     language: str = ""
-    ring_s: int = 30
+    ring_s: Annotated[int, Field(ge=1, le=600)] = 30
 
 
 class TwilioVoice:

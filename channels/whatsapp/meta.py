@@ -24,6 +24,7 @@ import orjson
 from pydantic import Field
 
 from channels.base import Ambiguous, Cost, NotSent, Outgoing, Receipt, Rejected, SendFailed, at_cost
+from channels.fields import Token
 from channels.provider_api import Answer, ProviderApi, refusal
 from channels.sms.text import numbered
 from channels.tariff import NO_PRICES, Tariff
@@ -43,7 +44,7 @@ class MetaAccount:
     """`phone_number_id` is whom messages are from. `app_secret` and `verify_token` are what Meta's calls to us are known by."""
 
     phone_number_id: Annotated[str, Field(pattern="^[0-9]{5,20}$")]
-    access_token: str
+    access_token: Token
     app_secret: str = ""
     verify_token: str = ""
     version: Annotated[str, Field(pattern=r"^v[0-9]{2}\.[0-9]$")] = "v23.0"

@@ -84,6 +84,24 @@ async def test_what_is_wrong_is_named_and_not_echoed(manager: httpx.AsyncClient)
     assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/provider")
 
 
+async def test_senders_without_a_sender_are_refused_and_nothing_is_kept(manager: httpx.AsyncClient, database: Database) -> None:
+    settings = {"api_key": "key", "api_secret": "hush", "senders": {"default": [], "countries": ["de"]}}
+    refused = await manager.put("/v1/providers/sms/main", json={"provider": "vonage", "settings": settings})
+    assert refused.status_code == 422
+    told = {each["pointer"]: each["message"] for each in refused.json()["errors"]}
+    assert set(told) == {"/settings/senders/default", "/settings/senders/countries/0"}
+    assert "at least one number or name" in told["/settings/senders/default"]
+    assert await stored(database) == []
+
+
+async def test_a_secret_is_not_set_to_nothing(manager: httpx.AsyncClient) -> None:
+    await manager.put("/v1/providers/email/main", json=RESEND)
+    refused = await manager.put("/v1/providers/email/main", json={"provider": "resend", "settings": {"api_key": ""}})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/settings/api_key")
+    [account] = (await manager.get("/v1/providers")).json()["items"]
+    assert account["secret"] == ["api_key"]
+
+
 async def test_a_forgotten_account_is_gone_and_twice_is_not_found(manager: httpx.AsyncClient) -> None:
     await manager.put("/v1/providers/email/main", json=RESEND)
     assert (await manager.delete("/v1/providers/email/main")).status_code == 204
@@ -170,6 +188,8 @@ async def test_what_goes_through_an_account_is_set_and_shown(manager: httpx.Asyn
     assert {name: put.json()[name] for name in shares} == shares
     wrong = await manager.put("/v1/providers/email/main", json={**RESEND, "countries": ["Germany"], "per_second": 0})
     assert {each["pointer"] for each in wrong.json()["errors"]} == {"/countries/0", "/per_second"}
+    nobodys = (await manager.put("/v1/providers/email/main", json={**RESEND, "countries": ["DE", "UK"]})).json()["errors"]
+    assert [(each["pointer"], each["code"]) for each in nobodys] == [("/countries/1", "no_country")]
 
 
 async def test_an_account_is_verified_at_its_provider(manager: httpx.AsyncClient) -> None:

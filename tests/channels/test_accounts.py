@@ -98,6 +98,7 @@ async def test_prices_and_the_longest_text_stand_beside_the_senders() -> None:
     [
         ({"prices": {"DE": "0.07"}}, "/settings"),  # no currency
         ({**PRICED, "prices": {"Germany": "0.07"}}, "/settings/prices/Germany/[key]"),
+        ({**PRICED, "prices": {"UK": "0.07"}}, "/settings/prices/UK/[key]"),
         ({**PRICED, "prices": {"DE": "-1"}}, "/settings/prices/DE"),
         ({**PRICED, "currency": "Euro"}, "/settings/currency"),
         ({"max_segments": 0}, "/settings/max_segments"),
@@ -109,3 +110,81 @@ def test_prices_that_are_none_are_named(changes: dict[str, Any], pointer: str) -
 
 def test_only_texts_have_segments() -> None:
     assert wrong("voice", "twilio", {**GOOD["voice", "twilio"], "max_segments": 2}) == ["/settings/max_segments"]
+
+
+TEXTING = [(channel, provider) for channel, provider in AT_PROVIDERS if KINDS[channel, provider].has_senders]
+
+
+@pytest.mark.parametrize(("channel", "provider"), TEXTING)
+@pytest.mark.parametrize(
+    ("senders", "pointer"),
+    [
+        ({"default": []}, "default"),
+        ({"default": [""]}, "default"),
+        ({"default": ["+15005550006", " "]}, "default"),
+        ({"default": ["+15005550006\n"]}, "default"),  # as a file ends
+        ({"by_country": {"GB": []}}, "by_country/GB"),
+        ({"by_country": {"gb": ["ACME"]}}, "by_country/gb/[key]"),
+        ({"by_country": {"UK": ["ACME"]}}, "by_country/UK/[key]"),  # well-formed, and nobody's
+        ({"by_country": {"*": ["ACME"]}}, "by_country/*/[key]"),
+        ({"countries": ["de"]}, "countries/0"),
+        ({"countries": ["DE", "UK"]}, "countries/1"),
+        ({"countries": [""]}, "countries/0"),
+    ],
+)
+def test_senders_that_no_message_could_be_from_are_named(channel: str, provider: str, senders: dict[str, Any], pointer: str) -> None:
+    settings = GOOD[channel, provider]
+    found = wrong(channel, provider, {**settings, "senders": {"default": ["+15005550006"], **senders}})
+    assert found == [f"/settings/senders/{pointer}"]
+
+
+def test_what_is_wrong_with_senders_is_told_with_the_remedy() -> None:
+    with pytest.raises(Invalid) as invalid:
+        adapter_of(KINDS["sms", "vonage"], "vonage", {**GOOD["sms", "vonage"], "senders": {"default": [], "countries": ["UK"]}}, HERE)
+    assert [problem.message for problem in invalid.value.problems] == [
+        "name at least one number or name that messages are from",
+        "not a country of ISO 3166: two capital letters, such as DE (the United Kingdom is GB)",
+    ]
+
+
+@pytest.mark.parametrize(("channel", "provider"), AT_PROVIDERS)
+def test_what_is_needed_is_not_empty(channel: str, provider: str) -> None:
+    for field in KINDS[channel, provider].fields():
+        if field.is_required and isinstance(GOOD[channel, provider][field.name], str):
+            assert wrong(channel, provider, {**GOOD[channel, provider], field.name: " "}) == [f"/settings/{field.name}"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "provider", "field"),
+    [
+        ("email", "postmark", "server_token"),
+        ("email", "resend", "api_key"),
+        ("email", "sendgrid", "api_key"),
+        ("email", "ses", "access_key_id"),
+        ("email", "ses", "session_token"),
+        ("sms", "sinch", "api_token"),
+        ("whatsapp", "meta", "access_token"),
+    ],
+)
+@pytest.mark.parametrize("written", ["re_••••••", "two words", "copied\n"])
+def test_a_credential_that_no_header_holds_is_named_and_not_shown(channel: str, provider: str, field: str, written: str) -> None:
+    with pytest.raises(Invalid) as invalid:
+        adapter_of(KINDS[channel, provider], provider, {**GOOD[channel, provider], field: written}, HERE)
+    assert [problem.pointer for problem in invalid.value.problems] == [f"/settings/{field}"]
+    assert written.strip() not in str(invalid.value)
+
+
+@pytest.mark.parametrize(
+    ("channel", "provider", "field", "written"),
+    [
+        ("email", "smtp", "connections", 0),
+        ("email", "smtp", "port", 0),
+        ("voice", "aws", "valid_s", 0),
+        ("voice", "aws", "voice", "Amy-Neural"),  # would be refused of every call
+        ("voice", "twilio", "ring_s", 0),
+        ("voice", "twilio", "ring_s", 601),
+        ("whatsapp", "meta", "version", "23"),
+    ],
+)
+def test_what_a_provider_would_refuse_of_every_message_is_no_setting(channel: str, provider: str, field: str, written: object) -> None:
+    assert wrong(channel, provider, {**GOOD[channel, provider], field: written}) == [f"/settings/{field}"]

@@ -14,6 +14,7 @@ from tests.cli.conftest import Command
 
 PARTS = {"subject": "Hi", "text": "Ho"}
 RESEND = ("email", "resend", "--set", "api_key=re_hush")
+VONAGE = ("sms", "vonage", "--set", "api_key=key", "--set", "api_secret=hush")
 
 
 async def left_without_an_answer(database: Database, number: int) -> UUID:
@@ -112,10 +113,16 @@ async def test_a_secret_comes_from_a_file_and_settings_from_toml(sojourn: Comman
         (("email", "resend", "--file", "nothing"), "--file: cannot be read as TOML"),
         ((*RESEND, "--set", "colour=red"), "colour: "),
         ((*RESEND, "--country", "Germany"), "/countries/0: "),
+        ((*RESEND, "--country", "UK"), "/countries/0: not a country of ISO 3166"),
+        (("email", "resend", "--set", "api_key="), "api_key: is needed: give it with --set api_key=..."),
+        (VONAGE, "senders: is needed: give it as [senders] in --file"),
+        ((*VONAGE, "--file", "nobody.toml"), "senders/default: name at least one number or name that messages are from"),
+        ((*VONAGE, "--file", "nobody.toml"), "senders/countries/0: not a country of ISO 3166"),
     ],
 )
 @pytest.mark.usefixtures("served")
 async def test_what_an_account_lacks_is_said_by_the_option_that_gives_it(sojourn: Command, words: tuple[str, ...], told: str) -> None:
+    write("nobody.toml", '[senders]\ndefault = []\ncountries = ["de"]\n')
     assert told in await sojourn("providers", "set", *words, code=1)
 
 
