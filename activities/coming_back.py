@@ -13,7 +13,7 @@ from uuid import UUID
 from activities.hearing import hear
 from channels.inbound import Told
 from journeys.language.errors import Invalid
-from storage import apps, consents, events, facts, provider_events, reputations, suppressions
+from storage import apps, consents, events, facts, one_time_codes, provider_events, reputations, suppressions
 from storage.consents import ALL_MARKETING, EVERY, ConsentRecord
 from storage.database import Connection
 from storage.endpoints import normalised
@@ -164,6 +164,8 @@ async def _lock(connection: Connection, app: str, channel: str, kept: Iterable[P
 
 
 async def _apply(connection: Connection, app: str, channel: str, provider: str, kept: Sequence[ProviderEvent]) -> None:
+    if bounced := [event.message_id for event in kept if event.message_id is not None and event.kind == "bounced"]:
+        await one_time_codes.bounced(connection, app, bounced)
     known = [(event.message_id, _fact(event)) for event in kept if event.message_id is not None]
     await facts.record_all(connection, app, [(message_id, fact) for message_id, fact in known if fact is not None])
     await _suppress(connection, app, channel, provider, kept)

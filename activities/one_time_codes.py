@@ -257,16 +257,18 @@ def what_next(code: OpenCode) -> timedelta | Literal["close", "next"]:
     """Wait so long, send by the next way, or be done.
 
     A message of which nobody knows after half a minute is followed by a new code by the next way, or by the same one once more.
-    One that waits while there is no other way may leave for as long as its code is right.
+    One that waits while there is no other way may leave for as long as its code is right; one that went out may bounce for as long, and
+    whoever notes that makes the code due.
     """
     if code.left <= timedelta(0):
         return "close"
     has_failed = code.state is None or code.state in _FAILED or code.has_bounced
     is_late = code.since_send >= NEXT_WAY_AFTER
+    has_way = code.sends < len(code.ways)
     if code.state == "sent" and not code.has_bounced:
-        return "close" if is_late else NEXT_WAY_AFTER - code.since_send
+        return code.left if has_way else "close"
     if not has_failed and not is_late:
         return LOOK_EVERY
-    if code.sends < len(code.ways) or (code.state == "unknown" and code.sends == len(code.ways)):
+    if has_way or (code.state == "unknown" and code.sends == len(code.ways)):
         return "next"
     return NEXT_WAY_AFTER if code.state in _UNDER_WAY else "close"

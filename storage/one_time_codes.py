@@ -105,7 +105,21 @@ SELECT c.app, c.id, c.user_id, c.ways, c.sends, c.length, c.template, c.data, c.
 FROM one_time_codes c LEFT JOIN messages m ON m.app = c.app AND m.id = c.message_id
 """
 _DUE = text("SELECT app, id FROM one_time_codes WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT :most")
-_TAKE = text(_OPEN + "WHERE c.app = :app AND c.id = :id AND c.due_at <= clock_timestamp() FOR UPDATE OF c SKIP LOCKED")
+# What became of the message is read when the lock is held: who noted a bounce just before has committed it then, and who does so later
+# waits for us, and makes the code due again.
+_TAKE = text("SELECT id FROM one_time_codes WHERE app = :app AND id = :id AND due_at <= clock_timestamp() FOR UPDATE SKIP LOCKED")
+_TAKEN = text(_OPEN + "WHERE c.app = :app AND c.id = :id")
+# An Idempotency-Key that only looks like ours finds no code with its message.
+_BOUNCED = text("""
+WITH ours AS MATERIALIZED (
+  SELECT id, CAST(split_part(source, ':', 3) AS uuid) AS number FROM messages
+  WHERE app = :app AND id = ANY(CAST(:ids AS uuid[])) AND source ~ '^direct:otp:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]+$'
+), locked AS MATERIALIZED (
+  SELECT c.id FROM one_time_codes c JOIN ours o ON c.id = o.number WHERE c.app = :app ORDER BY c.id FOR UPDATE OF c
+)
+UPDATE one_time_codes c SET due_at = clock_timestamp() FROM locked l, ours o
+WHERE c.app = :app AND c.id = l.id AND o.number = c.id AND c.message_id = o.id AND c.due_at IS NOT NULL
+""")
 _LOOK_AGAIN = text("UPDATE one_time_codes SET due_at = clock_timestamp() + CAST(:wait AS interval) WHERE app = :app AND id = :id")
 _CLOSE = text("UPDATE one_time_codes SET due_at = NULL, ways = '[]', data = '{}' WHERE app = :app AND id = :id RETURNING message_id")
 _TYPED = text("""
@@ -156,8 +170,15 @@ async def due(connection: Connection, *, most: int = 100) -> list[tuple[str, UUI
 
 async def take(connection: Connection, app: str, number: UUID) -> OpenCode | None:
     """Lock one that is due; None when another process has it, or has had it."""
-    row = (await connection.execute(_TAKE, {"app": app, "id": number})).mappings().first()
-    return OpenCode(**row) if row else None
+    keys = {"app": app, "id": number}
+    if (await connection.execute(_TAKE, keys)).first() is None:
+        return None
+    return OpenCode(**(await connection.execute(_TAKEN, keys)).mappings().one())
+
+
+async def bounced(connection: Connection, app: str, messages: Sequence[UUID]) -> None:
+    """Look now at the codes whose newest message is one of these. Before the bounce is noted: a code is locked before its message."""
+    await connection.execute(_BOUNCED, {"app": app, "ids": messages})
 
 
 async def look_again(connection: Connection, app: str, number: UUID, wait: timedelta) -> None:

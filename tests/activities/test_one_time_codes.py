@@ -2,15 +2,21 @@
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from activities.coming_back import Source, take_in
 from activities.direct import DirectLane
 from activities.one_time_codes import AskedTooOften, Asking, CodeLane, Issued, Pepper, Way, is_right, issue, what_next
 from activities.unknowns import Sweeper
+from channels.inbound import Told
+from storage import one_time_codes as codes
+from storage.direct_sends import DirectSend, plan_direct
 from storage.one_time_codes import OpenCode
 from tests.activities.town import APP, Town
 
@@ -285,10 +291,171 @@ async def test_a_code_that_was_guessed_at_five_times_sends_nothing_more(relaxed:
     assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])]
 
 
-async def test_a_code_that_went_out_is_looked_after_for_half_a_minute_and_no_longer(relaxed: Town) -> None:
+async def tell_of_a_bounce(town: Town, address: str = PHONE, event_id: str | None = None) -> None:
+    """The provider says that what it took for this address did not arrive."""
+    [row] = await town.run("SELECT id FROM messages WHERE address = :address ORDER BY planned_at DESC LIMIT 1", address=address)
+    source = Source(APP, "email" if "@" in address else "sms", "main", "scripted")
+    told = Told(event_id or uuid4().hex, "bounced", "undelivered", datetime.now(UTC), row.id, detail={"hard": False})
+    async with AT_ONCE:
+        await town.database.run(lambda connection: take_in(connection, source, [told]))
+
+
+async def pass_lane(town: Town) -> int:
+    """The lane looks at what is due by itself."""
+    return await CodeLane(town.database, PEPPER, asyncio.Event()).pass_once()
+
+
+@pytest.mark.parametrize("after_s", [1, 5, 31, 9 * 60])
+async def test_what_bounces_is_followed_by_the_next_way_whenever_that_is_told(relaxed: Town, after_s: int) -> None:
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    await look(relaxed, after=timedelta(seconds=after_s))
+    assert await pass_lane(relaxed) == 0, "nothing has to be looked at until it is told"
+    await tell_of_a_bounce(relaxed)
+    assert await pass_lane(relaxed) == 1
+    await deliver(relaxed)
+    assert relaxed.provider.taken == [PHONE, "eve@example.com"]
+    first, second = codes_sent(relaxed)
+    assert not await type_in(relaxed, issued.id, first)
+    assert await type_in(relaxed, issued.id, second)
+
+
+async def test_a_bounce_that_is_told_before_our_own_call_has_returned_is_followed_once(relaxed: Town) -> None:
+    relaxed.provider.is_held = True
+    await ask(relaxed, SMS, EMAIL)
+    sending = asyncio.create_task(deliver(relaxed))
+    await relaxed.provider.called.wait()
+    await tell_of_a_bounce(relaxed)
+    assert await pass_lane(relaxed) == 1
+    relaxed.provider.released.set()
+    await sending
+    await deliver(relaxed)
+    assert await pass_lane(relaxed) == 0
+    assert relaxed.provider.taken == [PHONE, "eve@example.com"]
+
+
+async def test_a_second_bounce_and_one_of_a_way_that_was_left_send_nothing_more(relaxed: Town) -> None:
+    await ask(relaxed, SMS, EMAIL, ("voice", PHONE))
+    await deliver(relaxed)
+    await tell_of_a_bounce(relaxed)
+    await tell_of_a_bounce(relaxed)
+    await pass_lane(relaxed)
+    await deliver(relaxed)
+    await look(relaxed)
+    for _ in range(2):
+        await tell_of_a_bounce(relaxed)
+        assert await pass_lane(relaxed) == 0
+    await deliver(relaxed)
+    assert relaxed.provider.taken == [PHONE, "eve@example.com"]
+
+
+async def test_a_bounce_of_a_code_that_was_typed_in_or_has_no_way_left_or_expired_sends_nothing(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    assert await type_in(relaxed, issued.id, codes_sent(relaxed)[0])
+    await tell_of_a_bounce(relaxed)
+    assert await pass_lane(relaxed) == 0
+    await ask(relaxed, EMAIL, whom="user:ann")
+    await deliver(relaxed)
+    await look(relaxed)
+    await tell_of_a_bounce(relaxed, "eve@example.com")
+    assert await pass_lane(relaxed) == 0
+    await ask(relaxed, SMS, EMAIL, whom="user:bob")
+    await deliver(relaxed)
+    await expire(relaxed)
+    await tell_of_a_bounce(relaxed)
+    await pass_lane(relaxed)
+    await deliver(relaxed)
+    assert len(codes_sent(relaxed)) == 3
+    assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])] * 3
+
+
+async def until_somebody_waits(town: Town) -> None:
+    async with asyncio.timeout(60):
+        while not await town.run("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - Postgres tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_bounce_that_is_told_while_the_lane_looks_is_not_overlooked(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    await relaxed.run("UPDATE one_time_codes SET due_at = clock_timestamp()")
+    async with relaxed.database.transaction() as looking:
+        code = await codes.take(looking, APP, issued.id)
+        assert code is not None
+        telling = asyncio.create_task(tell_of_a_bounce(relaxed))
+        await until_somebody_waits(relaxed)
+        assert what_next(code) == code.left
+        await codes.look_again(looking, APP, issued.id, code.left)
+    await telling
+    assert await pass_lane(relaxed) == 1
+    await deliver(relaxed)
+    assert relaxed.provider.taken == [PHONE, "eve@example.com"]
+
+
+async def test_a_bounce_that_is_being_noted_while_the_lane_looks_is_seen_in_the_next_round(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    [row] = await relaxed.rows()
+    await relaxed.run("UPDATE one_time_codes SET due_at = clock_timestamp()")
+    async with relaxed.database.transaction() as telling:
+        await codes.bounced(telling, APP, [row.id])
+        async with relaxed.database.transaction() as looking:
+            assert await codes.take(looking, APP, issued.id) is None
+        await telling.execute(text("UPDATE messages SET bounced_at = now() WHERE id = :id"), {"id": row.id})
+    assert await pass_lane(relaxed) == 1
+    await deliver(relaxed)
+    assert relaxed.provider.taken == [PHONE, "eve@example.com"]
+
+
+async def test_of_bounces_codes_typed_in_and_looks_at_once_nothing_is_doubled_or_lost(relaxed: Town) -> None:
+    people = [f"+4915{n:09}" for n in range(30)]
+    issued = {phone: await ask(relaxed, ("sms", phone), ("email", f"{phone[1:]}@example.com"), whom=phone) for phone in people}
+    for _ in range(3):
+        await deliver(relaxed)
+    first = {seen.address: code for seen, code in zip(relaxed.provider.seen, codes_sent(relaxed), strict=True)}
+    await relaxed.run("UPDATE one_time_codes SET due_at = clock_timestamp()")
+    typing = [type_in(relaxed, issued[phone].id, first[phone]) for phone in people[::2]]
+    told = [tell_of_a_bounce(relaxed, phone) for phone in people for _ in range(2)]
+    typed = asyncio.gather(*typing)
+    await asyncio.gather(*told, pass_lane(relaxed), pass_lane(relaxed), typed)
+    was_right = dict(zip(people[::2], await typed, strict=True))
+    for _ in range(3):
+        await pass_lane(relaxed)
+        await deliver(relaxed)
+    sent = Counter(relaxed.provider.taken)
+    for phone in people:
+        assert (sent[phone], sent[f"{phone[1:]}@example.com"]) == (1, 0 if was_right.get(phone) else 1)
+
+
+async def test_what_an_idempotency_key_makes_to_look_like_a_code_wakes_none(relaxed: Town) -> None:
+    issued = await ask(relaxed, SMS, EMAIL)
+    await deliver(relaxed)
+    await look(relaxed)
+    for request in (f"otp:{issued.id}:7", "otp:not-an-id:0", "otp:"):
+        send = DirectSend(APP, request, "sms", "transactional", {"parts": {"text": "000000"}}, address="+4915100000000")
+        async with relaxed.database.transaction(APP) as connection:
+            await plan_direct(connection, send)
+        await deliver(relaxed)
+        await tell_of_a_bounce(relaxed, "+4915100000000")
+    assert await pass_lane(relaxed) == 0
+
+
+async def test_a_code_that_went_out_is_looked_after_while_it_is_right_and_a_way_is_left(relaxed: Town) -> None:
     await ask(relaxed, SMS, EMAIL)
     await deliver(relaxed)
     await look(relaxed, after=timedelta(seconds=31))
+    [row] = await relaxed.run("SELECT due_at >= expires_at AS waits, ways FROM one_time_codes")
+    assert (row.waits, len(row.ways)) == (True, 2)
+    await expire(relaxed)
+    await look(relaxed)
+    assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])]
+
+
+async def test_of_a_code_that_went_out_by_its_last_way_no_address_is_kept(relaxed: Town) -> None:
+    await ask(relaxed, SMS)
+    await deliver(relaxed)
+    await look(relaxed)
     assert [(row.due_at, row.ways) for row in await relaxed.run("SELECT due_at, ways FROM one_time_codes")] == [(None, [])]
 
 
@@ -379,8 +546,9 @@ OPEN = OpenCode(APP, uuid4(), None, [SMS, EMAIL], 1, 6, None, {}, uuid4(), "plan
     ("changes", "expected"),
     [
         ({"left": timedelta(0)}, "close"),
-        ({"state": "sent"}, timedelta(seconds=29)),  # a bounce may come soon after
-        ({"state": "sent", "since_send": timedelta(seconds=30)}, "close"),
+        ({"state": "sent"}, timedelta(minutes=9)),  # a bounce may come for as long as it is right, and makes it due
+        ({"state": "sent", "since_send": timedelta(minutes=5)}, timedelta(minutes=9)),
+        ({"state": "sent", "sends": 2}, "close"),  # whatever becomes of it, no way is left
         ({"state": "sent", "has_bounced": True}, "next"),
         ({"state": "rejected"}, "next"),
         ({"state": "skipped"}, "next"),
