@@ -1,6 +1,10 @@
 """From a published template to the bytes at the provider and back into the ledger: texts, WhatsApp messages and calls."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -8,7 +12,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from activities.direct import DirectLane
 from activities.messages import Messages
+from activities.one_time_codes import Asking, CodeLane, Issued, Pepper, Way, is_right, issue
 from channels.base import Adapter
 from channels.render import Renderer
 from channels.sms.text import Senders
@@ -16,7 +22,7 @@ from channels.sms.twilio import TwilioAccount, TwilioSms
 from channels.tariff import Tariff, TextTariff
 from channels.voice.twilio import TwilioVoice, TwilioVoiceAccount
 from channels.whatsapp.meta import MetaAccount, MetaWhatsApp
-from tests.activities.town import Town, enroll, no_condition_holds, order_of
+from tests.activities.town import APP, Town, enroll, no_condition_holds, order_of
 from tests.channels.provider import FakeProvider, Request, Response, provider
 
 NUMBER = "+4915112345678"
@@ -99,3 +105,80 @@ async def test_an_approved_template_goes_out_filled_in(town: Town, far: FakeProv
     assert request is not None
     assert request.json()["template"]["components"] == [{"type": "body", "parameters": [{"type": "text", "text": NAME}]}]
     assert await row(town) == ("sent", 1, Decimal("0.1131"), "EUR")
+
+
+# One-time codes ------------------------------------------------------------------------------------------------------------------------
+
+PEPPER = Pepper("a secret of at least 32 characters!")
+VOICE, WHATSAPP = ("voice", NUMBER), ("whatsapp", NUMBER)
+CODE_FILES = {
+    "voice.txt": '<speak>Your code is <say-as interpret-as="digits">{{ entry.code }}</say-as></speak>',
+    "whatsapp.toml": 'name = "sign_in"\nlanguage = "en"\nbody = ["{{ entry.code }}"]\n[buttons]\n0 = {url = "{{ entry.code }}"}',
+}
+
+
+@asynccontextmanager
+async def lane(town: Town, far: FakeProvider) -> AsyncIterator[DirectLane]:
+    made, renderer = adapters(far.base_url), Renderer(children=1, wall_s=20)
+    yield DirectLane(town.database, replace(town.delivery(), adapters=made, renderer=renderer), asyncio.Event())
+    for adapter in made.values():
+        await adapter.close()
+    await renderer.close()
+
+
+async def ask(town: Town, *ways: Way, template: str | None = None) -> Issued:
+    await town.run("UPDATE template_versions SET files = :files", files=CODE_FILES)
+    async with town.database.transaction(APP) as connection:
+        return await issue(connection, APP, PEPPER, Asking("user:eve", ways, template=template))
+
+
+async def is_the_code(town: Town, issued: Issued, code: str) -> bool:
+    async with town.database.transaction(APP) as connection:
+        return await is_right(connection, APP, PEPPER, issued.id, code)
+
+
+def spoken(request: Request) -> str:
+    """The digits of a call, in the order in which they are said."""
+    text = " ".join(ET.fromstring(form(request)["Twiml"]).itertext())  # noqa: S314
+    return "".join(re.findall(r"\d", text))
+
+
+async def test_a_code_is_read_out_twice_in_a_call_and_is_right(town: Town, far: FakeProvider) -> None:
+    issued = await ask(town, VOICE)
+    async with lane(town, far) as sends:
+        await sends.pass_once()
+    [call] = far.requests
+    assert (form(call)["To"], len(spoken(call))) == (NUMBER, 12)
+    first, again = spoken(call)[:6], spoken(call)[6:]
+    assert first == again
+    assert await is_the_code(town, issued, first)
+    assert await row(town) == ("sent", 1, Decimal("0.04"), "USD")
+
+
+async def test_a_code_fills_in_the_template_that_meta_has_approved_and_is_right(town: Town, far: FakeProvider) -> None:
+    issued = await ask(town, WHATSAPP, template="welcome")
+    async with lane(town, far) as sends:
+        await sends.pass_once()
+    [request] = far.requests
+    sent = request.json()["template"]
+    [body, button] = sent["components"]
+    [code] = [each["text"] for each in body["parameters"]]
+    assert (sent["name"], request.json()["to"], len(code)) == ("sign_in", NUMBER.removeprefix("+"), 6)
+    assert [each["text"] for each in button["parameters"]] == [code]
+    assert await is_the_code(town, issued, code)
+    assert await row(town) == ("sent", 1, Decimal("0.1131"), "EUR")
+
+
+async def test_where_whatsapp_refuses_a_call_says_a_new_code(town: Town, far: FakeProvider) -> None:
+    issued = await ask(town, WHATSAPP, VOICE, template="welcome")
+    far.answer = Response(400, b'{"error": {"code": 131026}}')
+    async with lane(town, far) as sends:
+        await sends.pass_once()
+        far.answer = "as it accepts"
+        await town.run("UPDATE one_time_codes SET due_at = clock_timestamp()")
+        await CodeLane(town.database, PEPPER, asyncio.Event()).pass_once()
+        await sends.pass_once()
+    refused, call = far.requests
+    [before] = [each["text"] for each in refused.json()["template"]["components"][0]["parameters"]]
+    assert not await is_the_code(town, issued, before)
+    assert await is_the_code(town, issued, spoken(call))

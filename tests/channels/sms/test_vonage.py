@@ -9,7 +9,7 @@ from channels.base import NotSent, Rejected
 from channels.sms.vonage import Vonage, VonageAccount
 from tests.channels.contract import HttpAdapterContract, Told
 from tests.channels.provider import Request, Response
-from tests.channels.sms.rig import BODY, NUMBER, SENDERS, SmsRig, sms_rig
+from tests.channels.sms.rig import BODY, NUMBER, SENDERS, SmsRig, sms_rig, text
 
 
 def accepts(request: Request) -> Response:
@@ -46,3 +46,13 @@ class TestVonage(HttpAdapterContract):
     async def rig(self) -> AsyncIterator[SmsRig]:
         async with sms_rig(lambda url: Vonage(VonageAccount("key", "secret", base_url=url), SENDERS), accepts, id_of) as rig:
             yield rig
+
+    async def test_a_number_in_india_carries_the_ids_of_dlt(self, rig: SmsRig) -> None:
+        def to_india(request: Request) -> Response:
+            asked = request.json()
+            assert (asked["to"], asked["sms"]) == ("919876543210", {"entity_id": "1201", "content_id": "1007"})
+            return Response(202, b'{"message_uuid": "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"}')
+
+        rig.provider.accepts = to_india
+        await rig.adapter.send(text(address="+919876543210"))
+        assert len(rig.provider.requests) == 1
