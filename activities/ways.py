@@ -146,6 +146,8 @@ class Way:
 
     async def hand_over(self, outgoing: Outgoing, wanted: Wanted, turn: Turn) -> Handed:
         """Send through the first account that can. Raises Unavailable where Postgres does not answer; then nothing has been sent."""
+        if self._is_gone(turn):
+            return Handed(Ambiguous("the account that may have sent it is there no more"))
         doors = self._in_order(wanted, turn)
         if not doors:
             return Handed(_nobody(wanted))
@@ -241,7 +243,12 @@ class Way:
         same = [door for door in doors if door.key.account == (turn.only or "")]
         if turn.is_kept:
             return [door for door in same if door.repeats_for is not None]
-        return same or doors[:1]
+        return same if turn.only else same or doors[:1]
+
+    def _is_gone(self, turn: Turn) -> bool:
+        """Its repeat could double, and the account that may have had it was taken away: no other one may have it."""
+        may_double = turn.is_bound and not turn.is_kept
+        return may_double and bool(turn.only) and all(door.key.account != turn.only for door in self.doors)
 
     async def _through(self, door: Door, outgoing: Outgoing, wanted: Wanted, turn: Turn, *, is_first: bool) -> Handed:
         held = await self._admit(door, outgoing, wanted, turn)

@@ -52,6 +52,39 @@ async def test_the_repeat_of_what_the_second_may_have_sent_goes_through_the_seco
     assert await several.accounts_of() == [("sent", "second-provider", "second")]
 
 
+@pytest.mark.parametrize("message_class", ["transactional", "marketing"])
+async def test_what_a_deleted_account_may_have_sent_goes_through_no_other_and_stays_unconfirmed(town: Town, message_class: str) -> None:
+    several = Several(town)
+    several.account("first", "ambiguous")
+    second = several.account("second", place=2)
+    await several.ask(message_class=message_class)
+    await several.lane().pass_once()
+    several.opened = several.opened[1:]
+    for _ in range(2):
+        await town.age_unknowns()
+        await Sweeper(town.database, town.timing).sweep()
+        await several.make_due()
+        await several.lane().pass_once()
+    assert second.record == []
+    assert await several.accounts_of() == [("unknown", "first-provider", "first")]
+    await town.age_unknowns(timedelta(hours=73))
+    await Sweeper(town.database, town.timing).sweep()
+    assert (second.record, await town.states(), await town.listed()) == ([], [("given_up", "unconfirmed")], [])
+
+
+async def test_what_the_only_account_may_have_sent_does_not_go_through_the_installations_provider_when_that_is_deleted(town: Town) -> None:
+    several = Several(town)
+    several.account("only", "ambiguous")
+    await several.ask()
+    await several.lane().pass_once()
+    several.opened = []
+    await town.age_unknowns()
+    assert (await Sweeper(town.database, town.timing).sweep()).planned_again == 1
+    await several.lane().pass_once()
+    assert town.provider.record == []
+    assert [(row.state, row.account, row.maybe_doubled) for row in await town.rows()] == [("unknown", "only", True)]
+
+
 async def test_a_worker_that_dies_while_the_second_sends_leaves_word_of_it(town: Town) -> None:
     """The account is written down before the message goes there: the claim that lapses says where it may have gone."""
     several = Several(town)
