@@ -80,11 +80,15 @@ async def scripted(browser: Browser, served: Served) -> AsyncIterator[Sight]:
 
 
 async def sight(context: BrowserContext, served: Served) -> Sight:
-    page = await context.new_page()
+    return watched(await context.new_page(), served.url)
+
+
+def watched(page: Page, home: str) -> Sight:
+    """`home` is the server that it may ask."""
     seen = Sight(page)
     page.on("console", lambda message: seen.errors.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith((served.url, "data:")) else seen.elsewhere.append(asked.url))
+    page.on("request", lambda asked: None if asked.url.startswith((home, "data:")) else seen.elsewhere.append(asked.url))
     return seen
 
 
