@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
+from activities.campaigns import lanes
 from activities.campaigns.order import RunOrder
 from journeys.language import days, email, event, hours, seconds
 from journeys.language.campaigns import Version, WinnerRule
@@ -23,7 +24,7 @@ from storage.campaign_runs import Run
 from storage.database import Database
 from tests.activities.campaigns.blast import Blast
 from tests.activities.town import APP, build
-from workflows.campaign_run import CampaignRunWorkflow
+from workflows.campaign_run import ONE_SLICE, SILENT_FOR, CampaignRunWorkflow
 from workflows.campaign_starter import CampaignStarter
 from workflows.worker import bulk_worker, sandbox
 
@@ -105,6 +106,19 @@ async def test_several_workers_send_one_run_together_and_end_it(launch: Launch) 
         order = await launch.launch()
         await launch.until(order, lambda run: run.state == "finished")
     assert Counter(launch.blast.town.provider.taken) == Counter(f"p{n}@example.com" for n in range(1, 431))
+
+
+async def test_a_worker_that_falls_silent_is_noticed_long_before_its_slice_is_over(launch: Launch) -> None:
+    """That lanes beat is tests/activities/campaigns/test_meanwhile.py's; they beat often enough for some beats to be lost."""
+    await launch.blast.add_people(3)
+    async with launch.workers():
+        order = await launch.launch()
+        await launch.until(order, lambda run: run.state == "finished")
+    handle = launch.client.get_workflow_handle(f"{APP}/$campaign/{order.run_id}")
+    scheduled = [each.activity_task_scheduled_event_attributes async for each in handle.fetch_history_events()]
+    silences = {each.heartbeat_timeout.ToTimedelta() for each in scheduled if each.activity_type.name == "send campaign"}
+    assert silences == {SILENT_FOR}
+    assert 4 * timedelta(seconds=lanes._LOOK_S) < SILENT_FOR < ONE_SLICE
 
 
 async def test_a_run_that_is_paused_goes_on_when_it_is_told(launch: Launch) -> None:

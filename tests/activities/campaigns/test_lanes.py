@@ -296,7 +296,28 @@ async def test_who_crosses_the_date_line_meanwhile_gets_it_once_by_the_clock_tha
     expected = timedelta(hours=1 if goes_to == "Kiritimati" else 26)
     assert abs(standing.due_at - now - expected) < timedelta(minutes=5)
     assert blast.town.provider.taken == []
-    assert (await blast.look(order)).chunks == 1
+    await blast.pass_time(order, expected + timedelta(minutes=5))
+    for _ in range(2):
+        await blast.send(order)
+    assert blast.town.provider.taken == ["p1@example.com"]
+    assert await blast.tallies(order) == {("planned", None): 1, ("sent", None): 1}
+    assert (await blast.look(order)).chunks == 0
+
+
+async def test_who_got_it_and_crosses_the_date_line_to_the_day_before_does_not_get_it_again(blast: Blast) -> None:
+    """The hour comes to Pago Pago 25 hours after it came to Kiritimati: to who is there both times, once."""
+    await blast.add_people(1, zone="Pacific/Kiritimati")
+    await blast.add_people(1, zone="Pacific/Pago_Pago")
+    wall = (datetime.now(UTC) + timedelta(hours=13)).replace(tzinfo=None)
+    order = await blast.launch(local_at=wall.isoformat())
+    await blast.send(order)
+    assert blast.town.provider.taken == ["p1@example.com"]
+    await blast.town.run("UPDATE users SET timezone = 'Pacific/Pago_Pago' WHERE timezone IS NOT NULL")
+    await blast.pass_time(order, timedelta(hours=26))
+    for _ in range(2):
+        await blast.send(order)
+    assert blast.town.provider.taken == ["p1@example.com", "p2@example.com"]
+    assert await blast.tallies(order) == {("planned", None): 2, ("sent", None): 2}
 
 
 async def test_a_stop_in_the_middle_lets_nothing_more_leave_and_accounts_for_everybody(blast: Blast) -> None:

@@ -17,7 +17,8 @@ _GOOD |= {"RSET": "250 ok", "QUIT": "221 bye", "AUTH": "235 ok"}
 class ScriptedServer:
     """`script` changes the answer of a stage: a line, CUT or SILENCE; a list is used up one by one, then all is well again.
 
-    For each mail it takes `mail_s`; a mail of more than `largest` bytes it does not take.
+    For each mail it takes `mail_s`; a mail of more than `largest` bytes it does not take. At the one that comes after `hangs_at` others it
+    says nothing until `goes_on`.
     """
 
     script: Mapping[str, str | list[str]] = field(default_factory=dict)
@@ -25,6 +26,9 @@ class ScriptedServer:
     connections: int = 0
     mail_s: float = 0.0
     largest: int | None = None
+    hangs_at: int | None = None
+    is_hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     bodies: list[bytes] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
 
@@ -53,6 +57,9 @@ class ScriptedServer:
                 if body is not None and self.largest is not None and len(body) > self.largest:
                     writer.write(b"552 5.3.4 Message size exceeds fixed limit\r\n")
                     continue
+                if len(self.bodies) == self.hangs_at and not self.goes_on.is_set():
+                    self.is_hanging.set()
+                    await self.goes_on.wait()
                 if body is None or not await self._answer("dot", writer):
                     return
                 if self.seen[-1] == "> 250":
