@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from activities.campaigns.order import RunOrder
 from activities.campaigns.planning import CampaignRuns
-from journeys.language import days, email, event, hours, trait
+from journeys.language import days, email, event, hours, sql, trait
 from journeys.language.assign import AppHoldout, in_app_holdout
 from journeys.language.campaigns import ONLY, REST, Campaign, Version, WinnerRule
 from journeys.language.codec import campaign_to_json, condition_hash, condition_to_json
@@ -18,6 +18,7 @@ from journeys.language.experiments import Experiment, Variant, part_of
 from journeys.language.segments import mentions
 from storage import apps, campaign_runs, segments
 from storage.database import Database
+from tests.activities.campaigns.blast import Blast
 
 KNOWN, ANONYMOUS, UNNAMED = 240, 60, 10
 SETTINGS = 40
@@ -132,3 +133,20 @@ async def test_who_is_held_out_of_the_app_is_written_down_as_such_and_gets_what_
     assert {step for person, (_, step) in marketing.items() if person not in out} == {ONLY}
     receipt = Campaign("sale", "golden", email("sale"), message_class="transactional")
     assert set((await plan(database, UUID(int=2), Drawn(receipt, holdout))).values()) == {(None, ONLY)}
+
+
+async def test_the_plan_is_made_within_a_bound_of_memory(blast: Blast) -> None:
+    """The segment asks Postgres itself, in the statement that plans."""
+    await blast.add_people(4)
+    await blast.town.run(
+        "INSERT INTO identities (app, kind, value, user_id) SELECT app, 'u', user_id, id FROM users WHERE user_id LIKE 'p%'"
+    )
+    order = await blast.begin()
+    condition = sql("SELECT user_id FROM users WHERE user_id LIKE 'p%' AND current_setting('work_mem') = '256MB'")
+    async with blast.town.database.transaction() as connection:
+        written = condition_to_json(condition).decode()
+        await segments.publish(connection, "demo", "everybody", written, condition_hash(condition), mentions(condition))
+    await blast.runs.plan(order)
+    assert await blast.tallies(order) == {("planned", None): 4}
+    [[here]] = await blast.town.run("SELECT current_setting('work_mem')")
+    assert here != "256MB", "what holds everywhere would show nothing"
