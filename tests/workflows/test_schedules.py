@@ -2,16 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, ScheduleDescription, ScheduleHandle
 from temporalio.service import RPCError
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities import schedules as activity
@@ -31,6 +34,7 @@ from workflows.schedule_specs import spec_of
 from workflows.worker import sandbox
 
 HOUR = timedelta(hours=1)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -247,7 +251,44 @@ async def test_one_that_somebody_paused_at_temporal_is_not_woken(house: House) -
     assert await house.runs() == []
 
 
-async def test_a_worker_that_is_killed_while_people_come_in_loses_nobody(house: House) -> None:
+@pytest.mark.crash
+async def test_a_worker_that_is_killed_while_people_come_in_loses_nobody(house: House, database_url: str, temporal: str) -> None:
+    """A SIGKILL between asking some and the commit of it; Temporal notices the silence, and another worker goes on."""
+    names = [f"user {number}" for number in range(6)]
+    await house.people(*names)
+    await house.publish(schedule(every(minutes(1)), segment="gold", per_second=2))
+    await house.keeper.look()
+    await house.back(timedelta(minutes=2))
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.workflows.schedule_victim",
+        database_url,
+        temporal,
+        house.queue,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await house.handle.trigger()
+        assert victim.stdout is not None
+        assert await asyncio.wait_for(victim.stdout.readline(), 60) == b"here\n"
+    finally:
+        victim.kill()
+        await victim.communicate()
+    assert [run.asked for run in await house.runs()] == [2], "of the second round nothing is committed"
+    async with house.worker():
+
+        async def is_over() -> bool:
+            return (await house.runs())[0].state == "done"
+
+        await house.until(is_over, 120)
+    await house.scene.relay_all()
+    assert await house.entered() == names
+    assert (await house.runs())[0].asked == 6
+
+
+async def test_a_worker_that_stops_while_people_come_in_leaves_the_rest_to_the_next(house: House) -> None:
     names = [f"user {number}" for number in range(6)]
     await house.people(*names)
     await house.publish(schedule(every(minutes(1)), segment="gold", per_second=2))
@@ -304,14 +345,38 @@ async def test_of_several_times_that_were_missed_the_last_counts_unless_it_is_to
     assert [(run.state, run.reason) for run in (await house.runs())[1:]] == [("skipped", "too_late")]
 
 
-async def test_no_more_people_a_second_are_asked_than_it_says(house: House) -> None:
+async def test_no_more_people_a_second_are_asked_than_it_says(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that moves only while the activity rests between two rounds."""
     await house.people(*(f"user {number}" for number in range(5)))
     await house.publish(schedule(every(minutes(60)), segment="gold", per_second=2))
     await house.back(timedelta(hours=1))
-    hands, asked = Schedules(house.scene.database), []
-    while await hands.one_round(ScheduleOrder("demo", house.journey)):
-        asked.append((await house.runs())[0].asked)
-    assert asked == [0, 2, 4, 5]
+    clock = Clock(house)
+    monkeypatch.setattr(activity, "time", clock)
+    monkeypatch.setattr(activity, "asyncio", clock)
+    hands = Schedules(house.scene.database)
+    assert not await ActivityEnvironment().run(hands.let_in, ScheduleOrder("demo", house.journey))
+    assert clock.asked == [(1.0, 0), (2.0, 2), (3.0, 4), (4.0, 5)], "by each second so many in all"
+
+
+@dataclass
+class Clock:
+    """Time and sleep as the activity knows them; it notes how many people were asked by when."""
+
+    house: House
+    now: float = 0.0
+    asked: list[tuple[float, int]] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """The heart, which is not what is looked at here."""
+        work.close()
+        return asyncio.create_task(asyncio.sleep(0))
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.asked.append((self.now, (await self.house.runs())[0].asked))
 
 
 @pytest.mark.parametrize(("overlap", "second"), [(None, ("skipped", "overlap")), ("wait", ("struck", None))])
