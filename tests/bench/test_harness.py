@@ -1,4 +1,4 @@
-"""The one line that every benchmark ends with."""
+"""The line of JSON that every benchmark ends with."""
 
 import json
 
