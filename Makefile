@@ -40,10 +40,10 @@ browser: ## have a Chromium for the tests of pages
 		exit 1; \
 	fi
 
-bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest
+bench: $(VENV)/installed ## run the benchmark bench/NAME.py alone: make bench NAME=ingest; options: make bench NAME=delivery-smtp ARGS=--profile
 	@test -n "$(NAME)" || { echo "Which one? make bench NAME=x, where x is one of: $$(grep -l '^def main' bench/*.py | xargs -n 1 basename | sed 's/\.py$$//' | tr '_\n' '- ')"; exit 2; }
 	@test -f bench/$(subst -,_,$(NAME)).py || { echo "There is no benchmark $(NAME)"; exit 2; }
-	@$(BIN)/python -m bench.$(subst -,_,$(NAME))
+	@$(BIN)/python -m bench.$(subst -,_,$(NAME)) $(ARGS)
 
 check: $(VENV)/installed ## check the journeys and templates of this house
 	@$(BIN)/sojourn check
