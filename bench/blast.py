@@ -141,7 +141,8 @@ def _side_by_side(place: Path, server: EmbeddedPostgres) -> Blasts:
             )
             print(
                 f"round {number}: {ours[-1]:,.0f}/s ({done.sent} sent, planned in {done.planned_s:.1f} s), bare {limits[-1]:,.0f}/s; "
-                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; {used_mb:.0f} MB in {PROCESSES} workers",
+                f"microseconds of CPU a mail: {each}, bare loop {bare_us:,.0f}; "
+                f"{used_mb:.0f} MB at most in {PROCESSES} workers, {memory_mb(pid):.0f} MB at the end",
                 flush=True,
             )
         many, median, p99 = asyncio.run(_waited(server))
