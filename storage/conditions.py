@@ -76,13 +76,16 @@ from storage.expressions import (
     SOURCE,
     Given,
     Sql,
+    amount_of,
     as_text,
     clipped,
     events_of_user,
     from_now,
+    holds_at,
     instant_of,
     interval_of,
     is_no_json,
+    is_of_keys,
     json_of,
     number_of,
     subject,
@@ -275,10 +278,8 @@ class _Compiler:
 
     def _in_order(self, asked: Compare, compared: str, left: Sql, right: Sql) -> Sql:
         is_number = isinstance(asked.right, (int, float)) and not isinstance(asked.right, bool)
-        if self.of_everybody and isinstance(asked.left, Trait) and is_number:
-            # JSON has an order of its own, in which numbers are ordered as numbers.
-            given = walk(users.c.attributes, asked.left.path, plainly=True)
-            return and_(getattr(given, compared)(right), func.jsonb_typeof(given) == "number")
+        if self.of_everybody and isinstance(asked.left, Trait) and is_number and is_of_keys(asked.left.path):
+            return holds_at(users.c.attributes, asked.left.path, f"@ {asked.op} {as_text(asked.right)}")
         numbers: Sql = getattr(number_of(left), compared)(number_of(right))
         texts: Sql = getattr(text_of(left), compared)(text_of(right))
         if isinstance(asked.right, str):
@@ -334,13 +335,13 @@ class _Compiler:
             return and_(*limits, exists(select(literal(1)).select_from(done).where(*rows).correlate(users)))
         what: Sql = func.count()
         if asked.total is not None:
-            what = func.coalesce(func.sum(number_of(json_of(asked.total, self.given, done))), 0)
+            what = func.coalesce(func.sum(amount_of(asked.total, done)), 0)
         measure = select(what).select_from(done).where(*rows).correlate(users).scalar_subquery()
         return and_(*limits, *_bounds(measure, asked))
 
     def _did_of_everybody(self, asked: Did, done: NamedFromClause, window: Sequence[Sql]) -> Sql:
         """Where nobody's nothing is within the bounds too, those who are in are all but those who are outside of them."""
-        number = None if asked.total is None else number_of(json_of(asked.total, self.given, done))
+        number = None if asked.total is None else amount_of(asked.total, done)
         if asked.at_least is None and asked.at_most is None:
             return self._who(asked, window, crowds.Deeds(done, (), number))
         if (asked.at_least or 0) <= 0 <= (0 if asked.at_most is None else asked.at_most):

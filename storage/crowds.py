@@ -17,7 +17,8 @@ from sqlalchemy.sql.selectable import FromClause, NamedFromClause
 
 from journeys.language.assign import BUCKETS, SAMPLE
 from journeys.language.conditions import Near, Sample, When
-from storage.expressions import APP, AT, INSTANT, Given, Sql, instant_of, stored, subject
+from journeys.language.reading import LOCATION
+from storage.expressions import APP, AT, INSTANT, Given, Sql, holds_at, instant_of, subject
 from storage.tables import consents, events, users
 
 Bounds: TypeAlias = Callable[[Sql], ColumnElement[bool]]
@@ -134,14 +135,9 @@ def is_near(asked: Near, latitude: Sql, longitude: Sql, *there: Sql) -> Sql:
     halves = [func.power(func.sin(func.radians(other - mine) / 2), 2) for mine, other in zip(own, there, strict=True)]
     flat = halves[0] + func.cos(func.radians(own[0])) * func.cos(func.radians(there[0])) * halves[1]
     near = 2 * _EARTH_KM * func.asin(func.sqrt(func.least(literal(1.0, Double), flat))) <= literal(asked.km, Double)
-    # Between two numbers JSON has numbers only, and compares them as they are.
-    around = ((latitude, _latitudes(asked)), (longitude, _longitudes(asked)))
-    is_around = and_(*(each.between(*map(_as_json, ends)) for each, ends in around))
-    return case((is_around, near), else_=false())
-
-
-def _as_json(number: Decimal) -> Any:
-    return stored(literal(str(number), Text))
+    around = (("latitude", _latitudes(asked)), ("longitude", _longitudes(asked)))
+    box = " && ".join(f"@.{name} >= {least:f} && @.{name} <= {most:f}" for name, (least, most) in around)
+    return case((holds_at(users.c.attributes, LOCATION, box), near), else_=false())
 
 
 def _latitudes(asked: Near) -> tuple[Decimal, Decimal]:

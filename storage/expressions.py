@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never, cast
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Double, Text, bindparam, func, literal, literal_column, null, or_, select
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Double, Text, bindparam, func, literal, literal_column, null, or_, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, NUMERIC, TIMESTAMP, array
+from sqlalchemy.dialects.postgresql import INTERVAL, JSONB, JSONPATH, NUMERIC, TIMESTAMP, array
 from sqlalchemy.sql.selectable import NamedFromClause, ScalarSelect
 
 from journeys.language.conditions import (
@@ -174,6 +174,23 @@ def text_at(value: Sql, path: str) -> Sql:
     return _step(value, last, "->>", Text()).collate("C")
 
 
+def holds_at(value: Sql, path: str, predicate: str) -> Sql:
+    """Whether a predicate of SQL/JSON holds of what a path of keys leads to (@); NULL or false where it leads nowhere.
+
+    One look at the whole, where `->` copies a value at each step of it. Only numbers compare with numbers. Raises ValueError for a path
+    that may lead through lists.
+    """
+    if not is_of_keys(path):
+        raise ValueError(path)
+    keys = ".".join(json.dumps(part) for part in path.split("."))
+    return value.op("@?", return_type=Boolean())(sql_cast(literal(f"strict $.{keys} ? ({predicate})", Text), JSONPATH))
+
+
+def is_of_keys(path: str) -> bool:
+    """A path that leads through objects alone, whatever there is."""
+    return "\0" not in path and not any(map(is_place, path.split(".")))
+
+
 def _step(value: Sql, part: str, arrow: str, kind: Any) -> Sql:
     if is_place(part):
         return value.op(arrow.replace("-", "#"), return_type=kind)(array([literal(part, Text)]))
@@ -205,6 +222,13 @@ def as_text(value: Any) -> str | None:
 def number_of(value: Sql) -> Sql:
     """The JSON value as an exact number, NULL when it is none."""
     return func.json_number(value, type_=NUMERIC)
+
+
+def amount_of(prop: Prop, event: NamedFromClause) -> Sql:
+    """The number in a property of an event, NULL where there is none."""
+    if prop.path == EVENT_NAME:
+        return number_of(func.to_jsonb(event.c.name, type_=JSONB))
+    return number_of(walk(event.c.properties, prop.path, plainly=True))
 
 
 def text_of(value: Sql) -> Sql:
