@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +39,7 @@ class Case:
     retry_after_s: float | None = None
 
 
-class AdapterContract:
+class AdapterContract(ABC):
     """`kinds`: channel and provider of what is tested here, as the registry has them (test_registry.py asks for each).
 
     `has_word_for_dead`: the provider can refuse an address as dead when it is asked to send; else it tells later, or never.
@@ -66,9 +67,9 @@ class AdapterContract:
         """Nobody can say whether the other end took it."""
         return ()
 
+    @abstractmethod
     def see(self, _rig: Any) -> None:
         """Assert that what arrived last has every letter as it was."""
-        raise NotImplementedError
 
     def _cases(self, name: str, rig: Any) -> Sequence[Case]:
         found: Sequence[Case] = getattr(self, name)(rig)

@@ -278,14 +278,17 @@ async def test_a_worker_that_is_killed_while_people_come_in_loses_nobody(house: 
         await victim.communicate()
     assert [run.asked for run in await house.runs()] == [2], "of the second round nothing is committed"
     async with house.worker():
+        await everybody_came_in_once(house, names)
 
-        async def is_over() -> bool:
-            return (await house.runs())[0].state == "done"
 
-        await house.until(is_over, 120)
+async def everybody_came_in_once(house: House, names: list[str]) -> None:
+    async def is_over() -> bool:
+        return (await house.runs())[0].state == "done"
+
+    await house.until(is_over, 120)
     await house.scene.relay_all()
     assert await house.entered() == names
-    assert (await house.runs())[0].asked == 6
+    assert (await house.runs())[0].asked == len(names)
 
 
 async def test_a_worker_that_stops_while_people_come_in_leaves_the_rest_to_the_next(house: House) -> None:
@@ -304,14 +307,7 @@ async def test_a_worker_that_stops_while_people_come_in_leaves_the_rest_to_the_n
     async with house.worker():
         await house.scene.execute("UPDATE schedules SET attended_at = now() - interval '10 minutes'")
         await house.keeper.look()
-
-        async def is_over() -> bool:
-            return (await house.runs())[0].state == "done"
-
-        await house.until(is_over, 60)
-    await house.scene.relay_all()
-    assert await house.entered() == names
-    assert (await house.runs())[0].asked == 6
+        await everybody_came_in_once(house, names)
 
 
 # What strikes, and who is asked ----------------------------------------------------------------------------------------
