@@ -35,7 +35,8 @@ def lines(found: Any, event: str) -> Iterator[str]:
         yield f"  all others against held out   {points(found['difference'])}{verdict(found['difference'])}"
     if found["is_mismatched"]:
         yield f"  [red]more or fewer people are held out than {found['percent']:g} %: trust no result[/]"
-    yield "[dim]In brackets: where the truth lies, at 95 %, however often you look.[/]"
+    if found["held_out"] or found["others"]:
+        yield "[dim]In brackets: where the truth lies, at 95 %, however often you look.[/]"
 
 
 def _people(called: str, found: Any) -> str:
