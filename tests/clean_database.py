@@ -49,12 +49,10 @@ class CleanDatabases:
     async def give(self) -> str:
         """The URL of a database as the migrations leave it."""
         name = f"test_{uuid4().hex[:12]}"
-        if self.given is None:
+        if self.given is None or not await self._renamed(self.given, name):
             self.server.create_database(name, template=TEMPLATE)
             await self._look(name)
             self.uses = 0
-        else:
-            await self._run("postgres", f'ALTER DATABASE "{self.given}" RENAME TO "{name}"')
         self.given = name
         self.uses += 1
         return self.server.database_url(name)
@@ -100,10 +98,15 @@ class CleanDatabases:
                 await connection.copy_records_to_table(table, records=rows)
             await connection.execute(_START_ANEW)
 
-    async def _run(self, name: str, statement: str) -> None:
-        connection = await self._connect(name)
+    async def _renamed(self, given: str, name: str) -> bool:
+        """Whether it could be: what a test left running may have connected again and stay, and the database is left to it then."""
+        connection = await self._connect("postgres")
         try:
-            await connection.execute(statement)
+            await connection.execute(f'ALTER DATABASE "{given}" RENAME TO "{name}"')
+        except asyncpg.ObjectInUseError:
+            return False
+        else:
+            return True
         finally:
             await connection.close()
 
