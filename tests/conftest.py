@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from temporalio.bridge.worker import Worker as BridgeWorker
 from temporalio.worker._workflow import _WorkflowWorker
 
 from cli.children import stop_child
@@ -65,6 +66,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def temporal() -> Iterator[str]:
     """The address of one Temporal dev server for the test run, in memory, where tests may skip time."""
     suspect_deadlocks_only_after(seconds=30)
+    leave_a_core_that_does_not_end(after_s=30)
     with tempfile.TemporaryDirectory(prefix="sojourn-temporal-") as folder:
         server = DevServer(temporal_binary(print), free_port(), Path(folder) / "temporal.log", with_virtual_time=True)
         child = server.start()
@@ -81,6 +83,16 @@ def suspect_deadlocks_only_after(seconds: int) -> None:
         worker._deadlock_timeout_seconds = seconds
 
     _WorkflowWorker.__init__ = patient  # type: ignore[method-assign, assignment]
+
+
+def leave_a_core_that_does_not_end(after_s: float) -> None:
+    """The SDK's last step of a shutdown has been seen to wait for good, with nothing left to do: one in thousands of workers."""
+    made = BridgeWorker.finalize_shutdown
+
+    async def patient(worker: BridgeWorker) -> None:
+        await asyncio.wait_for(made(worker), after_s)
+
+    BridgeWorker.finalize_shutdown = patient  # type: ignore[method-assign, assignment]
 
 
 def pytest_collection_finish() -> None:

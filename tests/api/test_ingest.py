@@ -146,7 +146,11 @@ async def test_basic_takes_any_password_and_none(client: httpx.AsyncClient, writ
     assert (await client.post("/v1/track", json=track(), headers={"authorization": f"Basic {token}"})).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["", "sj_write_12345678_nothing", "é", keys.generate("write"), keys.generate("secret")])
+@pytest.mark.parametrize(
+    "key",
+    ["", "sj_write_12345678_nothing", "é", keys.generate("write"), keys.generate("secret")],
+    ids=["none", "short", "é", "write", "secret"],
+)
 async def test_no_key_and_an_unknown_key_get_one_answer(client: httpx.AsyncClient, key: str) -> None:
     answer = await client.post("/v1/batch", json={"batch": [track()], "writeKey": key})
     told = answer.json()

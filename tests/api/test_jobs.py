@@ -1,5 +1,7 @@
 """Jobs over HTTP: listed, shown, stopped and resumed."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -12,7 +14,10 @@ from storage.jobs import Job, Progress
 async def made(database: Database) -> list[Job]:
     """Three running jobs, the oldest first; the first has done two of five."""
     async with database.transaction("demo") as connection:
-        found = [await jobs.create(connection, "demo", kind, {"upto": 5}) for kind in ("counting", "counting", "moving")]
+        found = []
+        for kind in ("counting", "counting", "moving"):
+            found.append(await jobs.create(connection, "demo", kind, {"upto": 5}))
+            await asyncio.sleep(0.002)  # Ids tell milliseconds apart.
         await jobs.advance(connection, found[0], Progress(cursor=2, done=2, total=5, result={"last": 2}))
     return found
 
