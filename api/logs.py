@@ -3,9 +3,7 @@
 import re
 import time
 import traceback
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -15,37 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import UNEXPECTED, problem
 from api.metrics import REQUEST_SECONDS
 
-# A field that is not named here never reaches a log line: people's addresses and attributes stay out by default, not by care.
-ALLOWED_FIELDS = frozenset(
-    {
-        "accepted", "app", "channel", "code", "count", "duration_ms", "enrollment", "error", "event", "event_id", "frames", "journey",
-        "level", "logger", "message_id", "method", "operation", "provider", "reason", "request_id", "route", "shard", "state", "status",
-        "step", "task_queue", "template", "timestamp", "version", "workflow_id",
-    }
-)  # fmt: skip
 _HOUSE = Path(__file__).resolve().parents[1]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 log = structlog.get_logger()
-
-
-def keep_allowed(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop every field that is not on the list; a processor of structlog."""
-    return {name: value for name, value in fields.items() if name in ALLOWED_FIELDS}
-
-
-def configure_logs() -> None:
-    """Write one JSON object a line to standard output."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            keep_allowed,
-            structlog.processors.JSONRenderer(),
-        ],
-        cache_logger_on_first_use=True,
-    )
 
 
 def frames_of(error: BaseException) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from api.app import create_app
-from api.logs import configure_logs
 from api.server import server
+from cli.logs import configure_logs
 from cli.memory import spare_the_collector
 from settings import Settings
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 import uvloop
 
-from api.logs import configure_logs
 from cli.children import die_with_parent, sojourn
 from cli.forks import fork_out
+from cli.logs import configure_logs
 from cli.memory import give_back, keep_arenas_few, spare_the_collector
 from settings import Settings
 from workflows.worker import run

@@ -1,6 +1,7 @@
 """A worker process: Temporal's worker, and beside it relay, reconciler, schedules, lanes, sweeper, reports and the monthly partitions."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,8 @@ PASSED_THROUGH = (
     "orjson",
 )
 DRAIN = timedelta(seconds=25)
+# Temporal's library now and then does not let go of a worker that has nothing left to do.
+LONGEST_STOP = DRAIN + timedelta(seconds=10)
 RECONNECT_S = 1.0
 # Campaigns are sent from a queue of their own.
 BULK = "-bulk"
@@ -138,7 +141,10 @@ def sandbox() -> SandboxedWorkflowRunner:
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then finish what is being sent. A server that is away at the start is waited for."""
+    """Work until SIGTERM or SIGINT, then finish what is being sent. A server that is away at the start is waited for.
+
+    What has not ended LONGEST_STOP later ends the process: whatever it held is met again by others.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -234,9 +240,15 @@ async def _with_hands(settings: Settings, client: Client, pools: _Pools, stoppin
             group.create_task(EnteringLane(pools.planned_once, made.notify).run()),
         ]
         await stopping.wait()
+        asyncio.get_running_loop().call_later(LONGEST_STOP.total_seconds(), _end_now)
         for lane in lanes:
             lane.cancel()
         log.info("worker stops", process=str(process_id))
+
+
+def _end_now() -> None:
+    log.error("worker ends without waiting longer", reason="it was told to stop, and something in it does not end")
+    os._exit(1)
 
 
 async def _connected(settings: Settings, stopping: asyncio.Event) -> Client | None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import structlog
 
-from api.logs import configure_logs
+from cli.logs import configure_logs
 from storage.database import Database
 
 
