@@ -18,12 +18,12 @@ import structlog
 from activities.contents import Contents, Filled, variables_of
 from activities.direct_claims import Claimed, Taken, claim_all
 from activities.messages import Delivery
-from activities.sending import Ended, Parcel, send
+from activities.sending import Ended, Parcel, go_at_once, send, send_all
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.ways import Held, Way
 from activities.zones import country_of
-from channels.base import Content
+from channels.base import Content, End
 from channels.email.way_out import with_way_out
 from channels.whatsapp.letter import window_is_open
 from channels.wishes import About, wish_of
@@ -133,18 +133,36 @@ class DirectLane:
     async def _send_and_settle(self, taken: Sequence[Taken], way: Way, began: float) -> None:
         places = {each.claim.id: each.place for each in taken}
         app = taken[0].waiting.app
-        sends = {asyncio.ensure_future(self._send(way, each, began)): each.claim.id for each in taken}
+        parcels = {each.claim.id: self._parcel(each, began) for each in taken}
+        crowd, alone = _crowd(way, taken, parcels)
+        begun = _Begun()
+        sends = self._each_alone(way, alone, parcels)
+        if crowd:
+            sends[asyncio.ensure_future(send_all(way, [parcels[each.claim.id] for each in crowd], begun))] = crowd
         while sends:
             done, _ = await asyncio.wait(sends, timeout=_SETTLE_EVERY_S)
-            ended = [each for each in (_end_of(task, sends.pop(task)) for task in done) if each is not None]
-
+            ended: list[Ended] = []
+            for task in done:
+                sent = sends.pop(task)
+                if task.exception() is None:
+                    ended += task.result()
+                elif len(sent) > 1 and not begun.any:
+                    # One of them cannot be made, which must not keep its neighbours.
+                    sends |= self._each_alone(way, sent, parcels)
+                else:
+                    _tell(task, sent)
             if ended:
                 settle = partial(settle_ended, app=app, channel=way.channel, ended=ended, places=places)
                 await while_claimed(self._database, began + self._delivery.timing.claim_s, settle)
 
-    async def _send(self, way: Way, taken: Taken, began: float) -> Ended:
-        async with self._heavy if taken.waiting.has_attachments else nullcontext():
-            return await send(way, self._parcel(taken, began))
+    def _each_alone(
+        self, way: Way, taken: Sequence[Taken], parcels: Mapping[UUID, Parcel]
+    ) -> dict[asyncio.Task[list[Ended]], Sequence[Taken]]:
+        return {asyncio.ensure_future(self._send(way, each.waiting, parcels[each.claim.id])): [each] for each in taken}
+
+    async def _send(self, way: Way, waiting: Waiting, parcel: Parcel) -> list[Ended]:
+        async with self._heavy if waiting.has_attachments else nullcontext():
+            return [await send(way, parcel)]
 
     def _parcel(self, taken: Taken, began: float) -> Parcel:
         waiting, timing = taken.waiting, self._delivery.timing
@@ -195,13 +213,32 @@ class DirectLane:
         return await self._contents.compose(Filled(waiting.app, waiting.template, version, waiting.channel, variables), sent)
 
 
-def _end_of(task: asyncio.Task[Ended], message_id: UUID) -> Ended | None:
-    """A message that nobody can make stays claimed until that lapses; nothing of it has left."""
-    error = task.exception()
-    if error is None:
-        return task.result()
-    _log.error("direct_send_failed", message_id=str(message_id), exc_info=error)
-    return None
+@dataclass
+class _Begun:
+    """Whether anything may have left. Nothing holds the rest back."""
+
+    any: bool = False
+
+    def begins(self, place: int) -> bool:  # noqa: ARG002 - the name is the protocol's
+        self.any = True
+        return True
+
+    def ended(self, place: int, end: End) -> None:
+        """`send_all` returns it too."""
+
+
+def _crowd(way: Way, taken: Sequence[Taken], parcels: Mapping[UUID, Parcel]) -> tuple[list[Taken], list[Taken]]:
+    """Marketing that one account takes at once, and what leaves by itself: it is urgent or large, or has a choice of accounts."""
+    crowd = [each for each in taken if each.waiting.message_class == "marketing" and not each.waiting.has_attachments]
+    if len(crowd) > 1 and go_at_once(way, [parcels[each.claim.id] for each in crowd]):
+        ids = {each.claim.id for each in crowd}
+        return crowd, [each for each in taken if each.claim.id not in ids]
+    return [], list(taken)
+
+
+def _tell(task: asyncio.Task[list[Ended]], taken: Sequence[Taken]) -> None:
+    """What nobody can make stays claimed until that lapses; nothing of it has left."""
+    _log.error("direct_send_failed", message_id=" ".join(str(each.claim.id) for each in taken), exc_info=task.exception())
 
 
 def _admitted(way: Way, batch: Sequence[Waiting]) -> tuple[list[Waiting], Mapping[UUID, Held]]:

@@ -180,6 +180,11 @@ class Way:
             return None
         return door if all(serves(door, each.message_class, each.provider) and not each.reached_by for each in wanted) else None
 
+    def takes_at_once(self, wanted: Sequence[Wanted], turns: Sequence[Turn]) -> bool:
+        """There is such an account, and many at once cost it less than each by itself."""
+        door = self.only_door(wanted, turns)
+        return door is not None and isinstance(door.adapter, TakesMany)
+
     async def hand_over_all(
         self, outgoings: Sequence[Outgoing], wanted: Sequence[Wanted], turns: Sequence[Turn], watch: Watch
     ) -> list[Handed]:

@@ -1,7 +1,8 @@
 """Direct sends: a row committed before the answer, and a lane that finds it again whatever dies."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,12 @@ from activities.breaker import Bounds
 from activities.direct import DirectLane, Lanes
 from activities.rules import Known, Ruling, Target, Terms
 from activities.unknowns import Sweeper
+from channels.base import End, Outgoing, Watch
 from channels.render import Renderer
 from storage import templates
 from storage.database import Connection
 from storage.direct_sends import DirectSend, plan_direct
+from tests.activities.provider import Provider
 from tests.activities.town import APP, Town
 
 
@@ -157,6 +160,47 @@ async def test_a_message_that_nobody_can_make_does_not_stop_the_lane(town: Town)
     await ask(town, code_for("bob@example.com", request="r-2"))
     await lane_of(town).pass_once()
     assert town.provider.taken == ["bob@example.com"]
+
+
+@dataclass
+class Crowded(Provider):
+    """Takes many at once, and remembers how many each time."""
+
+    crowds: list[int] = field(default_factory=list)
+
+    async def send_all(self, outgoings: Sequence[Outgoing], watch: Watch) -> list[End]:
+        self.crowds.append(len(outgoings))
+        ends: list[End] = []
+        for place, outgoing in enumerate(outgoings):
+            assert watch.begins(place)
+            ends.append(await self.send(outgoing))
+            watch.ended(place, ends[-1])
+        return ends
+
+
+def news_for(number: int) -> DirectSend:
+    news = {"parts": {"subject": "News", "text": "There is some."}}
+    return DirectSend(APP, f"n-{number}", "email", "marketing", news, None, f"p{number}@example.com")
+
+
+async def test_marketing_leaves_as_a_crowd_and_a_code_beside_it_by_itself(town: Town) -> None:
+    town.provider = crowded = Crowded()
+    for number in range(5):
+        await ask(town, news_for(number))
+    await ask(town, code_for())
+    await lane_of(town).pass_once()
+    assert (crowded.crowds, len(crowded.taken)) == ([5], 6)
+    assert {state for state, _ in await town.states()} == {"sent"}
+
+
+async def test_one_of_a_crowd_that_nobody_can_make_keeps_none_of_the_others(town: Town) -> None:
+    town.provider = crowded = Crowded()
+    for number in range(5):
+        await ask(town, news_for(number))
+    await town.run("UPDATE direct_sends SET content = '{}' WHERE message_id = (SELECT min(message_id::text)::uuid FROM direct_sends)")
+    await lane_of(town).pass_once()
+    assert (crowded.crowds, len(crowded.taken)) == ([], 4)
+    assert sorted(state for state, _ in await town.states()) == ["claimed", *["sent"] * 4]
 
 
 async def test_of_two_messages_to_one_person_the_second_meets_a_cap_that_the_first_has_used(town: Town) -> None:
