@@ -18,7 +18,7 @@ from cli.scenarios import PLAIN, Scenario, differences, duration, scenario, scen
 from cli.timeline import outcome, timeline, who
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
-from journeys.language.rehearse import Happening
+from journeys.language.rehearsal import Happening
 from settings import Settings
 
 _EVENT = re.compile(r"(-?[\d.]+[wdhms](?: ?[\d.]+[wdhms])*) (\S+)(?: (\{.*\}))?")

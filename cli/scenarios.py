@@ -17,7 +17,7 @@ from journeys.language.conditions import Channel
 from journeys.language.durations import Duration, days, weeks
 from journeys.language.errors import Invalid, NotFound, Problem
 from journeys.language.journey import Journey
-from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Happening, Person, Rehearsal, failed, rehearse
+from journeys.language.rehearsal import ANYBODY, MONDAY_NOON, Happening, Person, Rehearsal, failed, rehearse
 from journeys.language.steps import AnyStep, Call, Send, Split
 from journeys.language.walk import all_steps
 

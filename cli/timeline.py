@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from cli.console import out
 from journeys.language import reasons
-from journeys.language.rehearse import Line, LineKind, Person, Rehearsal
+from journeys.language.rehearsal import Line, LineKind, Person, Rehearsal
 from journeys.language.zones import zone_of
 
 _COLOURS: Mapping[LineKind, str] = {

@@ -26,6 +26,14 @@ def test_floors_import_downwards_only() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_process_that_reads_templates_loads_nothing_of_journeys_but_their_errors() -> None:
+    seen = "print(*sorted(name for name in sys.modules if name.startswith('journeys.language.')))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, channels.render_child; {seen}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["journeys.language.errors"], done.stderr
+
+
 @pytest.mark.parametrize("file", PURE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_pure_code_has_no_clock_no_chance_and_no_zones(file: Path) -> None:
     tree = ast.parse(file.read_text())

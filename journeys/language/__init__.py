@@ -1,126 +1,19 @@
-"""What an author of journeys writes: `from journeys.language import Journey, Send, Wait, days, email, event`."""
+"""What an author of journeys writes: `from journeys.language import Journey, Send, Wait, days, email, event`.
 
-from journeys.language.durations import ALWAYS, ago, ahead, at, best_time, cron, days, every, hours, minutes, on, once, seconds, weeks
-from journeys.language.entries import date, requested, schedule, segment
-from journeys.language.journey import Journey
-from journeys.language.messages import Cap, QuietHours, SendWindow, custom, email, in_app, push, sms, voice, webhook, whatsapp
-from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, failed, rehearse
-from journeys.language.segments import Segment
-from journeys.language.sources import Http, Rows, Source, Table
-from journeys.language.steps import (
-    Arm,
-    Call,
-    Case,
-    Enter,
-    Exit,
-    If,
-    Repeat,
-    Send,
-    Split,
-    Switch,
-    Update,
-    Wait,
-    WaitFor,
-    function,
-    request,
-)
-from journeys.language.vocabulary import (
-    captured,
-    clicked,
-    delivered,
-    device,
-    did,
-    did_not,
-    entry,
-    event,
-    has,
-    in_segment,
-    last_did,
-    location,
-    near,
-    opened,
-    prop,
-    sample,
-    sent,
-    sql,
-    subscribed,
-    trait,
-)
+The words stand in authoring.py, and are loaded with the first that is asked for: what needs no more than errors.py, as the process that
+reads templates does, stays small.
+"""
 
-__all__ = [
-    "ALWAYS",
-    "ANYBODY",
-    "MONDAY_NOON",
-    "Arm",
-    "Call",
-    "Cap",
-    "Case",
-    "Enter",
-    "Exit",
-    "Http",
-    "If",
-    "Journey",
-    "Person",
-    "QuietHours",
-    "Repeat",
-    "Rows",
-    "Segment",
-    "Send",
-    "SendWindow",
-    "Source",
-    "Split",
-    "Switch",
-    "Table",
-    "Update",
-    "Wait",
-    "WaitFor",
-    "ago",
-    "ahead",
-    "at",
-    "best_time",
-    "captured",
-    "clicked",
-    "cron",
-    "custom",
-    "date",
-    "days",
-    "delivered",
-    "device",
-    "did",
-    "did_not",
-    "email",
-    "entry",
-    "event",
-    "every",
-    "failed",
-    "function",
-    "has",
-    "hours",
-    "in_app",
-    "in_segment",
-    "last_did",
-    "location",
-    "minutes",
-    "near",
-    "on",
-    "once",
-    "opened",
-    "prop",
-    "push",
-    "rehearse",
-    "request",
-    "requested",
-    "sample",
-    "schedule",
-    "seconds",
-    "segment",
-    "sent",
-    "sms",
-    "sql",
-    "subscribed",
-    "trait",
-    "voice",
-    "webhook",
-    "weeks",
-    "whatsapp",
-]
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from journeys.language.authoring import *  # noqa: F403
+    from journeys.language.authoring import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> Any:
+        if find_spec(f"{__name__}.{name}") is not None:
+            raise AttributeError(name)  # Python imports a file of this folder by itself.
+        return getattr(import_module(f"{__name__}.authoring"), name)

@@ -16,7 +16,7 @@ from journeys.language.conditions import ConditionNode, ExpressionNode
 from journeys.language.durations import Duration
 from journeys.language.entries import WayIn
 from journeys.language.events import Events
-from journeys.language.rehearse import Person, Rehearsal
+from journeys.language.rehearsal import Person, Rehearsal
 from journeys.language.steps import AnyStep, Moment
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from journeys.language import Journey
 from journeys.language.play import Player
-from journeys.language.rehearse import Rehearsal
+from journeys.language.rehearsal import Rehearsal
 from journeys.language.steps import AnyStep, Call, Enter, Exit, If, Repeat, Send, Split, Switch, Update, Wait, WaitFor
 from journeys.language.walk import all_steps
 

@@ -29,7 +29,7 @@ from journeys.language import reading
 from journeys.language.assign import arm
 from journeys.language.codec import content_hash, to_json
 from journeys.language.facts import EventFact
-from journeys.language.rehearse import Rehearsal, Stage
+from journeys.language.rehearsal import Rehearsal, Stage
 from journeys.language.steps import Send, Split
 from journeys.language.walk import all_steps
 from storage import journeys, templates

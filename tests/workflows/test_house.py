@@ -14,7 +14,7 @@ from activities.functions.call import Failed, FunctionCall
 from journeys.catalogue import JOURNEYS
 from journeys.language import Journey, rehearse
 from journeys.language.assign import arm, in_holdout
-from journeys.language.rehearse import Person, Rehearsal
+from journeys.language.rehearsal import Person, Rehearsal
 from journeys.language.steps import Split
 from storage import outbox, people
 from storage.database import Database

@@ -16,7 +16,7 @@ from journeys.language.events import Events
 from journeys.language.facts import EventFact
 from journeys.language.journey import Journey
 from journeys.language.messages import Cap
-from journeys.language.rehearse import Person
+from journeys.language.rehearsal import Person
 from journeys.language.steps import Call, Send
 from journeys.language.walk import all_steps
 from tests.journeys.journey_strategies import journeys

@@ -43,8 +43,8 @@ from journeys.language import (
 from journeys.language.codec import from_json, plain, to_json
 from journeys.language.evaluate import holds
 from journeys.language.facts import EventFact, Facts
-from journeys.language.rehearse import MONDAY_NOON, rehearse
-from journeys.language.rehearse import Person as Rehearsed
+from journeys.language.rehearsal import MONDAY_NOON, rehearse
+from journeys.language.rehearsal import Person as Rehearsed
 from journeys.language.walk import all_steps
 from storage.past import Past, PastConsent, PastEndpoint, PastEnrollment, PastEvent, PastMessage
 from tests.journeys.journey_strategies import journeys

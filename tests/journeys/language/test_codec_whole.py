@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from journeys.language import Journey, Send, Wait, conditions, days, durations, email, entries, event, events, messages, payloads, steps
 from journeys.language.codec import from_json, json_schema, to_json
 from journeys.language.nodes import Node
-from journeys.language.rehearse import rehearse
+from journeys.language.rehearsal import rehearse
 from journeys.language.walk import nodes_in
 from tests.journeys.journey_strategies import journeys
 

@@ -36,7 +36,7 @@ from journeys.language.assign import arm
 from journeys.language.facts import EventFact
 from journeys.language.moving import Moved, Stays, moved, with_events
 from journeys.language.play import Player
-from journeys.language.rehearse import MONDAY_NOON
+from journeys.language.rehearsal import MONDAY_NOON
 from journeys.language.steps import AnyStep, Call, Enter, Moment, Update
 from journeys.language.verdict import CallVerdict, SendVerdict
 from journeys.language.walk import all_steps, branches

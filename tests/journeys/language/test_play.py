@@ -33,7 +33,7 @@ from journeys.language import (
     rehearse,
     trait,
 )
-from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person
+from journeys.language.rehearsal import ANYBODY, MONDAY_NOON, Person
 from journeys.language.steps import AnyStep
 
 

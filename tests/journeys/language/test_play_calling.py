@@ -30,7 +30,7 @@ from journeys.language import (
     requested,
     trait,
 )
-from journeys.language.rehearse import Person
+from journeys.language.rehearsal import Person
 from journeys.language.steps import AnyStep
 
 

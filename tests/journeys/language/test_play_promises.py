@@ -29,7 +29,7 @@ from journeys.language import (
     rehearse,
     trait,
 )
-from journeys.language.rehearse import MONDAY_NOON, Person
+from journeys.language.rehearsal import MONDAY_NOON, Person
 from journeys.language.steps import AnyStep
 
 HELLO, THEN, PAST, OTHER = (Send(name, email(name)) for name in ("hello", "then", "past", "other"))

@@ -7,7 +7,7 @@ import pytest
 
 from journeys.language import Cap, Journey, QuietHours, Send, Wait, WaitFor, email, entry, event, hours, prop, push, rehearse, sms
 from journeys.language.facts import EventFact
-from journeys.language.rehearse import ANYBODY, MONDAY_NOON, Person, Stage
+from journeys.language.rehearsal import ANYBODY, MONDAY_NOON, Person, Stage
 from journeys.language.steps import AnyStep
 
 HI, AGAIN = Send("hi", email("hi")), Send("again", email("again"))
