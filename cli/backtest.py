@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from rich.markup import escape
 from rich.table import Table
 
-import journeys.language
 from cli.amounts import minute
 from cli.client import Client, client
 from cli.console import out
 from cli.progress import watch
+from journeys.language import authoring
 from journeys.language.codec import to_json
 from journeys.language.conditions import Condition
 from journeys.language.errors import Invalid, Problem
@@ -78,7 +78,7 @@ def _instant(moment: datetime | None) -> str | None:
 def _condition(words: str) -> Any:
     """Read a condition as a journey's file would: the words are those of whoever runs the command, as their files are."""
     try:
-        written = eval(words, {"__builtins__": {}}, dict(vars(journeys.language)))  # noqa: S307
+        written = eval(words, {"__builtins__": {}}, dict(vars(authoring)))  # noqa: S307
         return _CONDITION.dump_python(_CONDITION.validate_python(written), mode="json", exclude_none=True)
     except (SyntaxError, NameError, TypeError, ValueError, ValidationError) as error:
         remedy = f'{type(error).__name__}: write a condition as in a journey, such as did_not("order_placed", last=days(90))'
