@@ -18,12 +18,12 @@ _BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
 class Children:
-    """`count` processes at most, started when needed and ended when not needed for `idle_s`: each holds some 35 MB.
+    """`count` processes at most, started when needed and ended when not needed for `idle_s`: each holds some 20 MB.
 
     Callers are served in the order in which they came, by the child that was busy last.
     """
 
-    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0, idle_s: float = 20.0) -> None:
+    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0, idle_s: float = 5.0) -> None:
         self._wall_s = wall_s
         self._queue_s = queue_s
         self._free: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import css_inline
-import mrml
 from jinja2.exceptions import TemplateSyntaxError
 
 from channels import template_voice, template_whatsapp
@@ -321,6 +319,8 @@ def function_of(files: Mapping[str, str]) -> str | None:
 
 
 def _from_mjml(source: str) -> str:
+    import mrml  # noqa: PLC0415 - only the process that reads templates needs it
+
     hidden, kept = _hide_jinja(source)
     try:
         return _show_jinja(mrml.to_html(hidden).content, kept)
@@ -331,6 +331,8 @@ def _from_mjml(source: str) -> str:
 def _with_inline_css(source: str) -> str:
     if "<style" not in source:
         return source
+    import css_inline  # noqa: PLC0415 - as mrml
+
     hidden, kept = _hide_jinja(source)
     try:
         return _show_jinja(css_inline.inline(hidden, load_remote_stylesheets=False, keep_at_rules=True), kept)

@@ -5,7 +5,6 @@ Voices are those of Polly that the API lists. Our id goes out in the Context and
 
 from dataclasses import dataclass
 from typing import Annotated
-from xml.sax.saxutils import quoteattr
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -15,7 +14,7 @@ from channels.provider_api import ProviderApi
 from channels.sms.aws import AwsAccount, post_target, target_headers
 from channels.sms.text import Senders
 from channels.tariff import NO_PRICES, Tariff
-from channels.voice.speech import Speech, speech_of
+from channels.voice.speech import Speech, quoted, speech_of
 
 _LONGEST = {"TEXT": 3000, "SSML": 6000}
 VOICES = frozenset(
@@ -91,7 +90,7 @@ def _body(speech: Speech) -> dict[str, str]:
 
 
 def _with_language(speech: Speech) -> str:
-    return f"<speak><lang xml:lang={quoteattr(speech.language)}>{speech.marked}</lang></speak>" if speech.language else speech.ssml
+    return f"<speak><lang xml:lang={quoted(speech.language)}>{speech.marked}</lang></speak>" if speech.language else speech.ssml
 
 
 def _voice(name: str) -> str:

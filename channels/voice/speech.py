@@ -7,9 +7,9 @@ another instruction.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape, quoteattr
 
 from channels.base import Rejected
 
@@ -31,6 +31,11 @@ _DEEPEST = 20
 _SYNTHESIS = "{http://www.w3.org/2001/10/synthesis}"
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def quoted(value: str) -> str:
+    """The value of an attribute, as it stands in a document."""
+    return f'"{escape(value)}"'
 
 
 class BadSsml(Exception):
@@ -62,7 +67,7 @@ def speech_of(parts: Mapping[str, Any]) -> Speech:
     text = " ".join(_NOT_XML.sub("", str(parts.get("text") or "")).split())
     if not text:
         raise Rejected("there is nothing to say")
-    return Speech(escape(text), text, voice, language)
+    return Speech(_text(text), text, voice, language)
 
 
 def spoken(ssml: str) -> str:
@@ -82,13 +87,13 @@ def spoken(ssml: str) -> str:
     if not "".join(root.itertext()).strip():
         raise BadSsml("there is nothing to say")
     inside, language = _inside(root, 1), root.get(_LANG)
-    return f"<lang xml:lang={quoteattr(language)}>{inside}</lang>" if language else inside
+    return f"<lang xml:lang={quoted(language)}>{inside}</lang>" if language else inside
 
 
 def _inside(element: ET.Element, depth: int) -> str:
     if depth > _DEEPEST:
         raise BadSsml(f"its tags are nested more than {_DEEPEST} deep")
-    return escape(element.text or "") + "".join(_tag(child, depth) + escape(child.tail or "") for child in element)
+    return _text(element.text) + "".join(_tag(child, depth) + escape(child.tail or "", quote=False) for child in element)
 
 
 def _tag(element: ET.Element, depth: int) -> str:
@@ -98,10 +103,14 @@ def _tag(element: ET.Element, depth: int) -> str:
     given = {"xml:lang" if key == _LANG else key: value for key, value in element.attrib.items()}
     if set(given) - TAGS[name]:
         raise BadSsml(f"<{name}> takes only {', '.join(sorted(TAGS[name])) or 'no attributes'}")
-    attributes = "".join(f" {key}={quoteattr(value)}" for key, value in given.items())
+    attributes = "".join(f" {key}={quoted(value)}" for key, value in given.items())
     inside = _inside(element, depth + 1)
     return f"<{name}{attributes}>{inside}</{name}>" if inside else f"<{name}{attributes}/>"
 
 
 def _name(element: ET.Element) -> str:
     return str(element.tag).removeprefix(_SYNTHESIS)
+
+
+def _text(text: str | None) -> str:
+    return escape(text or "", quote=False)

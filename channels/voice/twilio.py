@@ -7,7 +7,6 @@ address of the status callback.
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
-from xml.sax.saxutils import quoteattr
 
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from channels.provider_api import ProviderApi
 from channels.sms.text import Senders
 from channels.sms.twilio import TwilioAccount, post_form
 from channels.tariff import NO_PRICES, Tariff
-from channels.voice.speech import Speech, speech_of
+from channels.voice.speech import Speech, quoted, speech_of
 
 _LONGEST = 4000
 _OWN = ("man", "woman", "alice")
@@ -66,7 +65,7 @@ class TwilioVoice:
     def _twiml(self, speech: Speech) -> str:
         voice, language = speech.voice or self._account.voice, speech.language or self._account.language
         named = {"voice": voice if not voice or "." in voice or voice in _OWN else f"Polly.{voice}", "language": language}
-        attributes = "".join(f" {name}={quoteattr(value)}" for name, value in named.items() if value)
+        attributes = "".join(f" {name}={quoted(value)}" for name, value in named.items() if value)
         twiml = f"<Response><Say{attributes}>{speech.marked}</Say></Response>"
         if len(twiml) > _LONGEST:
             raise Rejected(f"what is said must have at most {_LONGEST} characters, tags among them")
