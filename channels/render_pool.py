@@ -13,21 +13,25 @@ from channels.render_child import FRAME_LIMIT
 from journeys.language.errors import Unavailable
 
 _START_S = 20.0
+# A version of a template is read once in a process; what must be rendered by a child comes again and again.
+_IDLE_AFTER_READING_S = 1.0
 # Ended by its own timer or CPU limit: the template took too long. Anything else that ends a child is its memory.
 _BY_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
 class Children:
-    """`count` processes at most, started when needed and ended when not needed for `idle_s`: each holds some 20 MB.
+    """`count` processes at most, each of some 20 MB: started when needed, and ended when nobody has needed it for a while.
 
-    Callers are served in the order in which they came, by the child that was busy last.
+    That is `idle_s` after a render, and a second after a template was read. Callers are served in the order in which they came, by the
+    child that was busy last.
     """
 
-    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0, idle_s: float = 5.0) -> None:
+    def __init__(self, count: int = 2, *, wall_s: float = 1.0, queue_s: float = 10.0, idle_s: float = 20.0) -> None:
         self._wall_s = wall_s
         self._queue_s = queue_s
         self._free: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
-        self._all = [_Child(idle_s) for _ in range(count)]
+        self._idle_s = idle_s
+        self._all = [_Child() for _ in range(count)]
         for child in self._all:
             self._free.put_nowait(child)
 
@@ -45,7 +49,7 @@ class Children:
         try:
             return await child.ask(job, self._wall_s)
         finally:
-            child.rest()
+            child.rest(self._idle_s if job["do"] == "render" else min(_IDLE_AFTER_READING_S, self._idle_s))
             self._free.put_nowait(child)
 
     async def close(self) -> None:
@@ -59,9 +63,8 @@ class Children:
 
 
 class _Child:
-    def __init__(self, idle_s: float) -> None:
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._idle_s = idle_s
         self._resting: asyncio.Task[None] | None = None
 
     @property
@@ -88,18 +91,18 @@ class _Child:
             await self.stop()
         return answer
 
-    def rest(self) -> None:
+    def rest(self, idle_s: float) -> None:
         """Nobody needs it now: if that stays so, it ends."""
         if self._process is not None:
-            self._resting = asyncio.create_task(self._end_if_idle())
+            self._resting = asyncio.create_task(self._end_if_idle(idle_s))
 
     def _wake(self) -> None:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
 
-    async def _end_if_idle(self) -> None:
-        await asyncio.sleep(self._idle_s)
+    async def _end_if_idle(self, idle_s: float) -> None:
+        await asyncio.sleep(idle_s)
         self._resting = None
         await self.stop()
 

@@ -5,6 +5,7 @@ import asyncio
 from channels.render_pool import Children
 
 CHECK = {"do": "check", "files": {"body.txt": "Hello", "subject.txt": "Hello"}}
+RENDER = {"do": "render", "parts": [{"name": "subject", "source": "Hello", "is_html": False}], "variables": {}}
 
 
 async def test_one_after_the_other_needs_one_child_and_two_at_once_two() -> None:
@@ -28,4 +29,15 @@ async def test_a_child_that_nobody_needs_ends_and_comes_back() -> None:
     answer = await children.ask(CHECK)
     assert "findings" in answer
     assert children.pids != [first]
+    await children.close()
+
+
+async def test_who_has_read_a_template_goes_at_once_and_who_renders_them_stays() -> None:
+    children = Children(1, wall_s=10, idle_s=60)
+    await children.ask(RENDER)
+    await asyncio.sleep(2)
+    assert len(children.pids) == 1
+    await children.ask(CHECK)
+    await asyncio.sleep(2)
+    assert children.pids == []
     await children.close()
