@@ -60,7 +60,7 @@ GOAL = 0.7
 MOST_MB = 250.0
 LONGEST_S = 1.0
 GROWTH = 1.1
-_LOOK_S = 1.0
+_LOOK_S = 0.25
 _OURS = "https://acme.example", "a secret of at least 32 characters"
 
 

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from cli import keeper
 from cli.children import die_with_parent
-from cli.keeper import HEARD
 
 
 def _become_keeper(pids: Sequence[str], another: Sequence[str]) -> NoReturn:
     """A program of its own: what was loaded would be kept for nobody, a copy of each page that the others have changed."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.keeper", *pids, "--", *another])  # noqa: S606 - our own program
+    os.execv(sys.executable, [sys.executable, "-S", "-P", keeper.__file__, *pids, "--", *another])  # noqa: S606 - our own program
 
 
 def fork_out(count: int, another: Sequence[str]) -> int:
@@ -22,7 +22,7 @@ def fork_out(count: int, another: Sequence[str]) -> int:
     threads and event loops.
     """
     starter, pids = os.getpid(), []
-    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, keeper.HEARD)
     for number in range(count):
         if (pid := os.fork()) == 0:
             return _begun(number, starter)
@@ -35,5 +35,5 @@ def _begun(number: int, starter: int) -> int:
     die_with_parent()
     if os.getppid() != starter:
         raise SystemExit(1)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, keeper.HEARD)
     return number

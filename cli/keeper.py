@@ -1,6 +1,6 @@
 """Keeps the processes that `sojourn worker --processes` has forked: hands signals on, and replaces one that was killed.
 
-python -m cli.keeper PID PID ... -- COMMAND ... is what that command becomes. It imports nearly nothing, because it lives as long as they.
+python -S keeper.py PID PID ... -- COMMAND ... is what that command becomes. It imports nearly nothing, because it lives as long as they.
 """
 
 import os
@@ -8,21 +8,20 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 HEARD = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 # Who is killed as soon as it lives must not be started without end.
 _PAUSE_S = 1.0
 
 
-@dataclass
 class Keeper:
     """`numbers` are those of the processes that run, by pid; `another` starts one, with its number behind it."""
 
-    numbers: dict[int, int]
-    another: Sequence[str]
-    is_stopping: bool = False
-    code: int = 0
+    def __init__(self, numbers: dict[int, int], another: Sequence[str]) -> None:
+        self.numbers = numbers
+        self.another = another
+        self.is_stopping = False
+        self.code = 0
 
     def run(self) -> int:
         """Until all have ended; returns the exit code.
