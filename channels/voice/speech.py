@@ -93,7 +93,7 @@ def spoken(ssml: str) -> str:
 def _inside(element: ET.Element, depth: int) -> str:
     if depth > _DEEPEST:
         raise BadSsml(f"its tags are nested more than {_DEEPEST} deep")
-    return _text(element.text) + "".join(_tag(child, depth) + escape(child.tail or "", quote=False) for child in element)
+    return _text(element.text) + "".join(_tag(child, depth) + _text(child.tail) for child in element)
 
 
 def _tag(element: ET.Element, depth: int) -> str:
