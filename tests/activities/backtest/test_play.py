@@ -43,6 +43,7 @@ from journeys.language import (
 from journeys.language.codec import from_json, plain, to_json
 from journeys.language.evaluate import holds
 from journeys.language.facts import EventFact, Facts
+from journeys.language.rehearsal import ENTRY as OWN_APP
 from journeys.language.rehearsal import MONDAY_NOON, rehearse
 from journeys.language.rehearsal import Person as Rehearsed
 from journeys.language.walk import all_steps
@@ -94,13 +95,13 @@ HAPPENINGS = st.lists(st.tuples(st.integers(1, 40 * 24), st.sampled_from(EVENTS)
 @settings(max_examples=40)
 @given(journeys(), HAPPENINGS)
 def test_any_journey_comes_out_as_in_a_rehearsal(drawn: Journey, happenings: Sequence[tuple[int, str]]) -> None:
-    """Who enters is another rule, so the way in is one event without a key."""
+    """Who enters is another rule, so the way in is one event without a key. Samples are drawn by the app, and a rehearsal has its own."""
     entry = plain(welcome(HELLO))["starts_on"]
     journey = from_json(json.dumps({**plain(drawn), "starts_on": entry, "key": None, "again_after": None, "holdout": 0}))
-    arms = {step.id: assign.arm(step, "demo", journey.name, "ann").name for step in all_steps(journey.steps) if isinstance(step, Split)}
+    arms = {step.id: assign.arm(step, OWN_APP, journey.name, "ann").name for step in all_steps(journey.steps) if isinstance(step, Split)}
     told = rehearse(journey, [(hours(after), name) for after, name in happenings], user=Rehearsed(user_id="ann"), arms=arms)
     events = [happened(ENTRY), *(happened(name, timedelta(hours=after)) for after, name in happenings)]
-    passage = one(journey, past(*events), as_if_reachable=True)
+    passage = one(journey, past(*events), as_if_reachable=True, app=OWN_APP)
     assert (sent(passage), passage.ended) == (told.sent, told.ended)
 
 
