@@ -26,8 +26,8 @@ dev: $(VENV)/installed ## start everything here, in the foreground; FAST=1 makes
 	@$(BIN)/sojourn dev $(if $(FAST),--fast)
 
 test: lint browser ## everything that CI runs
-	$(BIN)/pytest -n 3 --dist worksteal
-	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 SOJOURN_CHANGE_PEOPLE=100 SOJOURN_TREE_CASES=20 $(BIN)/pytest -q -n 3 --dist worksteal tests/workflows
+	$(BIN)/pytest -n 2 --dist worksteal
+	PYTHONHASHSEED=4711 SOJOURN_TEST_MAX_CACHED=0 SOJOURN_CHANGE_PEOPLE=100 SOJOURN_TREE_CASES=20 $(BIN)/pytest -q -n 2 --dist worksteal tests/workflows
 
 # The pages for people without a login are tested in a real browser. Named by SOJOURN_TEST_CHROMIUM, or found, or Debian's.
 browser: ## have a Chromium for the tests of pages

@@ -61,6 +61,7 @@ _FOCUSED = """() => {
 
 async def wrong_with(page: Page) -> list[str]:
     """Everything that a person with a small screen, a keyboard, poor sight or a screen reader would stumble over."""
+    await page.wait_for_function("document.readyState === 'complete'")  # What was clicked may still be on its way.
     found: list[str] = await page.evaluate(_WRONG)
     return found
 

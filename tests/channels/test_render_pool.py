@@ -11,9 +11,9 @@ RENDER = {"do": "render", "parts": [{"name": "subject", "source": "Hello", "is_h
 async def test_one_after_the_other_needs_one_child_and_two_at_once_two() -> None:
     children = Children(2, wall_s=10)
     for _ in range(3):
-        await children.ask(CHECK)
+        await children.ask(RENDER)
     assert len(children.pids) == 1
-    await asyncio.gather(children.ask(CHECK), children.ask(CHECK))
+    await asyncio.gather(children.ask(RENDER), children.ask(RENDER))
     assert len(children.pids) == 2
     await children.close()
     assert children.pids == []
