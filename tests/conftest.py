@@ -28,6 +28,17 @@ hypothesis_settings.register_profile("sojourn", deadline=None, max_examples=int(
 hypothesis_settings.load_profile("sojourn")
 
 
+# Here processes, clocks and a browser are real, and a machine that is busy for a moment is none of the code's doing.
+_REAL_CLOCKS = ("workflows", "crash", "browser", "cli", "deploy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever fails there is run once more, and the summary says RERUN: a chance to look into, not to be waved through."""
+    for item in items:
+        if Path(str(item.fspath)).relative_to(Path(__file__).parent).parts[0] in _REAL_CLOCKS:
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun="."))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One cluster for the test run; durability is off here because only tests that kill Postgres need it (they start their own)."""
