@@ -18,7 +18,7 @@ import structlog
 from activities.contents import Contents, Filled, variables_of
 from activities.direct_claims import Claimed, Taken, claim_all
 from activities.messages import Delivery
-from activities.sending import Ended, Parcel, go_at_once, send, send_all
+from activities.sending import Ended, Parcel, send, send_all
 from activities.settling import settle_ended, to_its_end, while_claimed
 from activities.tracking import Sent
 from activities.ways import Held, Way
@@ -134,7 +134,7 @@ class DirectLane:
         places = {each.claim.id: each.place for each in taken}
         app = taken[0].waiting.app
         parcels = {each.claim.id: self._parcel(each, began) for each in taken}
-        crowd, alone = _crowd(way, taken, parcels)
+        crowd, alone = _crowd(way, taken)
         begun = _Begun()
         sends = self._each_alone(way, alone, parcels)
         if crowd:
@@ -227,13 +227,13 @@ class _Begun:
         """`send_all` returns it too."""
 
 
-def _crowd(way: Way, taken: Sequence[Taken], parcels: Mapping[UUID, Parcel]) -> tuple[list[Taken], list[Taken]]:
+def _crowd(way: Way, taken: Sequence[Taken]) -> tuple[list[Taken], list[Taken]]:
     """Marketing that one account takes at once, and what leaves by itself: it is urgent or large, or has a choice of accounts."""
     crowd = [each for each in taken if each.waiting.message_class == "marketing" and not each.waiting.has_attachments]
-    if len(crowd) > 1 and go_at_once(way, [parcels[each.claim.id] for each in crowd]):
-        ids = {each.claim.id for each in crowd}
-        return crowd, [each for each in taken if each.claim.id not in ids]
-    return [], list(taken)
+    if len(crowd) < 2 or not way.takes_many:  # noqa: PLR2004 - one is no crowd
+        return [], list(taken)
+    ids = {each.claim.id for each in crowd}
+    return crowd, [each for each in taken if each.claim.id not in ids]
 
 
 def _tell(task: asyncio.Task[list[Ended]], taken: Sequence[Taken]) -> None:

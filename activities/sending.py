@@ -142,11 +142,6 @@ async def _composed(parcel: Parcel) -> Content | Ended:
         return Ended(planned_again(parcel, "not_sent", backoff(parcel.claim.epoch), str(away)))
 
 
-def go_at_once(way: Way, parcels: Sequence[Parcel]) -> bool:
-    """Whether one account takes all of these as one, so that `send_all` costs less than to send each."""
-    return way.takes_at_once([wanted_of(way, each) for each in parcels], [turn_of(way, each) for each in parcels])
-
-
 async def send_all(way: Way, parcels: Sequence[Parcel], watch: Watch) -> list[Ended]:
     """Render and hand over many of one class, one end each. `watch` knows them by their places here. Never raises but for cancellation.
 

@@ -172,18 +172,23 @@ class Way:
                 break
         return _come_back(refused, waits)
 
-    def only_door(self, wanted: Sequence[Wanted], turns: Sequence[Turn]) -> Door | None:
-        """The one account through which all of these go at once, where nothing has to be asked for each of them."""
+    @property
+    def takes_many(self) -> bool:
+        """Its one account takes many at once at less than the cost of each, and nothing has to be asked for each of them."""
+        return self._plain_door is not None and isinstance(self._plain_door.adapter, TakesMany)
+
+    @property
+    def _plain_door(self) -> Door | None:
         door = self.doors[0]
         is_plain = not (door.countries or door.gate.is_open or door.repeats_for) and door.limits.is_unbounded
-        if len(self.doors) > 1 or not is_plain or any(turn.is_bound for turn in turns):
+        return door if len(self.doors) == 1 and is_plain else None
+
+    def only_door(self, wanted: Sequence[Wanted], turns: Sequence[Turn]) -> Door | None:
+        """The one account through which all of these go at once, where nothing has to be asked for each of them."""
+        door = self._plain_door
+        if door is None or any(turn.is_bound for turn in turns):
             return None
         return door if all(serves(door, each.message_class, each.provider) and not each.reached_by for each in wanted) else None
-
-    def takes_at_once(self, wanted: Sequence[Wanted], turns: Sequence[Turn]) -> bool:
-        """There is such an account, and many at once cost it less than each by itself."""
-        door = self.only_door(wanted, turns)
-        return door is not None and isinstance(door.adapter, TakesMany)
 
     async def hand_over_all(
         self, outgoings: Sequence[Outgoing], wanted: Sequence[Wanted], turns: Sequence[Turn], watch: Watch
