@@ -244,6 +244,8 @@ async def _with_hands(settings: Settings, client: Client, pools: _Pools, stoppin
         for lane in lanes:
             lane.cancel()
         log.info("worker stops", process=str(process_id))
+        # Both at once: one after the other each would take DRAIN for itself.
+        await asyncio.gather(worker.shutdown(), bulk.shutdown())
 
 
 def _end_now() -> None:
